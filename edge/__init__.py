@@ -1,0 +1,3 @@
+"""Continuous depth, room layout and lighting from cameras, published over MQTT."""
+
+__version__ = "0.1.0"

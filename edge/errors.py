@@ -1,0 +1,59 @@
+"""Every exception this package raises on purpose.
+
+    EdgeError
+    ├── ConfigError        a key of config.yaml is unknown, missing or wrong       (exit code 78)
+    ├── CameraError        a source cannot be opened, timed out or sent no picture
+    ├── ImageError         a picture that cannot be used (size, type, channels)
+    ├── GeometryError      a shape that is not what the formula needs
+    ├── EngineError        a model cannot be loaded, verified or run
+    │   └── ManifestError  manifest.json is wrong, or the model does not match it
+    ├── PublishError       a broker refused, or a payload is not what its schema says
+    └── DataError          a data set, recipe or checkpoint is not laid out as expected (training)
+
+Messages end in the remedy. Data that a caller may want is kept as fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EdgeError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(EdgeError):
+    """One thing wrong in config.yaml, with where it stands and what to do about it."""
+
+    def __init__(self, key: str, problem: str, remedy: str, *, path: Path | None = None, line: int | None = None) -> None:
+        self.key, self.problem, self.remedy, self.path, self.line = key, problem, remedy, path, line
+        where = f"{path or 'config.yaml'}" + (f", line {line}" if line else "")
+        super().__init__(f"{where}: {key}: {problem}. {remedy}" if key else f"{where}: {problem}. {remedy}")
+
+
+class CameraError(EdgeError):
+    """A source cannot be opened, timed out or sent no picture."""
+
+
+class ImageError(EdgeError):
+    """A picture that cannot be used: size, type or channels."""
+
+
+class GeometryError(EdgeError):
+    """An array or shape that the formula cannot take."""
+
+
+class EngineError(EdgeError):
+    """A model cannot be loaded, verified or run."""
+
+
+class ManifestError(EngineError):
+    """A manifest.json is wrong, or the model beside it does not match it."""
+
+
+class PublishError(EdgeError):
+    """A broker refused, or a payload does not fit its schema."""
+
+
+class DataError(EdgeError):
+    """A data set, recipe or checkpoint is not laid out as expected."""

@@ -1,0 +1,78 @@
+"""Pinhole cameras with OpenCV's distortion: pixels to rays and back. Camera frame: x right, y down, z forward."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import GeometryError
+from edge.scene import Intrinsics
+
+Array = npt.NDArray[np.float64]
+
+
+def intrinsics_from_fov(width_px: int, height_px: int, hfov_rad: float) -> Intrinsics:
+    """An undistorted lens with square pixels, centred, of the given horizontal field of view in (0, pi).
+
+    Raises:
+        GeometryError: the field of view is not within (0, pi).
+    """
+    if not 0.0 < hfov_rad < np.pi:
+        raise GeometryError(f"a perspective field of view lies between 0 and 180 degrees, got {np.degrees(hfov_rad):.1f}")
+    f = width_px / 2 / np.tan(hfov_rad / 2)
+    return Intrinsics(width_px, height_px, f, f, width_px / 2, height_px / 2)
+
+
+def _distort(k: Intrinsics, x: Array, y: Array) -> tuple[Array, Array]:
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k.k1 + r2 * (k.k2 + r2 * k.k3))
+    return (
+        x * radial + 2 * k.p1 * x * y + k.p2 * (r2 + 2 * x * x),
+        y * radial + k.p1 * (r2 + 2 * y * y) + 2 * k.p2 * x * y,
+    )
+
+
+def project(points: npt.ArrayLike, k: Intrinsics) -> tuple[Array, Array]:
+    """Camera-frame points (..., 3) -> pixels (..., 2) and a mask (...) that is True in front of the camera.
+
+    Pixel coordinates are continuous with the first pixel's centre at 0.5. Behind the camera the pixel is NaN.
+    """
+    p = np.asarray(points, dtype=np.float64)
+    ahead = p[..., 2] > 1e-9
+    z = np.where(ahead, p[..., 2], np.nan)
+    x, y = _distort(k, p[..., 0] / z, p[..., 1] / z)
+    return np.stack([x * k.fx_px + k.cx_px, y * k.fy_px + k.cy_px], axis=-1), ahead
+
+
+def rays_at(pixels: npt.ArrayLike, k: Intrinsics, iterations: int = 30) -> Array:
+    """Pixels (..., 2) -> camera-frame rays (..., 3) with z = 1; the distortion is inverted by fixed-point iteration."""
+    p = np.asarray(pixels, dtype=np.float64)
+    xd, yd = (p[..., 0] - k.cx_px) / k.fx_px, (p[..., 1] - k.cy_px) / k.fy_px
+    x, y = xd, yd
+    for _ in range(iterations if k.distorted else 0):
+        ex, ey = _distort(k, x, y)
+        x, y = x + (xd - ex), y + (yd - ey)
+    return np.stack([x, y, np.ones_like(x)], axis=-1)
+
+
+def rays_from_pixels(k: Intrinsics) -> Array:
+    """(H, W, 3) camera-frame rays with z = 1 through every pixel's centre."""
+    xs, ys = np.meshgrid(np.arange(k.width_px) + 0.5, np.arange(k.height_px) + 0.5)
+    return rays_at(np.stack([xs, ys], axis=-1), k)
+
+
+def points_from_depth(depth_z: npt.ArrayLike, k: Intrinsics) -> Array:
+    """z-depth (H, W) -> camera-frame points (H, W, 3) in the same unit.
+
+    Raises:
+        GeometryError: the map is not of the intrinsics' size.
+    """
+    d = np.asarray(depth_z, dtype=np.float64)
+    if d.shape != (k.height_px, k.width_px):
+        raise GeometryError(f"depth is {d.shape}, the intrinsics are for {(k.height_px, k.width_px)}; resize one of them")
+    return rays_from_pixels(k) * d[..., None]
+
+
+def range_from_z(depth_z: npt.ArrayLike, k: Intrinsics) -> Array:
+    """z-depth (H, W) -> Euclidean range (H, W)."""
+    return np.asarray(np.asarray(depth_z, float) * np.linalg.norm(rays_from_pixels(k), axis=-1))

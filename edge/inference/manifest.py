@@ -1,0 +1,206 @@
+"""The manifest: the only place that says what a model takes, what it gives and where it came from.
+
+`engines/<name>/manifest.json` stands beside `model.onnx`. Nothing else in the code knows a model's size, colour order,
+normalisation or output meaning, so another party's ONNX runs by writing one of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge.errors import ManifestError
+
+SCHEMA = "edge.manifest/1"
+MANIFEST_FILE = "manifest.json"
+
+_Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+_IDENTITY: _Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Size = Annotated[int, Field(ge=8, le=8192)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FileRef(_Part):
+    """A file beside the manifest and the sha256 of its bytes."""
+
+    file: FileName
+    sha256: Sha256
+
+
+class InputSpec(_Part):
+    """How a picture becomes the network's input tensor (1, C, H, W) float32."""
+
+    name: str = Field(description="name of the ONNX input")
+    width_px: Size
+    height_px: Size
+    colour: Literal["rgb", "bgr"] = Field(default="rgb", description="order of the first three channels")
+    scale: float = Field(default=1 / 255, gt=0, description="factor from 0..255 to the range that mean and std are in")
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0, 1.0)
+    resize: Literal["stretch"] = Field(default="stretch", description="the whole picture, stretched to width x height")
+    projection: Literal["perspective", "equirectangular"]
+    mask_channel: bool = Field(
+        default=False, description="a fourth channel, 1 where the camera sees and 0 elsewhere (where the colours are 0 too)"
+    )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(1, C, H, W)."""
+        return (1, 4 if self.mask_channel else 3, self.height_px, self.width_px)
+
+
+class DepthMetres(_Part):
+    """Depth in metres: z on a perspective input, range on an equirectangular one. Tensor (1, 1, h, w)."""
+
+    kind: Literal["depth_metres"]
+    depth: str = Field(description="name of the ONNX output")
+    canonical_focal_px: float | None = Field(
+        default=None,
+        gt=0,
+        description="if set, the output is for a lens of this focal length at the input size: depth = output x f / canonical",
+    )
+
+
+class InverseDepthRelative(_Part):
+    """Inverse depth up to an unknown scale and shift (MiDaS, Depth Anything). Tensor (1, h, w) or (1, 1, h, w)."""
+
+    kind: Literal["inverse_depth_relative"]
+    inverse_depth: str = Field(description="name of the ONNX output")
+
+
+class BoundaryCorners(_Part):
+    """HorizonNet's output: latitudes in rad, positive DOWN, (1, 2, W) ceiling then floor; corner logits (1, 1, W)."""
+
+    kind: Literal["boundary_corners"]
+    boundary: str = Field(description="name of the ONNX output with the latitudes")
+    corners: str = Field(description="name of the ONNX output with the corner logits")
+
+
+class Sh2PrescaledIrradiance(_Part):
+    """27 numbers, 9 coefficients x (R, G, B) interleaved, as cmgen writes pre-scaled irradiance."""
+
+    kind: Literal["sh2_prescaled_irradiance"]
+    coefficients: str = Field(description="name of the ONNX output, (1, 27) or (1, 9, 3)")
+    colour: Literal["rgb", "bgr"] = "rgb"
+    room_from_model: _Matrix3 = Field(
+        default=_IDENTITY, description="matrix from the model's axes to the room's (x right, y forward, z up); may mirror"
+    )
+
+
+Output = Annotated[
+    DepthMetres | InverseDepthRelative | BoundaryCorners | Sh2PrescaledIrradiance, Field(discriminator="kind")
+]
+_TASK_KINDS = {
+    "depth": {"depth_metres", "inverse_depth_relative"},
+    "layout": {"boundary_corners"},
+    "lighting": {"sh2_prescaled_irradiance"},
+}
+
+
+class Golden(FileRef):
+    """A recorded input and the output the exporter's reference gave (`.npz`, arrays `input:<name>`, `output:<name>`)."""
+
+    tolerance: dict[str, float] = Field(description="ONNX output name -> largest absolute difference allowed")
+
+
+class DataSource(_Part):
+    """One source of training data or starting weights."""
+
+    name: str
+    licence: str
+    used_for: str
+
+
+class Metric(_Part):
+    """One measured number with the data it was measured on and the trivial baseline beside it."""
+
+    name: str
+    value: float
+    unit: str = ""
+    data: str = Field(description="what it was measured on; never data that the model was trained on")
+    baseline: float | None = Field(default=None, description="what the trivial baseline gets on the same data")
+    baseline_name: str = ""
+
+
+class Provenance(_Part):
+    """Where the model came from: enough to make it again and to know what its numbers mean."""
+
+    recipe: str = Field(description="path of the recipe in the repository, or a URL for another party's model")
+    commit: str = Field(default="", description="git commit of the code that trained it")
+    created: str = Field(description="ISO date")
+    licence: str
+    data: tuple[DataSource, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+
+
+class Manifest(_Part):
+    """`engines/<name>/manifest.json`."""
+
+    schema_: Literal["edge.manifest/1"] = Field(default=SCHEMA, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    version: str
+    task: Literal["depth", "layout", "lighting"]
+    onnx: FileRef
+    input: InputSpec
+    output: Output
+    golden: Golden | None = None
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if self.output.kind not in _TASK_KINDS[self.task]:
+            raise ValueError(f"a {self.task} model gives one of {sorted(_TASK_KINDS[self.task])}, not {self.output.kind}")
+        if self.task != "depth" and self.input.projection != "equirectangular":
+            raise ValueError(f"a {self.task} model takes an equirectangular picture: set input.projection to equirectangular")
+        if self.input.projection == "equirectangular" and self.input.width_px != 2 * self.input.height_px:
+            raise ValueError("an equirectangular input is twice as wide as high")
+        return self
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the ONNX outputs that are read."""
+        named = self.output.model_dump()
+        return tuple(named[f] for f in ("depth", "inverse_depth", "boundary", "corners", "coefficients") if f in named)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as f:
+        digest = hashlib.sha256()
+        while block := f.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The validated manifest of a model folder.
+
+    Raises:
+        ManifestError: it is missing, is no JSON, or breaks the schema; the message names the key.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as e:
+        raise ManifestError(f"{path}: cannot be read ({e.strerror}); every model folder needs a {MANIFEST_FILE}") from e
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        key = ".".join(str(p) for p in first["loc"]) or "(whole file)"
+        raise ManifestError(f"{path}: {key}: {first['msg']}; see the schema printed by `edge schema manifest`") from e
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Path:
+    """Write the manifest into its folder, readable by people; returns the path."""
+    path = folder / MANIFEST_FILE
+    data: dict[str, Any] = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path

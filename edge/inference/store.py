@@ -1,0 +1,115 @@
+"""The model store: a folder of model folders, each verified before it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import EngineError, ManifestError
+from edge.inference.base import Arrays, Backend
+from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, read_manifest, sha256_of
+from edge.inference.ort import OrtBackend
+
+BACKENDS = ("auto", "ort")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model folder whose files have the sha256 that its manifest says."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def onnx(self) -> Path:
+        """Path of the ONNX file."""
+        return self.folder / self.manifest.onnx.file
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenResult:
+    """How far a backend is from the recorded output, per ONNX output."""
+
+    difference: dict[str, float]
+    tolerance: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output is within its tolerance."""
+        return all(self.difference[n] <= t for n, t in self.tolerance.items())
+
+
+class ModelStore:
+    """Finds models by name under one folder."""
+
+    def __init__(self, root: Path) -> None:
+        """`root`: the folder of model folders, e.g. `engines/`."""
+        self._root = root
+
+    def names(self) -> list[str]:
+        """Names of the folders that have a manifest."""
+        return sorted(p.parent.name for p in self._root.glob(f"*/{MANIFEST_FILE}"))
+
+    def find(self, name: str) -> StoredModel:
+        """The model of that name with its files verified.
+
+        Raises:
+            EngineError: there is no such model.
+            ManifestError: the manifest is wrong, or a file is missing or not the one the manifest names.
+        """
+        folder = self._root / name
+        if not (folder / MANIFEST_FILE).is_file():
+            have = ", ".join(self.names()) or "none"
+            raise EngineError(f"no model {name!r} in {self._root} (there: {have}); set tasks.<task>.engine to one of them")
+        manifest = read_manifest(folder)
+        self._verify(folder, manifest.onnx)
+        if manifest.golden is not None:
+            self._verify(folder, manifest.golden)
+        return StoredModel(folder, manifest)
+
+    def _verify(self, folder: Path, ref: FileRef) -> None:
+        path = folder / ref.file
+        if not path.is_file():
+            raise ManifestError(f"{path} is missing; restore it, or export the model again")
+        actual = sha256_of(path)
+        if actual != ref.sha256:
+            raise ManifestError(
+                f"{path}: sha256 is {actual[:12]}…, the manifest says {ref.sha256[:12]}…: the file was changed or is incomplete; "
+                "restore it, or export the model again"
+            )
+
+
+def load(model: StoredModel, *, backend: str = "auto", threads: int = 0) -> Backend:
+    """Load a verified model into a backend.
+
+    Raises:
+        EngineError: no such backend, or it cannot load the model.
+        ManifestError: the model is not what its manifest says.
+    """
+    if backend not in BACKENDS:
+        raise EngineError(f"no backend {backend!r}; choose one of {', '.join(BACKENDS)}")
+    return OrtBackend(model.onnx, model.manifest, threads=threads)
+
+
+def check_golden(model: StoredModel, backend: Backend) -> GoldenResult | None:
+    """Run the recorded input and compare; None if the model has no golden pair.
+
+    Raises:
+        ManifestError: the golden file does not hold the arrays it must.
+    """
+    golden = model.manifest.golden
+    if golden is None:
+        return None
+    path = model.folder / golden.file
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            arrays: Arrays = {k: z[k] for k in z.files}
+        given = arrays[f"input:{model.manifest.input.name}"]
+        wanted = {name: arrays[f"output:{name}"] for name in golden.tolerance}
+    except (OSError, ValueError, KeyError) as e:
+        raise ManifestError(f"{path}: not a golden pair ({e}); export the model again") from e
+    got = backend.run(given)
+    difference = {n: float(np.max(np.abs(got[n] - w))) if got[n].shape == w.shape else np.inf for n, w in wanted.items()}
+    return GoldenResult(difference, dict(golden.tolerance))

@@ -1,0 +1,1 @@
+"""From network tensors to scene values, one file per noun."""

@@ -1,0 +1,107 @@
+"""The panorama canvas: where any camera's picture lies on the sphere around it.
+
+A panorama camera fills the canvas; a perspective camera fills its field of view, and the rest is masked, never invented.
+The canvas is level and its longitude 0 is the room's +y, so the camera's mounting angles are undone here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import GeometryError
+from edge.geometry.panorama import check_panorama_size, rays, sampling_map
+from edge.geometry.pinhole import intrinsics_from_fov, project, rays_at
+from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
+from edge.perception.preprocess import resize
+from edge.scene import BoolArray, CameraModel, ImageArray, Intrinsics
+
+_FloatMap = npt.NDArray[np.float32]
+
+
+def lens(model: CameraModel, width_px: int, height_px: int) -> Intrinsics:
+    """The perspective camera's intrinsics for a picture of this size.
+
+    Raises:
+        GeometryError: the camera has neither intrinsics nor a field of view.
+    """
+    if model.intrinsics is not None:
+        return model.intrinsics.resized(width_px, height_px)
+    if model.hfov_rad is None:
+        raise GeometryError("a perspective camera needs its intrinsics or hfov_deg; add one to its configuration")
+    return intrinsics_from_fov(width_px, height_px, model.hfov_rad)
+
+
+def rotation(model: CameraModel) -> npt.NDArray[np.float64]:
+    """(3, 3) room vectors from camera (OpenCV) vectors, by how the camera is mounted."""
+    return rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)
+
+
+def _perspective_pixels(model: CameraModel, k: Intrinsics, directions: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], BoolArray]:
+    """Pixels (..., 2) of room-frame directions and which of them the camera sees.
+
+    Bounds are checked on undistorted rays: a distortion polynomial may fold far rays back into the picture.
+    """
+    camera = directions @ rotation(model)
+    pixels, ahead = project(camera, k)
+    edge = np.linspace(0.0, 1.0, 33)
+    outline = np.concatenate([
+        np.stack([edge * k.width_px, np.full_like(edge, y)], -1) for y in (0.0, k.height_px)
+    ] + [np.stack([np.full_like(edge, x), edge * k.height_px], -1) for x in (0.0, k.width_px)])  # fmt: skip
+    border = rays_at(outline, k)[:, :2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        flat = camera[..., :2] / camera[..., 2:]
+    inside = (pixels >= 0).all(-1) & (pixels[..., 0] <= k.width_px) & (pixels[..., 1] <= k.height_px)
+    near = (flat >= border.min(0) - 1e-9).all(-1) & (flat <= border.max(0) + 1e-9).all(-1)
+    return pixels, np.asarray(ahead & inside & near)
+
+
+def visible_mask(model: CameraModel, image_width_px: int, image_height_px: int, width_px: int, height_px: int) -> BoolArray:
+    """(H, W) True where the camera sees that part of a canvas of `width_px` x `height_px`."""
+    if model.projection == "equirectangular":
+        return np.ones((height_px, width_px), dtype=np.bool_)
+    k = lens(model, image_width_px, image_height_px)
+    return _perspective_pixels(model, k, rays(width_px, height_px))[1]
+
+
+class CanvasMap:
+    """Lays one camera's pictures of one size into a level canvas; the tables are made once."""
+
+    def __init__(self, model: CameraModel, image_wh: tuple[int, int], width_px: int, height_px: int) -> None:
+        """Make the tables.
+
+        Raises:
+            GeometryError: a panorama that is not 2:1, or a perspective camera without its lens.
+        """
+        self.width_px, self.height_px = width_px, height_px
+        self._map: tuple[_FloatMap, _FloatMap] | None = None
+        self._wrap = model.projection == "equirectangular"
+        if model.projection == "equirectangular":
+            check_panorama_size(*image_wh)
+            self._source_wh = (width_px, height_px)
+            self.mask = np.ones((height_px, width_px), dtype=np.bool_)
+            if model.yaw_rad or model.pitch_rad or model.roll_rad:
+                camera_from_room = (rotation(model) @ LEVEL_FORWARD.T).T
+                xy = sampling_map(rays(width_px, height_px) @ camera_from_room.T, width_px, height_px)
+                self._map = (xy[0].astype(np.float32) + 1, xy[1].astype(np.float32))
+            return
+        k = lens(model, *image_wh)
+        # Shrink first to about the canvas's own resolution at the view's centre, so that sampling does not alias.
+        shrink = min(1.0, 1.5 * width_px / (2 * np.pi * max(k.fx_px, k.fy_px)))
+        self._source_wh = (max(2, round(image_wh[0] * shrink)), max(2, round(image_wh[1] * shrink)))
+        pixels, self.mask = _perspective_pixels(model, k.resized(*self._source_wh), rays(width_px, height_px))
+        pixels = np.where(self.mask[..., None], pixels - 0.5, -1.0).astype(np.float32)
+        self._map = (np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
+
+    def apply(self, image: ImageArray) -> tuple[ImageArray, BoolArray]:
+        """The canvas (H, W, 3) uint8 and its mask (H, W); unseen pixels are 0."""
+        source = resize(image, *self._source_wh)
+        if self._map is None:
+            return source, self.mask
+        if self._wrap:
+            source = np.concatenate([source[:, -1:], source, source[:, :1]], axis=1)
+        out = cv2.remap(source, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if not self._wrap:
+            out[~self.mask] = 0
+        return np.asarray(out, dtype=np.uint8), self.mask

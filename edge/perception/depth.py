@@ -1,0 +1,237 @@
+"""Depth: network tensors -> a depth map in metres, on perspective and panorama cameras.
+
+A network for ordinary pictures also serves a panorama camera: it looks at six tangent views that together cover the
+sphere, and the views are fused into one range map. Views of one room that overlap must agree, so each view gets one
+scale factor, found by least squares on the log range where views overlap, before they are blended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.geometry.panorama import check_panorama_size, rays, sampling_map
+from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
+from edge.geometry.polygon import wall_distances
+from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
+from edge.inference.manifest import DepthMetres, InverseDepthRelative, Manifest
+from edge.perception.canvas import lens, rotation
+from edge.perception.preprocess import resize, tensor_from_image
+from edge.perception.smoothing import ExponentialSmoother
+from edge.scene import CameraModel, DepthMap, ImageArray, RoomLayout
+
+Array = npt.NDArray[np.float64]
+FloatMap = npt.NDArray[np.float32]
+
+RANGE_M = (0.1, 20.0)
+"""Metric depth is clipped to this: nothing in a room is nearer or farther."""
+TANGENT_HFOV_RAD = np.deg2rad(110.0)
+"""With a 4:3 network six views of this width (4 round, up, down) cover the whole sphere."""
+_TANGENT_VIEWS = ((0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (-90.0, 0.0), (0.0, 90.0), (0.0, -90.0))
+_FUSED_WH = (512, 256)
+_ALIGN_LIMITS = (0.25, 4.0)
+_ALIGN_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One tangent view: where it reads the panorama, and where and how strongly it writes the fused map."""
+
+    read: tuple[FloatMap, FloatMap]
+    write: tuple[FloatMap, FloatMap]
+    weight: FloatMap
+
+
+class TangentViews:
+    """Perspective views of a panorama that cover the sphere, and the fusion of their depths. Tables are made once."""
+
+    def __init__(self, view_wh: tuple[int, int], panorama_wh: tuple[int, int]) -> None:
+        """Make the tables for views of one size and panoramas of one size.
+
+        Raises:
+            GeometryError: the panorama is not 2:1.
+        """
+        check_panorama_size(*panorama_wh)
+        self.intrinsics = intrinsics_from_fov(*view_wh, TANGENT_HFOV_RAD)
+        # A view spans 110 degrees of the panorama: shrink that to about the view's own resolution before sampling.
+        shrink = min(1.0, 1.5 * 2 * np.pi * self.intrinsics.fx_px / panorama_wh[0])
+        height = max(8, round(panorama_wh[1] * shrink))
+        self._source_wh = (2 * height, height)
+        self._per_z = np.linalg.norm(rays_from_pixels(self.intrinsics), axis=-1).astype(np.float32)
+        self._views = [self._view(np.deg2rad(yaw), np.deg2rad(pitch)) for yaw, pitch in _TANGENT_VIEWS]
+
+    def _view(self, yaw_rad: float, pitch_rad: float) -> _View:
+        k = self.intrinsics
+        r = rotation_room_camera(yaw_rad, pitch_rad)
+        x, y = sampling_map(rays_from_pixels(k) @ r.T, *self._source_wh)
+        pixels, ahead = project(rays(*_FUSED_WH) @ r, k)
+        # Weight falls from the view's centre to 0 at its border.
+        across = 1 - np.abs(pixels[..., 0] / k.width_px * 2 - 1)
+        down = 1 - np.abs(pixels[..., 1] / k.height_px * 2 - 1)
+        weight = np.where(ahead, np.clip(np.minimum(across, down), 0, None), 0.0)
+        weight = np.nan_to_num(weight)
+        pixels = np.where(weight[..., None] > 0, pixels - 0.5, 0.0).astype(np.float32)
+        return _View(
+            (x.astype(np.float32) + 1, y.astype(np.float32)),
+            (np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])),
+            weight.astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        """Number of views."""
+        return len(self._views)
+
+    def cut(self, panorama: ImageArray) -> list[ImageArray]:
+        """The views' pictures (h, w, 3) uint8."""
+        source = resize(panorama, *self._source_wh)
+        source = np.concatenate([source[:, -1:], source, source[:, :1]], axis=1)
+        border = cv2.BORDER_REPLICATE
+        return [np.asarray(cv2.remap(source, *v.read, cv2.INTER_LINEAR, borderMode=border), np.uint8) for v in self._views]
+
+    def fuse(self, depths_z: list[FloatMap]) -> FloatMap:
+        """One range map (256, 512) from the views' z-depths, each (h, w) > 0."""
+        size = (self.intrinsics.width_px, self.intrinsics.height_px)
+        logs, weights = [], []
+        for view, depth in zip(self._views, depths_z, strict=True):
+            full = cv2.resize(depth, size, interpolation=cv2.INTER_LINEAR) if depth.shape[::-1] != size else depth
+            log_range = np.log(np.maximum(full * self._per_z, 1e-3)).astype(np.float32)
+            logs.append(cv2.remap(log_range, *view.write, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+            weights.append(view.weight)
+        log, weight = np.stack(logs), np.stack(weights)
+        log -= _agreeing_offsets(log, weight)[:, None, None]
+        return np.asarray(np.exp((log * weight).sum(0) / weight.sum(0)), dtype=np.float32)
+
+
+def _agreeing_offsets(log: FloatMap, weight: FloatMap) -> FloatMap:
+    """(V,) offsets to subtract so that overlapping views agree in the mean; they sum to 0."""
+    count = len(log)
+    rows, values = [np.ones(count)], [0.0]
+    for i in range(count):
+        for j in range(i + 1, count):
+            shared = (weight[i, ::4, ::4] > 0) & (weight[j, ::4, ::4] > 0)
+            if not shared.any():
+                continue
+            strength = np.sqrt(shared.sum())
+            row = np.zeros(count)
+            row[i], row[j] = strength, -strength
+            rows.append(row)
+            values.append(strength * float(np.median((log[i, ::4, ::4] - log[j, ::4, ::4])[shared])))
+    return np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0].astype(np.float32)
+
+
+def shell_range(layout: RoomLayout, directions: Array) -> Array:
+    """Distance from the camera to the room's floor, ceiling or wall along room-frame unit directions (..., 3)."""
+    flat = directions.reshape(-1, 3)
+    horizontal = np.maximum(np.hypot(flat[:, 0], flat[:, 1]), 1e-6)
+    wall = wall_distances(layout.polygon_m, np.arctan2(flat[:, 0], flat[:, 1])) / horizontal
+    up = np.where(flat[:, 2] > 0, layout.ceiling_height_m - layout.camera_height_m, -layout.camera_height_m)
+    with np.errstate(divide="ignore"):
+        level = np.where(np.abs(flat[:, 2]) > 1e-6, up / flat[:, 2], np.inf)
+    return np.asarray(np.minimum(wall, level).reshape(directions.shape[:-1]))
+
+
+def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_depth: Array | float) -> DepthMap:
+    """Scale a depth map by the median ratio of the room's shell to it.
+
+    Args:
+        depth: the map.
+        layout: the room; ignored unless metric and confident.
+        directions: (H, W, 3) room-frame unit direction of each pixel.
+        per_depth: range per unit of depth, (H, W) for z, 1 for range.
+
+    Returns:
+        The scaled map, or the same one if the layout cannot say or the factor is absurd.
+    """
+    if layout.scale != "metric" or layout.confidence < _ALIGN_CONFIDENCE:
+        return depth
+    step = max(1, depth.depth.shape[1] // 64)
+    some = np.s_[::step, ::step]
+    per = per_depth[some] if isinstance(per_depth, np.ndarray) else per_depth
+    measured = depth.depth[some] * per
+    shell = shell_range(layout, directions[some])
+    usable = np.isfinite(shell) & (measured > 0)
+    if usable.sum() < 32:
+        return depth
+    factor = float(np.median(shell[usable] / measured[usable]))
+    if not _ALIGN_LIMITS[0] <= factor <= _ALIGN_LIMITS[1]:
+        return depth
+    scaled = np.clip(depth.depth * np.float32(factor), *RANGE_M).astype(np.float32)
+    return DepthMap(np.where(depth.depth > 0, scaled, np.float32(0)), depth.kind, "metric", factor)
+
+
+class DepthReader:
+    """Depth of one camera: prepares its pictures and reads the network's answers."""
+
+    def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float) -> None:
+        """`smoothing_s`: time constant on log depth; 0 = none."""
+        assert isinstance(manifest.output, DepthMetres | InverseDepthRelative)
+        self._spec, self._output, self._camera = manifest.input, manifest.output, camera
+        self._smoother = ExponentialSmoother(smoothing_s)
+        self._image_wh = (0, 0)
+        self._views: TangentViews | None = None
+        self._grid: tuple[tuple[int, int], Array, Array | float] | None = None
+
+    @property
+    def _by_views(self) -> bool:
+        return self._camera.projection == "equirectangular" and self._spec.projection == "perspective"
+
+    def prepare(self, image: ImageArray) -> FloatMap:
+        """(N, C, H, W) input for a picture of any size: one, or one per tangent view."""
+        wh, size = (image.shape[1], image.shape[0]), (self._spec.width_px, self._spec.height_px)
+        if wh != self._image_wh:
+            self._image_wh, self._grid = wh, None
+            self._views = TangentViews(size, wh) if self._by_views else None
+        pictures = self._views.cut(image) if self._views else [resize(image, *size)]
+        out = np.empty((len(pictures), *self._spec.shape[1:]), np.float32)
+        for picture, target in zip(pictures, out, strict=True):
+            tensor_from_image(picture, self._spec, out=target)
+        return out
+
+    def _metres(self, raw: FloatMap) -> FloatMap:
+        """Network output (h, w) -> depth; canonical focal length undone."""
+        if isinstance(self._output, InverseDepthRelative):
+            inverse = np.maximum(raw, 1e-6 * float(raw.max()) + 1e-12)
+            return np.asarray(float(np.median(inverse)) / inverse, dtype=np.float32)
+        factor = 1.0
+        if self._output.canonical_focal_px and self._spec.projection == "perspective":
+            size = (self._spec.width_px, self._spec.height_px)
+            k = self._views.intrinsics if self._views else lens(self._camera, *self._image_wh).resized(*size)
+            factor = float(np.sqrt(k.fx_px * k.fy_px)) / self._output.canonical_focal_px
+        return np.clip(raw * np.float32(factor), *RANGE_M)
+
+    def read(
+        self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None
+    ) -> DepthMap:
+        """The depth map, from the answer to the last `prepare`d picture, aligned to the room if one is known."""
+        name = self._output.depth if isinstance(self._output, DepthMetres) else self._output.inverse_depth
+        tensor = outputs[name]
+        maps = [self._metres(m) for m in tensor.reshape(len(tensor), *tensor.shape[-2:])]
+        depth = self._views.fuse(maps) if self._views else maps[0]
+        depth = np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
+        kind, scale = ("range" if self._camera.projection == "equirectangular" else "z"), "metric"
+        if isinstance(self._output, InverseDepthRelative):
+            scale = "relative"
+        found = DepthMap(depth, kind, scale)  # type: ignore[arg-type]
+        if layout is None or scale == "relative":
+            return found
+        directions, per_depth = self._directions((depth.shape[1], depth.shape[0]))
+        return align_to_layout(found, layout, directions, per_depth)
+
+    def _directions(self, wh: tuple[int, int]) -> tuple[Array, Array | float]:
+        """Room-frame unit directions of the depth map's pixels and range per unit of depth; cached by size."""
+        if self._grid is None or self._grid[0] != wh:
+            turn = rotation(self._camera)
+            if self._camera.projection == "equirectangular":
+                self._grid = (wh, rays(*wh) @ LEVEL_FORWARD @ turn.T, 1.0)
+            else:
+                camera = rays_from_pixels(lens(self._camera, *self._image_wh).resized(*wh))
+                per_z = np.linalg.norm(camera, axis=-1)
+                self._grid = (wh, camera / per_z[..., None] @ turn.T, per_z)
+        return self._grid[1], self._grid[2]
+
+    def reset(self) -> None:
+        """Forget the past: the scene was cut."""
+        self._smoother.reset()

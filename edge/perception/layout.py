@@ -1,0 +1,290 @@
+"""Room layout: HorizonNet's boundary and corners -> a floor polygon with heights, area and volume.
+
+The network says, per panorama column, where the wall meets the ceiling and the floor (Sun et al., "HorizonNet", CVPR
+2019). With the camera's height the floor edge gives each column's distance; the ceiling edge gives it again up to the
+room's height, which is the one for which both agree. Corner peaks split the columns into walls, and walls are fitted as
+lines: Manhattan (two directions), general, or none ("raw"). Columns that the camera does not see take no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import GeometryError
+from edge.geometry import polygon as floor
+from edge.geometry.panorama import direction_from_angles, longitudes
+from edge.geometry.walls import (
+    Line,
+    chain,
+    dominant_axis_rad,
+    fit_axis_line,
+    fit_line,
+    without_redundant_corners,
+)
+from edge.inference.manifest import BoundaryCorners, Manifest
+from edge.perception.canvas import CanvasMap
+from edge.perception.preprocess import tensor_from_image
+from edge.perception.smoothing import ExponentialSmoother
+from edge.scene import BoolArray, CameraModel, Fit, ImageArray, RoomLayout
+
+Array = npt.NDArray[np.float64]
+FitChoice = Literal["auto", "manhattan", "general", "raw"]
+
+_LATITUDE_LIMITS_RAD = (np.deg2rad(1.0), np.deg2rad(85.0))
+"""Edges nearer to the horizon or the pole than this are taken to be there: their distance would be noise."""
+MIN_VISIBLE_COLUMNS = 8
+_PEAK_WINDOW = 0.05
+"""Corners are at least this share of the panorama's width apart (HorizonNet's r)."""
+_PEAK_PROBABILITY = 0.15
+_AGREEMENT_LOG = 0.15
+"""Spread of log distance between floor and ceiling edge at which a column's confidence falls to 1/e."""
+_RAW_TOLERANCE_M = 0.01
+_FIT_IOU = {"manhattan": 0.92, "general": 0.90}
+"""A fitted outline that overlaps the raw one less than this is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The seen columns in order of longitude; a perspective camera's run starts at its left edge."""
+
+    longitude_rad: Array
+    points: Array
+    weight: Array
+    corner: Array
+    closed: bool
+
+
+def _runs(mask: BoolArray) -> npt.NDArray[np.intp]:
+    """Indices of the longest run of seen columns, walking right across the wrap; all of them in order if all are seen."""
+    n = len(mask)
+    if mask.all():
+        return np.arange(n)
+    start = int(np.argmin(mask))
+    rolled = np.roll(mask, -start)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rolled.astype(np.int8), [0]])))
+    first, last = max(zip(edges[::2], edges[1::2], strict=True), key=lambda r: r[1] - r[0])
+    return (np.arange(first, last) + start) % n
+
+
+def _peaks(probability: Array, closed: bool) -> list[int]:
+    """Local maxima of the corner probability, at least the peak window apart."""
+    n = len(probability)
+    reach = max(1, round(_PEAK_WINDOW * n / 2))
+    mode: Literal["wrap", "constant"] = "wrap" if closed else "constant"
+    padded = np.pad(probability, reach, mode=mode)
+    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    found = np.flatnonzero((probability >= highest) & (probability > _PEAK_PROBABILITY))
+    return [int(i) for j, i in enumerate(found) if j == 0 or i - found[j - 1] > reach]
+
+
+def _walls(columns: _Columns, peaks: list[int]) -> list[npt.NDArray[np.intp]]:
+    """Index arrays of the columns of each wall between corner peaks; wall i starts at joint i."""
+    n = len(columns.longitude_rad)
+    if columns.closed:
+        ends = [*peaks[1:], peaks[0] + n]
+        return [np.arange(a, b) % n for a, b in zip(peaks, ends, strict=True)]
+    ends = [0, *[p for p in peaks if 1 < p < n - 2], n]
+    return [np.arange(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _trimmed(wall: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Without the outer tenth at each end: the network blurs the edge round corners."""
+    cut = len(wall) // 10
+    return wall[cut : len(wall) - cut] if cut else wall
+
+
+def _closed_outline(columns: _Columns, corners: Array) -> Array:
+    """The outline; that of a perspective camera is closed at the camera."""
+    return corners if columns.closed else np.vstack([corners, [[0.0, 0.0]]])
+
+
+def _raw_outline(columns: _Columns) -> Array:
+    """The boundary itself, thinned to about a centimetre; simple by construction, as it is a graph over longitude."""
+    return floor.counter_clockwise(floor.simplified(_closed_outline(columns, columns.points), _RAW_TOLERANCE_M))
+
+
+def _fitted_outline(columns: _Columns, manhattan: bool) -> Array:
+    peaks = _peaks(columns.corner, columns.closed)
+    if columns.closed and len(peaks) < 3:
+        raise GeometryError(f"{len(peaks)} corners found; a closed room has at least 3")
+    walls = _walls(columns, peaks)
+    if any(len(w) < 3 for w in walls):
+        raise GeometryError("two corners are less than 3 columns apart")
+    lines = [fit_line(columns.points[w], columns.weight[w]) for w in map(_trimmed, walls)]
+    if manhattan:
+        lines = _snapped(columns, walls, lines)
+    lon = columns.longitude_rad
+    step = np.diff(lon[:2])[0] % (2 * np.pi)
+    joints = [float(lon[w[0]] - step / 2) for w in walls]
+    if columns.closed:
+        joints = [float(lon[p]) for p in peaks]
+    else:
+        joints.append(float(lon[-1] + step / 2))
+    corners = _closed_outline(columns, chain(lines, joints, closed=columns.closed, perpendicular_step=manhattan))
+    if not np.isfinite(corners).all():
+        raise GeometryError("a fitted wall is never met in its own direction")
+    return floor.counter_clockwise(without_redundant_corners(corners))
+
+
+def _snapped(columns: _Columns, walls: list[npt.NDArray[np.intp]], lines: list[Line]) -> list[Line]:
+    """Every wall turned to the nearer of the two directions that the walls agree on."""
+    lengths = np.array([np.linalg.norm(columns.points[w[-1]] - columns.points[w[0]]) for w in walls])
+    axis = dominant_axis_rad(lines, lengths)
+    out = []
+    for wall, line in zip(map(_trimmed, walls), lines, strict=True):
+        angle = np.arctan2(line.normal[1], line.normal[0])
+        turned = axis + np.round((angle - axis) / (np.pi / 2)) * np.pi / 2
+        normal = np.array([np.cos(turned), np.sin(turned)])
+        out.append(fit_axis_line(columns.points[wall], columns.weight[wall], normal))
+    return out
+
+
+def _attempt(columns: _Columns, raw: Array, fit: Literal["manhattan", "general"]) -> tuple[Array | None, str]:
+    """The fitted outline, or None and why it was refused."""
+    try:
+        outline = _fitted_outline(columns, fit == "manhattan")
+    except GeometryError as e:
+        return None, str(e)
+    if not floor.is_simple(outline):
+        return None, "the outline crosses itself"
+    if not floor.contains(outline):
+        return None, "the outline leaves the camera outside"
+    overlap = floor.iou(outline, raw)
+    if overlap < _FIT_IOU[fit]:
+        return None, f"it overlaps the raw boundary by only {overlap:.2f}"
+    return outline, f"overlaps the raw boundary by {overlap:.3f}"
+
+
+def _fit(columns: _Columns, choice: FitChoice) -> tuple[Array, Fit, str]:
+    """The outline by the chosen fit; what is refused falls back to the next, and the reason says so."""
+    raw = _raw_outline(columns)
+    order: tuple[Literal["manhattan", "general"], ...] = {
+        "auto": ("manhattan", "general"),
+        "manhattan": ("manhattan",),
+        "general": ("general",),
+        "raw": (),
+    }[choice]  # type: ignore[assignment]
+    reasons = []
+    for fit in order:
+        outline, reason = _attempt(columns, raw, fit)
+        if outline is not None:
+            return outline, fit, "; ".join([*reasons, f"{fit}: {reason}"])
+        reasons.append(f"{fit} refused: {reason}")
+    return raw, "raw", "; ".join(reasons) or "as configured"
+
+
+def layout_from_boundary(
+    ceiling_rad: npt.ArrayLike,
+    floor_rad: npt.ArrayLike,
+    corner_probability: npt.ArrayLike,
+    *,
+    visible: BoolArray | None = None,
+    camera_height_m: float | None = None,
+    fit: FitChoice = "auto",
+) -> RoomLayout:
+    """Turn a boundary into a room.
+
+    Args:
+        ceiling_rad: (W,) latitude of the ceiling edge, positive up.
+        floor_rad: (W,) latitude of the floor edge, negative.
+        corner_probability: (W,) 0..1.
+        visible: (W,) columns the camera sees; None = all.
+        camera_height_m: None = unknown: the result is in camera heights and says `relative`.
+        fit: how to fit walls.
+
+    Raises:
+        GeometryError: fewer than 8 columns are seen, or the arrays differ in length.
+    """
+    ceiling = np.asarray(ceiling_rad, dtype=np.float64)
+    ground = np.asarray(floor_rad, dtype=np.float64)
+    corner = np.asarray(corner_probability, dtype=np.float64)
+    mask = np.ones(len(ceiling), dtype=np.bool_) if visible is None else visible
+    if not len(ceiling) == len(ground) == len(corner) == len(mask):
+        raise GeometryError("ceiling, floor, corners and mask must have one value per panorama column")
+    if int(mask.sum()) < MIN_VISIBLE_COLUMNS:
+        raise GeometryError(f"only {int(mask.sum())} panorama columns are seen; the field of view is too narrow for a layout")
+    height = 1.0 if camera_height_m is None else camera_height_m
+
+    by_floor = height / np.tan(np.clip(-ground, *_LATITUDE_LIMITS_RAD))
+    slope = np.tan(np.clip(ceiling, *_LATITUDE_LIMITS_RAD))
+    above = float(np.exp(np.median(np.log(by_floor[mask] * slope[mask]))))
+    by_ceiling = above / slope
+    agreement = np.exp(-np.abs(np.log(by_floor / by_ceiling)) / _AGREEMENT_LOG) * mask
+    distance = np.sqrt(by_floor * by_ceiling)
+
+    index = _runs(mask)
+    lon = longitudes(len(mask))
+    columns = _Columns(
+        longitude_rad=lon[index],
+        points=distance[index, None] * direction_from_angles(lon[index], 0.0)[:, :2],
+        weight=agreement[index] + 1e-3,
+        corner=corner[index],
+        closed=bool(mask.all()),
+    )
+    outline, used, reason = _fit(columns, fit)
+    area = floor.area_m2(outline)
+    unseen = np.where(mask, 1.0, np.nan)
+    return RoomLayout(
+        ceiling_rad=(ceiling * unseen).astype(np.float32),
+        floor_rad=(ground * unseen).astype(np.float32),
+        corner_probability=(corner * mask).astype(np.float32),
+        column_confidence=agreement.astype(np.float32),
+        polygon_m=outline,
+        camera_height_m=height,
+        ceiling_height_m=height + above,
+        area_m2=area,
+        volume_m3=area * (height + above),
+        confidence=float(agreement[mask].mean()),
+        fit=used,
+        fit_reason=reason,
+        scale="relative" if camera_height_m is None else "metric",
+        extent="room" if columns.closed else "visible",
+    )
+
+
+class LayoutReader:
+    """Layout of one camera: prepares its pictures and reads the network's answers."""
+
+    def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, fit: FitChoice) -> None:
+        """`smoothing_s`: time constant on the boundary; 0 = none."""
+        assert isinstance(manifest.output, BoundaryCorners)
+        self._spec, self._output, self._camera, self._fit = manifest.input, manifest.output, camera, fit
+        self._smoother = ExponentialSmoother(smoothing_s)
+        self._canvas: CanvasMap | None = None
+        self._image_wh = (0, 0)
+
+    def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size."""
+        wh = (image.shape[1], image.shape[0])
+        if self._canvas is None or wh != self._image_wh:
+            self._canvas, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
+        canvas, mask = self._canvas.apply(image)
+        full = self._camera.projection == "equirectangular"
+        return tensor_from_image(canvas, self._spec, mask=None if full else mask)[None]
+
+    def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> RoomLayout:
+        """The room, from the answer to the last `prepare`d picture.
+
+        Raises:
+            GeometryError: see `layout_from_boundary`.
+        """
+        assert self._canvas is not None
+        boundary = outputs[self._output.boundary][0].astype(np.float64)
+        logits = outputs[self._output.corners][0, 0].astype(np.float64)
+        width = boundary.shape[1]
+        probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
+        smooth = self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
+        seen = self._canvas.mask.any(axis=0)
+        visible = seen[np.arange(width) * len(seen) // width]
+        return layout_from_boundary(
+            smooth[0], smooth[1], smooth[2],
+            visible=visible, camera_height_m=self._camera.camera_height_m, fit=self._fit,
+        )  # fmt: skip
+
+    def reset(self) -> None:
+        """Forget the past: the scene was cut."""
+        self._smoother.reset()

@@ -1,0 +1,225 @@
+"""Frames to scenes: which (camera, task) is due, on which frame, and what came of it.
+
+One inference thread per accelerator runs `Pipeline.step` in a loop. Every (camera, task) has a cadence; the most overdue
+one whose camera has a frame it has not seen yet goes next. Cameras overwrite their latest frame, so a slow network skips
+frames and never queues them; what was skipped is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import EdgeError
+from edge.inference.base import Arrays, Backend
+from edge.inference.manifest import Manifest
+from edge.perception.depth import DepthReader
+from edge.perception.layout import FitChoice, LayoutReader
+from edge.perception.lighting import LightingReader
+from edge.perception.smoothing import SceneCut
+from edge.scene import CameraModel, DepthMap, Frame, Lighting, RoomLayout, Task
+
+Reader = DepthReader | LayoutReader | LightingReader
+Value = DepthMap | RoomLayout | Lighting
+
+
+class FrameSource(Protocol):
+    """What the pipeline needs of a camera."""
+
+    name: str
+
+    @property
+    def sequence(self) -> int:
+        """Number of the newest frame; 0 before the first."""
+        ...
+
+    def latest(self, after_sequence: int) -> Frame | None:
+        """The newest frame if it is newer than `after_sequence`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model and its manifest."""
+
+    manifest: Manifest
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """How often a task runs: every so many seconds, or every so many frames of its camera."""
+
+    every_s: float | None = None
+    every_frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One inferred value with what it was inferred from and what it took."""
+
+    frame: Frame
+    task: Task
+    value: Value
+    manifest: Manifest
+    stage_s: dict[str, float]
+    """Seconds per stage: capture (age of the frame when taken), preprocess, inference, postprocess."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the pipeline did since it started, by (camera, task)."""
+
+    done: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    skipped_frames: Counter[str] = field(default_factory=Counter)
+    """Frames that no task looked at because newer ones had come, by camera."""
+    errors: Counter[tuple[str, Task]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Job:
+    camera: FrameSource
+    task: Task
+    engine: Engine
+    reader: Reader
+    cadence: Cadence
+    seen_sequence: int = 0
+    due_s: float = 0.0
+
+    def overdue_s(self, now_s: float) -> float | None:
+        """How late this job is, None if it is not due or has no new frame."""
+        sequence = self.camera.sequence
+        if sequence <= self.seen_sequence:
+            return None
+        if self.cadence.every_frames is not None:
+            behind = sequence - self.seen_sequence - self.cadence.every_frames
+            return None if behind < 0 and self.seen_sequence else float(max(0, behind)) + (now_s - self.due_s)
+        return None if now_s < self.due_s else now_s - self.due_s
+
+    def done(self, sequence: int, now_s: float) -> None:
+        """Note that this frame was handled; a job that fell behind starts its cadence afresh."""
+        self.seen_sequence = sequence
+        if self.cadence.every_s is None:
+            self.due_s = now_s
+        else:
+            self.due_s = max(self.due_s + self.cadence.every_s, now_s - self.cadence.every_s)
+
+
+class Pipeline:
+    """Schedules and runs every (camera, task) on one thread."""
+
+    def __init__(
+        self,
+        *,
+        on_result: Callable[[Result], None],
+        on_error: Callable[[str, Task, EdgeError], None],
+        scene_cut_threshold: float = 0.25,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Callbacks run on the inference thread and must return at once."""
+        self._on_result, self._on_error, self._clock = on_result, on_error, clock
+        self._threshold = scene_cut_threshold
+        self._jobs: list[_Job] = []
+        self._cuts: dict[str, SceneCut] = {}
+        self._frames: dict[str, Frame] = {}
+        self._layouts: dict[str, RoomLayout] = {}
+        self.counters = Counters()
+
+    def add(
+        self,
+        camera: FrameSource,
+        model: CameraModel,
+        task: Task,
+        engine: Engine,
+        cadence: Cadence,
+        *,
+        smoothing_s: float = 0.0,
+        fit: FitChoice = "auto",
+    ) -> None:
+        """Run `task` on `camera` with `engine`."""
+        reader: Reader
+        if task == "depth":
+            reader = DepthReader(engine.manifest, model, smoothing_s=smoothing_s)
+        elif task == "layout":
+            reader = LayoutReader(engine.manifest, model, smoothing_s=smoothing_s, fit=fit)
+        else:
+            reader = LightingReader(engine.manifest, model, smoothing_s=smoothing_s)
+        self._jobs.append(_Job(camera, task, engine, reader, cadence, due_s=self._clock()))
+        self._cuts.setdefault(camera.name, SceneCut(self._threshold))
+
+    def step(self) -> bool:
+        """Run the most overdue job on its camera's newest frame; False if nothing is due."""
+        now_s = self._clock()
+        late = [(o, j) for j in self._jobs if (o := j.overdue_s(now_s)) is not None]
+        if not late:
+            return False
+        job = max(late, key=lambda pair: pair[0])[1]
+        frame = self._newest(job.camera)
+        if frame is None or frame.sequence <= job.seen_sequence:
+            return False
+        job.done(frame.sequence, now_s)
+        try:
+            result = self._infer(job, frame)
+        except EdgeError as e:
+            self.counters.errors[frame.camera, job.task] += 1
+            self._on_error(frame.camera, job.task, e)
+            return True
+        self.counters.done[frame.camera, job.task] += 1
+        self._on_result(result)
+        return True
+
+    def _newest(self, camera: FrameSource) -> Frame | None:
+        """The camera's newest frame; resets the readers of that camera when the scene is cut."""
+        held = self._frames.get(camera.name)
+        after = held.sequence if held else 0
+        frame = camera.latest(after)
+        if frame is None:
+            return held
+        self.counters.skipped_frames[camera.name] += frame.sequence - after - 1
+        self._frames[camera.name] = frame
+        if self._cuts[camera.name].update(frame.image):
+            self._layouts.pop(camera.name, None)
+            for job in self._jobs:
+                if job.camera.name == camera.name:
+                    job.reader.reset()
+        return frame
+
+    def _infer(self, job: _Job, frame: Frame) -> Result:
+        taken_s = time.monotonic()
+        tensor = job.reader.prepare(frame.image)
+        prepared_s = time.monotonic()
+        outputs = job.engine.backend.run(tensor)
+        inferred_s = time.monotonic()
+        _check_finite(outputs)
+        value = self._read(job, outputs, frame)
+        stage_s = {
+            "capture": max(0.0, taken_s - frame.captured_monotonic_s),
+            "preprocess": prepared_s - taken_s,
+            "inference": inferred_s - prepared_s,
+            "postprocess": time.monotonic() - inferred_s,
+        }
+        return Result(frame, job.task, value, job.engine.manifest, stage_s)
+
+    def _read(self, job: _Job, outputs: Arrays, frame: Frame) -> Value:
+        at_s = frame.captured_monotonic_s
+        if isinstance(job.reader, DepthReader):
+            return job.reader.read(outputs, at_s, self._layouts.get(frame.camera))
+        if isinstance(job.reader, LayoutReader):
+            layout = job.reader.read(outputs, at_s)
+            self._layouts[frame.camera] = layout
+            return layout
+        return job.reader.read(outputs, at_s)
+
+
+def _check_finite(outputs: dict[str, npt.NDArray[np.float32]]) -> None:
+    for name, array in outputs.items():
+        if not np.isfinite(array).all():
+            raise EdgeError(f"the network's output {name!r} is not finite; check the engine with `edge check`")
+
+

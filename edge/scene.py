@@ -1,0 +1,164 @@
+"""The values that travel through the daemon: what was seen, and what was inferred from it.
+
+Frames and axes are defined once, here:
+
+* room frame: right-handed, metres, x right, y forward, z up, origin on the floor under the camera;
+* perspective camera: OpenCV (x right, y down, z forward);
+* panorama: equirectangular, width = 2 x height, pixel centres at +0.5, longitude 0 at the image centre (room +y) and
+  positive to the right (room +x), latitude +pi/2 up.
+
+All are frozen; arrays are shared, not copied, so nobody writes into them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+
+Task = Literal["depth", "layout", "lighting"]
+TASKS: tuple[Task, ...] = ("depth", "layout", "lighting")
+Projection = Literal["perspective", "equirectangular"]
+Scale = Literal["metric", "relative"]
+Fit = Literal["manhattan", "general", "raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics:
+    """Pinhole intrinsics in px of a picture `width_px` x `height_px`; distortion as OpenCV's k1 k2 p1 p2 k3."""
+
+    width_px: int
+    height_px: int
+    fx_px: float
+    fy_px: float
+    cx_px: float
+    cy_px: float
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+
+    @property
+    def distorted(self) -> bool:
+        """Whether any distortion coefficient is set."""
+        return any((self.k1, self.k2, self.p1, self.p2, self.k3))
+
+    def resized(self, width_px: int, height_px: int) -> Intrinsics:
+        """The same lens for the picture stretched to another size."""
+        sx, sy = width_px / self.width_px, height_px / self.height_px
+        return Intrinsics(
+            width_px,
+            height_px,
+            self.fx_px * sx,
+            self.fy_px * sy,
+            self.cx_px * sx,
+            self.cy_px * sy,
+            self.k1,
+            self.k2,
+            self.p1,
+            self.p2,
+            self.k3,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CameraModel:
+    """What the installer knows of a camera: its projection, its lens and how it is mounted.
+
+    `camera_height_m` is the height of the lens above the floor; None means unknown, and then nothing is metric that
+    needs it. `yaw_rad` is positive to the right, `pitch_rad` positive upwards, `roll_rad` positive clockwise as seen in the picture.
+    """
+
+    projection: Projection
+    intrinsics: Intrinsics | None = None
+    hfov_rad: float | None = None
+    camera_height_m: float | None = None
+    yaw_rad: float = 0.0
+    pitch_rad: float = 0.0
+    roll_rad: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of one camera. `image` is (H, W, 3) uint8, sRGB, in the order R, G, B."""
+
+    camera: str
+    sequence: int
+    captured_at: float
+    """Seconds since the Unix epoch, UTC."""
+    captured_monotonic_s: float
+    """The same moment on this machine's monotonic clock; latencies are measured from it."""
+    image: ImageArray
+    model: CameraModel
+
+
+@dataclass(frozen=True, slots=True)
+class DepthMap:
+    """Depth in metres if `scale` is metric, else in an unknown unit; 0 = unknown."""
+
+    depth: npt.NDArray[np.float32]
+    """(H, W). Along the optical axis if `kind` is "z" (perspective), Euclidean if "range" (panorama)."""
+    kind: Literal["z", "range"]
+    scale: Scale
+    aligned_to_layout: float | None = None
+    """The factor by which the room's known size corrected the network's scale; None if it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLayout:
+    """A room's shell as seen from the camera: the raw boundary and the polygon fitted to it."""
+
+    ceiling_rad: npt.NDArray[np.float32]
+    """(W,) latitude of the wall-ceiling edge in each panorama column, positive up; NaN where the camera does not see."""
+    floor_rad: npt.NDArray[np.float32]
+    """(W,) latitude of the wall-floor edge, negative below the horizon; NaN where the camera does not see."""
+    corner_probability: npt.NDArray[np.float32]
+    """(W,) 0..1."""
+    column_confidence: npt.NDArray[np.float32]
+    """(W,) 0..1; 0 where the camera does not see."""
+    polygon_m: npt.NDArray[np.float64]
+    """(N, 2) floor corners, room frame, counter-clockwise seen from above; unit is camera heights if `scale` is relative."""
+    camera_height_m: float
+    ceiling_height_m: float
+    area_m2: float
+    volume_m3: float
+    confidence: float
+    fit: Fit
+    fit_reason: str
+    scale: Scale
+    extent: Literal["room", "visible"]
+    """"room": the whole room; "visible": only the part inside a perspective camera's view, closed at the camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lighting:
+    """Ambient light as order-2 spherical harmonics in the room frame."""
+
+    coefficients: npt.NDArray[np.float32]
+    """(9, 3) pre-scaled irradiance (see `edge.geometry.harmonics`), rows L00..L22, columns R, G, B."""
+    convention: str
+    ambient: tuple[float, float, float]
+    """Mean radiance over the sphere, R, G, B, in units of the picture's white."""
+    dominant_direction: tuple[float, float, float]
+    """Unit vector towards the strongest light, room frame."""
+    dominant_strength: float
+    """0 = light from everywhere alike; 1 = the most directional that order-1 harmonics can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known of one camera's surroundings after a frame; None = not inferred on this frame."""
+
+    frame: Frame
+    depth: DepthMap | None = None
+    layout: RoomLayout | None = None
+    lighting: Lighting | None = None
+    latency_s: dict[str, float] = field(default_factory=dict)
+    """Stage name -> seconds."""

@@ -1,0 +1,130 @@
+"""Models are found, verified and proved before they serve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.errors import EngineError, ManifestError
+from edge.inference.manifest import InputSpec, Manifest, read_manifest, sha256_of, write_manifest
+from edge.inference.store import ModelStore, check_golden, load
+from tests.edge.inference.conftest import SIZE, write_model
+
+Maker = Callable[..., Path]
+
+
+def test_a_sound_model_reproduces_its_golden_output(model_folder: Maker) -> None:
+    """Found, verified, loaded, and within tolerance of the recorded output."""
+    folder = model_folder()
+    model = ModelStore(folder.parent).find("depth")
+    with load(model, threads=1) as backend:
+        result = check_golden(model, backend)
+        assert result is not None
+        assert result.passed
+        assert backend.provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_batches_run_whether_or_not_the_model_takes_them(model_folder: Maker, batch: int | str) -> None:
+    """Three pictures give three answers, each as if alone, for a batch of 1 and a dynamic one."""
+    model = ModelStore(model_folder(batch=batch).parent).find("depth")
+    pictures = np.random.default_rng(1).random((3, 3, SIZE[1], SIZE[0]), dtype=np.float32)
+    with load(model) as backend:
+        got = backend.run(pictures)["depth"]
+    assert got == pytest.approx(2 * pictures.mean(axis=1, keepdims=True), abs=1e-6)
+
+
+def test_a_wrong_golden_output_is_seen(model_folder: Maker) -> None:
+    """A model that computes something else than recorded does not pass."""
+    folder = model_folder()
+    write_model(folder / "model.onnx", gain=2.01)
+    manifest = read_manifest(folder)
+    ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})
+    write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
+    model = ModelStore(folder.parent).find("depth")
+    with load(model) as backend:
+        result = check_golden(model, backend)
+    assert result is not None
+    assert not result.passed
+    assert result.difference["depth"] > 1e-3
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "golden.npz"])
+def test_a_changed_file_is_refused(model_folder: Maker, file: str) -> None:
+    """One flipped byte changes the sha256, and the message says to restore the file."""
+    folder = model_folder()
+    data = bytearray((folder / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / file).write_bytes(data)
+    with pytest.raises(ManifestError, match="restore it"):
+        ModelStore(folder.parent).find("depth")
+
+
+def test_a_missing_model_names_those_there(model_folder: Maker) -> None:
+    """The message lists what could have been meant."""
+    folder = model_folder("layout9")
+    with pytest.raises(EngineError, match="layout9"):
+        ModelStore(folder.parent).find("layout")
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ({"input": {"name": "image", "width_px": 64, "height_px": 24, "projection": "perspective"}}, "width_px"),
+        ({"input": {"name": "picture", "width_px": 32, "height_px": 24, "projection": "perspective"}}, "input.name"),
+        ({"output": {"kind": "depth_metres", "depth": "disparity"}}, "disparity"),
+    ],
+)
+def test_a_model_of_another_shape_is_refused(model_folder: Maker, override: dict[str, Any], word: str) -> None:
+    """The manifest and the graph must agree; the message names what to correct."""
+    model = ModelStore(model_folder(**override).parent).find("depth")
+    with pytest.raises(ManifestError, match=word):
+        load(model)
+
+
+def test_a_truncated_model_is_refused(model_folder: Maker) -> None:
+    """Even with a fitting sha256, half an ONNX file is no model."""
+    folder = model_folder()
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:100])
+    manifest = read_manifest(folder)
+    ref = manifest.onnx.model_copy(update={"sha256": sha256_of(path)})
+    write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
+    with pytest.raises(EngineError, match="export or download it again"):
+        load(ModelStore(folder.parent).find("depth"))
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"taks": "depth"}, "taks"),
+        ({"task": "lighting"}, "lighting model gives"),
+        ({"onnx": {"file": "../model.onnx", "sha256": "0" * 64}}, "onnx.file"),
+        ({"onnx": {"file": "model.onnx", "sha256": "xyz"}}, "onnx.sha256"),
+        ({"output": {"kind": "depth_miles", "depth": "depth"}}, "output"),
+    ],
+)
+def test_a_wrong_manifest_names_the_key(model_folder: Maker, change: dict[str, Any], key: str) -> None:
+    """Unknown keys, wrong values, kinds that do not fit the task, and paths that leave the folder are refused."""
+    folder = model_folder()
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ManifestError, match=key):
+        read_manifest(folder)
+
+
+def test_no_manifest_at_all(tmp_path: Path) -> None:
+    """A folder without one is told what it needs."""
+    with pytest.raises(ManifestError, match=r"manifest\.json"):
+        read_manifest(tmp_path)
+
+
+def test_input_shape_counts_the_mask() -> None:
+    """The mask is a fourth channel."""
+    spec = InputSpec(name="x", width_px=64, height_px=32, projection="equirectangular", mask_channel=True)
+    assert spec.shape == (1, 4, 32, 64)

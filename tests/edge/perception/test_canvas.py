@@ -1,0 +1,131 @@
+"""The panorama canvas, the input tensor, and smoothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import GeometryError, ImageError
+from edge.geometry.panorama import rays
+from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
+from edge.geometry.rigid import rotation_room_camera
+from edge.inference.manifest import InputSpec
+from edge.perception.canvas import CanvasMap, visible_mask
+from edge.perception.preprocess import tensor_from_image
+from edge.perception.smoothing import ExponentialSmoother, SceneCut
+from edge.scene import CameraModel, Intrinsics
+
+SPEC = InputSpec(
+    name="x", width_px=64, height_px=32, projection="equirectangular", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), mask_channel=True
+)
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (40, -20, 10), (180, 30, -5)])
+def test_perspective_picture_lands_where_it_looks(yaw: float, pitch: float, roll: float) -> None:
+    """A picture whose colour is its room direction fills the canvas with the canvas's own directions."""
+    model = CameraModel("perspective", hfov_rad=1.3, yaw_rad=np.deg2rad(yaw), pitch_rad=np.deg2rad(pitch), roll_rad=np.deg2rad(roll))
+    camera = rays_from_pixels(intrinsics_from_fov(320, 240, 1.3))
+    camera /= np.linalg.norm(camera, axis=-1, keepdims=True)
+    turn = rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)
+    picture = np.round(camera @ turn.T * 127 + 128).astype(np.uint8)
+    canvas, mask = CanvasMap(model, (320, 240), 512, 256).apply(picture)
+    assert np.abs(canvas[mask] - (rays(512, 256)[mask] * 127 + 128)).max() < 4
+    assert (canvas[~mask] == 0).all()
+
+
+def test_mask_covers_the_field_of_view() -> None:
+    """A level 90 degree view covers a quarter of the horizon, centred ahead."""
+    mask = visible_mask(CameraModel("perspective", hfov_rad=np.pi / 2), 400, 300, 512, 256)
+    seen = np.flatnonzero(mask[128])
+    assert (seen[0], seen[-1]) == (192, 319)
+
+
+def test_strong_distortion_does_not_fold_back() -> None:
+    """A barrel lens whose polynomial turns back far off axis still sees one connected patch ahead."""
+    lens = Intrinsics(320, 240, 160, 160, 160, 120, k1=-0.3, k2=0.05)
+    mask = visible_mask(CameraModel("perspective", intrinsics=lens), 320, 240, 256, 128)
+    seen = np.flatnonzero(mask.any(axis=0))
+    assert (np.diff(seen) == 1).all()
+    assert 60 < seen[0] < 128 < seen[-1] < 196
+
+
+def test_yaw_of_a_panorama_rolls_it() -> None:
+    """A panorama camera turned a quarter right shows its own centre a quarter right of forward."""
+    picture = np.zeros((256, 512, 3), np.uint8)
+    picture[:, 250:262] = 255
+    model = CameraModel("equirectangular", yaw_rad=np.pi / 2)
+    canvas, mask = CanvasMap(model, (512, 256), 512, 256).apply(picture)
+    assert mask.all()
+    assert np.flatnonzero(canvas[128, :, 0] > 128).mean() == pytest.approx(255.5 + 128, abs=0.6)
+
+
+def test_level_panorama_is_passed_through() -> None:
+    """A level panorama of the canvas's size is not resampled."""
+    picture = np.random.default_rng(0).integers(0, 255, (128, 256, 3), dtype=np.uint8)
+    assert (CanvasMap(CameraModel("equirectangular"), (256, 128), 256, 128).apply(picture)[0] == picture).all()
+
+
+def test_panorama_must_be_two_to_one() -> None:
+    """A 16:9 picture is no panorama, and the message says what to do."""
+    with pytest.raises(GeometryError, match="twice as wide"):
+        CanvasMap(CameraModel("equirectangular"), (1280, 720), 512, 256)
+
+
+def test_perspective_needs_its_lens() -> None:
+    """Without field of view or intrinsics there is no canvas."""
+    with pytest.raises(GeometryError, match="hfov_deg"):
+        CanvasMap(CameraModel("perspective"), (640, 480), 512, 256)
+
+
+@pytest.mark.parametrize("colour", ["rgb", "bgr"])
+def test_tensor_is_the_textbook_normalisation(colour: str) -> None:
+    """(value / 255 - mean) / std per channel, in the manifest's colour order; masked pixels are 0 everywhere."""
+    spec = SPEC.model_copy(update={"colour": colour})
+    rng = np.random.default_rng(2)
+    image, mask = rng.integers(0, 256, (32, 64, 3), dtype=np.uint8), rng.random((32, 64)) > 0.4
+    ordered = image if colour == "rgb" else image[..., ::-1]
+    expected = (ordered / 255 - np.array(spec.mean)) / np.array(spec.std) * mask[..., None]
+    tensor = tensor_from_image(image, spec, mask=mask)
+    assert tensor.dtype == np.float32
+    assert tensor[:3] == pytest.approx(expected.transpose(2, 0, 1), abs=1e-6)
+    assert (tensor[3] == mask).all()
+
+
+def test_tensor_of_another_size_is_refused() -> None:
+    """Resizing is a separate, shared step."""
+    with pytest.raises(ImageError, match="resize"):
+        tensor_from_image(np.zeros((10, 10, 3), np.uint8), SPEC)
+
+
+@given(steps=st.lists(st.floats(0.01, 3.0), min_size=1, max_size=20))
+def test_smoothing_does_not_depend_on_the_frame_rate(steps: list[float]) -> None:
+    """After a step from 0 to 1 the value is 1 - exp(-t / tau), however t was divided."""
+    smoother = ExponentialSmoother(2.0)
+    smoother.update(0.0, 0.0)
+    at = 0.0
+    for step in steps:
+        at += step
+        value = smoother.update(1.0, at)
+    assert float(value) == pytest.approx(1 - np.exp(-at / 2.0))
+
+
+def test_smoothing_starts_afresh() -> None:
+    """After a reset, or with another shape, the sample passes unchanged."""
+    smoother = ExponentialSmoother(10.0)
+    smoother.update([0.0, 0.0], 0.0)
+    assert smoother.update([1.0], 0.1) == pytest.approx([1.0])
+    smoother.reset()
+    assert smoother.update([5.0], 0.2) == pytest.approx([5.0])
+
+
+def test_scene_cut_sees_another_place_but_not_noise() -> None:
+    """Sensor noise and slow dimming are one scene; another picture is a cut."""
+    rng = np.random.default_rng(4)
+    cut = SceneCut(0.2)
+    ramp = np.linspace(0, 200, 320)[None, :, None].repeat(240, 0).repeat(3, 2)
+    assert not cut.update(ramp.astype(np.uint8))
+    for dim in (1.0, 0.95, 0.9):
+        assert not cut.update(np.clip(ramp * dim + rng.normal(0, 8, ramp.shape), 0, 255).astype(np.uint8))
+    assert cut.update(ramp[:, ::-1].astype(np.uint8))

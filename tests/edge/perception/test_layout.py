@@ -1,0 +1,123 @@
+"""Layout post-processing: exact boundaries must give exact rooms."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import GeometryError
+from edge.geometry import polygon as floor
+from edge.geometry.panorama import longitudes
+from edge.perception.layout import FitChoice, layout_from_boundary
+from edge.scene import BoolArray, RoomLayout
+
+Array = npt.NDArray[np.float64]
+BOX = np.array([[2, 3], [-2, 3], [-2, -1.5], [2, -1.5]], float)
+TRAPEZIUM = np.array([[2, 3], [-1, 3], [-2.5, -1.5], [2, -1.5]], float)
+L_SHAPE = np.array([[3, 3], [-0.8, 3], [-0.8, 1.2], [-2, 1.2], [-2, -2], [3, -2]], float)
+WIDTH = 512
+
+
+def turned(p: Array, angle: float) -> Array:
+    """The polygon rotated about the camera."""
+    c, s = np.cos(angle), np.sin(angle)
+    return p @ np.array([[c, s], [-s, c]])
+
+
+def exact_layout(
+    p: Array, *, camera: float | None = 1.6, ceiling: float = 2.7, fit: FitChoice = "auto", visible: BoolArray | None = None
+) -> RoomLayout:
+    """What post-processing makes of the analytic boundary and corners of a prism room."""
+    up, down = floor.boundary_latitudes(p, longitudes(WIDTH), 1.6, ceiling)
+    column = (np.arctan2(p[:, 0], p[:, 1]) / (2 * np.pi) + 0.5) * WIDTH - 0.5
+    away = np.abs(np.arange(WIDTH)[:, None] - column)
+    corners = (0.96 ** np.minimum(away, WIDTH - away)).max(axis=1)
+    return layout_from_boundary(up, down, corners, camera_height_m=camera, fit=fit, visible=visible)
+
+
+@given(angle=st.floats(-np.pi, np.pi))
+def test_box_room_has_its_exact_size(angle: float) -> None:
+    """The analytic box gives back its area, height and volume, however it is turned."""
+    room = exact_layout(turned(BOX, angle))
+    assert (room.fit, room.extent, room.scale) == ("manhattan", "room", "metric")
+    assert len(room.polygon_m) == 4
+    assert room.area_m2 == pytest.approx(18, rel=1e-3)
+    assert room.ceiling_height_m == pytest.approx(2.7, rel=1e-6)
+    assert room.volume_m3 == pytest.approx(18 * 2.7, rel=1e-3)
+    assert room.confidence == pytest.approx(1)
+
+
+@given(angle=st.floats(-np.pi, np.pi))
+def test_l_shaped_room(angle: float) -> None:
+    """A visible L keeps its six corners and its area."""
+    room = exact_layout(turned(L_SHAPE, angle))
+    assert len(room.polygon_m) == 6
+    assert floor.iou(room.polygon_m, turned(L_SHAPE, angle)) > 0.98
+
+
+def test_manhattan_is_not_forced_on_a_slanted_wall() -> None:
+    """A trapezium keeps its slanted wall under `auto`, and the reason says why Manhattan was refused."""
+    room = exact_layout(TRAPEZIUM)
+    assert room.fit == "general"
+    assert "manhattan refused" in room.fit_reason
+    assert room.area_m2 == pytest.approx(floor.area_m2(TRAPEZIUM), rel=1e-3)
+
+
+def test_raw_follows_the_boundary() -> None:
+    """Without fitting, the outline is the boundary itself."""
+    room = exact_layout(L_SHAPE, fit="raw")
+    assert room.fit == "raw"
+    assert room.area_m2 == pytest.approx(floor.area_m2(L_SHAPE), rel=0.02)
+
+
+@given(seed=st.integers(0, 10_000), noise=st.floats(0, 0.2))
+def test_any_boundary_gives_a_simple_polygon_round_the_camera(seed: int, noise: float) -> None:
+    """However wrong the network is, what is published is a simple counter-clockwise polygon that holds the camera."""
+    rng = np.random.default_rng(seed)
+    up = rng.uniform(0.1, 1.0) + rng.normal(0, noise, WIDTH)
+    down = -rng.uniform(0.1, 1.0) + rng.normal(0, noise, WIDTH)
+    room = layout_from_boundary(up, down, rng.random(WIDTH) ** 4, camera_height_m=1.5)
+    assert floor.is_simple(room.polygon_m)
+    assert floor.signed_area_m2(room.polygon_m) > 0
+    assert floor.contains(room.polygon_m)
+
+
+@pytest.mark.parametrize(("first", "last"), [(200, 310), (450, 552), (0, 90)])
+def test_a_narrow_view_is_closed_at_the_camera(first: int, last: int) -> None:
+    """Only seen columns count: the outline is the exact wedge of the room inside the view, and unseen columns are NaN."""
+    visible = np.zeros(WIDTH, dtype=np.bool_)
+    visible[np.arange(first, last) % WIDTH] = True
+    room = exact_layout(BOX, visible=visible)
+    assert room.extent == "visible"
+    assert np.isnan(room.floor_rad[~visible]).all()
+    assert (room.column_confidence[~visible] == 0).all()
+    lon = (np.arange(first, last + 1) / WIDTH - 0.5) * 2 * np.pi
+    r = floor.wall_distances(BOX, lon)
+    wedge = np.vstack([[0, 0], np.stack([r * np.sin(lon), r * np.cos(lon)], -1)])
+    assert floor.iou(room.polygon_m, wedge) > 0.97
+
+
+def test_unknown_camera_height_is_relative() -> None:
+    """Without a height nothing is in metres: lengths are in camera heights and the value says so."""
+    room = exact_layout(BOX, camera=None)
+    assert room.scale == "relative"
+    assert room.area_m2 == pytest.approx(18 / 1.6**2, rel=1e-3)
+
+
+def test_too_narrow_a_view_is_refused() -> None:
+    """Seven columns make no room."""
+    visible = np.zeros(WIDTH, dtype=np.bool_)
+    visible[:7] = True
+    with pytest.raises(GeometryError, match="too narrow"):
+        exact_layout(BOX, visible=visible)
+
+
+def test_disagreeing_edges_lower_the_confidence() -> None:
+    """Where floor and ceiling edges say different distances, that column is trusted less."""
+    up, down = floor.boundary_latitudes(BOX, longitudes(WIDTH), 1.6, 2.7)
+    down[100:140] *= 0.6
+    room = layout_from_boundary(up, down, np.zeros(WIDTH), camera_height_m=1.6)
+    assert room.column_confidence[100:140].max() < 0.5 < room.column_confidence[:100].min()

@@ -1,0 +1,196 @@
+"""Scheduling: cadence, freshness, drops and errors, with real readers and a clock that the test turns."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge.errors import EdgeError, EngineError
+from edge.inference.manifest import Manifest
+from edge.pipeline import Cadence, Engine, Pipeline, Result
+from edge.scene import CameraModel, DepthMap, Frame, Task
+from tests.edge.perception.test_depth import METRES, manifest
+
+MODEL = CameraModel("perspective", hfov_rad=1.2)
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.now_s
+
+
+class Camera:
+    """A camera whose frames the test takes."""
+
+    def __init__(self, name: str, level: int = 10) -> None:
+        self.name, self.sequence, self.level = name, 0, level
+
+    def shoot(self, count: int = 1) -> None:
+        """Take pictures."""
+        self.sequence += count
+
+    def latest(self, after_sequence: int) -> Frame | None:
+        """The newest picture if it is newer."""
+        if self.sequence <= after_sequence:
+            return None
+        picture = np.full((48, 64, 3), self.level, np.uint8)
+        return Frame(self.name, self.sequence, 0.0, float(self.sequence), picture, MODEL)
+
+
+class Network:
+    """A backend that answers with a constant, or fails."""
+
+    provider = "test"
+
+    def __init__(self, answer: float = 2.0, error: EngineError | None = None) -> None:
+        self.answer, self.error, self.runs = answer, error, 0
+
+    def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """A constant depth map."""
+        self.runs += 1
+        if self.error:
+            raise self.error
+        return {"depth": np.full((len(batch), 1, 12, 16), self.answer, np.float32)}
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class Bench:
+    """A pipeline with what it said."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.results: list[Result] = []
+        self.errors: list[tuple[str, Task, EdgeError]] = []
+        self.pipeline = Pipeline(
+            on_result=self.results.append,
+            on_error=lambda camera, task, e: self.errors.append((camera, task, e)),
+            clock=self.clock,
+        )
+
+    def add(self, camera: Camera, cadence: Cadence, network: Network | None = None, smoothing_s: float = 0.0) -> Network:
+        """Run depth on the camera."""
+        net = network or Network()
+        spec: Manifest = manifest(METRES)
+        self.pipeline.add(camera, MODEL, "depth", Engine(spec, net), cadence, smoothing_s=smoothing_s)
+        return net
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A fresh pipeline."""
+    return Bench()
+
+
+def test_nothing_is_inferred_twice_from_one_frame(bench: Bench) -> None:
+    """A due job waits for a frame it has not seen."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_s=0.1))
+    assert not bench.pipeline.step()
+    camera.shoot()
+    assert bench.pipeline.step()
+    bench.clock.now_s += 10
+    assert not bench.pipeline.step()
+    assert len(bench.results) == 1
+
+
+def test_cadence_in_seconds(bench: Bench) -> None:
+    """With a frame every 10 ms and a cadence of 1 s, 10 s give 10 results, give or take the first."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_s=1.0))
+    for _ in range(1000):
+        camera.shoot()
+        bench.pipeline.step()
+        bench.clock.now_s += 0.01
+    assert len(bench.results) == 10
+
+
+def test_cadence_in_frames(bench: Bench) -> None:
+    """Every fifth frame, starting with the first."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_frames=5))
+    for _ in range(21):
+        camera.shoot()
+        bench.pipeline.step()
+    assert [r.frame.sequence for r in bench.results] == [1, 6, 11, 16, 21]
+
+
+def test_frames_that_nobody_saw_are_counted(bench: Bench) -> None:
+    """Frames overwritten before anything looked at them are skipped, not queued, and counted."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_frames=1))
+    camera.shoot(7)
+    bench.pipeline.step()
+    assert bench.results[0].frame.sequence == 7
+    assert bench.pipeline.counters.skipped_frames["a"] == 6
+
+
+def test_a_slow_accelerator_serves_all_cameras_alike(bench: Bench) -> None:
+    """When inference cannot keep up, every camera gets its share."""
+    cameras = [Camera(n) for n in "abcd"]
+    for camera in cameras:
+        bench.add(camera, Cadence(every_s=0.1))
+    for _ in range(400):
+        for camera in cameras:
+            camera.shoot()
+        bench.pipeline.step()
+        bench.clock.now_s += 0.2
+    counts = [bench.pipeline.counters.done[c.name, "depth"] for c in cameras]
+    assert min(counts) >= 95
+
+
+def test_an_engine_that_fails_does_not_stop_the_others(bench: Bench) -> None:
+    """Its errors are reported and counted; the next camera is served."""
+    bad, good = Camera("bad"), Camera("good")
+    bench.add(bad, Cadence(every_frames=1), Network(error=EngineError("broken; rebuild it")))
+    bench.add(good, Cadence(every_frames=1))
+    for _ in range(5):
+        bad.shoot()
+        good.shoot()
+        while bench.pipeline.step():
+            pass
+    assert len(bench.errors) == 5
+    assert bench.pipeline.counters.errors["bad", "depth"] == 5
+    assert [r.frame.camera for r in bench.results] == ["good"] * 5
+
+
+def test_nan_from_a_network_is_an_error_and_not_a_result(bench: Bench) -> None:
+    """Numbers that are none are never published."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_frames=1), Network(answer=float("nan")))
+    camera.shoot()
+    bench.pipeline.step()
+    assert not bench.results
+    assert "not finite" in str(bench.errors[0][2])
+
+
+def test_smoothing_restarts_when_the_scene_is_cut(bench: Bench) -> None:
+    """Within a scene a jump is damped; after a cut the new value passes at once."""
+    camera = Camera("a", level=10)
+    network = bench.add(camera, Cadence(every_frames=1), Network(1.0), smoothing_s=100.0)
+
+    def depth_of_next() -> float:
+        camera.shoot()
+        bench.pipeline.step()
+        value = bench.results[-1].value
+        assert isinstance(value, DepthMap)
+        return float(value.depth[0, 0])
+
+    first = depth_of_next()
+    network.answer = 2.0
+    assert depth_of_next() < 1.1 * first
+    camera.level = 200
+    assert depth_of_next() == pytest.approx(2 * first)
