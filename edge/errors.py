@@ -25,7 +25,9 @@ class EdgeError(Exception):
 class ConfigError(EdgeError):
     """One thing wrong in config.yaml, with where it stands and what to do about it."""
 
-    def __init__(self, key: str, problem: str, remedy: str, *, path: Path | None = None, line: int | None = None) -> None:
+    def __init__(
+        self, key: str, problem: str, remedy: str, *, path: Path | None = None, line: int | None = None
+    ) -> None:
         self.key, self.problem, self.remedy, self.path, self.line = key, problem, remedy, path, line
         where = f"{path or 'config.yaml'}" + (f", line {line}" if line else "")
         super().__init__(f"{where}: {key}: {problem}. {remedy}" if key else f"{where}: {problem}. {remedy}")

@@ -1,8 +1,8 @@
 """Frames to scenes: which (camera, task) is due, on which frame, and what came of it.
 
-One inference thread per accelerator runs `Pipeline.step` in a loop. Every (camera, task) has a cadence; the most overdue
-one whose camera has a frame it has not seen yet goes next. Cameras overwrite their latest frame, so a slow network skips
-frames and never queues them; what was skipped is counted.
+One inference thread per accelerator runs `Pipeline.step` in a loop. Every (camera, task) has a cadence; the most
+overdue one whose camera has a frame it has not seen yet goes next. Cameras overwrite their latest frame, so a slow
+network skips frames and never queues them; what was skipped is counted.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Counters:
     """What the pipeline did since it started, by (camera, task)."""
 
     done: Counter[tuple[str, Task]] = field(default_factory=Counter)
-    skipped_frames: Counter[str] = field(default_factory=Counter)
-    """Frames that no task looked at because newer ones had come, by camera."""
+    missed: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    """Results that the cadence asked for and frames were there for, but inference was too slow for."""
     errors: Counter[tuple[str, Task]] = field(default_factory=Counter)
 
 
@@ -102,13 +102,19 @@ class _Job:
             return None if behind < 0 and self.seen_sequence else float(max(0, behind)) + (now_s - self.due_s)
         return None if now_s < self.due_s else now_s - self.due_s
 
-    def done(self, sequence: int, now_s: float) -> None:
-        """Note that this frame was handled; a job that fell behind starts its cadence afresh."""
+    def take(self, sequence: int, now_s: float) -> int:
+        """Note that this frame is being handled; returns how many results were missed since the last one.
+
+        A job that fell behind starts its cadence afresh.
+        """
+        passed = sequence - self.seen_sequence - 1 if self.seen_sequence else 0
         self.seen_sequence = sequence
         if self.cadence.every_s is None:
             self.due_s = now_s
-        else:
-            self.due_s = max(self.due_s + self.cadence.every_s, now_s - self.cadence.every_s)
+            return passed // (self.cadence.every_frames or 1)
+        late = max(0.0, now_s - self.due_s)
+        self.due_s = max(self.due_s + self.cadence.every_s, now_s - self.cadence.every_s)
+        return min(passed, int(late / self.cadence.every_s))
 
 
 class Pipeline:
@@ -163,7 +169,7 @@ class Pipeline:
         frame = self._newest(job.camera)
         if frame is None or frame.sequence <= job.seen_sequence:
             return False
-        job.done(frame.sequence, now_s)
+        self.counters.missed[frame.camera, job.task] += job.take(frame.sequence, now_s)
         try:
             result = self._infer(job, frame)
         except EdgeError as e:
@@ -174,6 +180,14 @@ class Pipeline:
         self._on_result(result)
         return True
 
+    def prepared(self) -> dict[tuple[str, Task], tuple[Engine, npt.NDArray[np.float32]]]:
+        """For each job whose camera has sent a frame: its engine and the tensor that frame becomes."""
+        return {
+            (j.camera.name, j.task): (j.engine, j.reader.prepare(self._frames[j.camera.name].image))
+            for j in self._jobs
+            if j.camera.name in self._frames
+        }
+
     def _newest(self, camera: FrameSource) -> Frame | None:
         """The camera's newest frame; resets the readers of that camera when the scene is cut."""
         held = self._frames.get(camera.name)
@@ -181,7 +195,6 @@ class Pipeline:
         frame = camera.latest(after)
         if frame is None:
             return held
-        self.counters.skipped_frames[camera.name] += frame.sequence - after - 1
         self._frames[camera.name] = frame
         if self._cuts[camera.name].update(frame.image):
             self._layouts.pop(camera.name, None)
@@ -221,5 +234,3 @@ def _check_finite(outputs: dict[str, npt.NDArray[np.float32]]) -> None:
     for name, array in outputs.items():
         if not np.isfinite(array).all():
             raise EdgeError(f"the network's output {name!r} is not finite; check the engine with `edge check`")
-
-

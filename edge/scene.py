@@ -73,7 +73,8 @@ class CameraModel:
     """What the installer knows of a camera: its projection, its lens and how it is mounted.
 
     `camera_height_m` is the height of the lens above the floor; None means unknown, and then nothing is metric that
-    needs it. `yaw_rad` is positive to the right, `pitch_rad` positive upwards, `roll_rad` positive clockwise as seen in the picture.
+    needs it. `yaw_rad` is positive to the right, `pitch_rad` positive upwards, `roll_rad` positive when the
+    camera is turned clockwise about its optical axis.
     """
 
     projection: Projection
@@ -116,7 +117,7 @@ class RoomLayout:
     """A room's shell as seen from the camera: the raw boundary and the polygon fitted to it."""
 
     ceiling_rad: npt.NDArray[np.float32]
-    """(W,) latitude of the wall-ceiling edge in each panorama column, positive up; NaN where the camera does not see."""
+    """(W,) latitude of the wall-ceiling edge in each panorama column, positive up; NaN where not seen."""
     floor_rad: npt.NDArray[np.float32]
     """(W,) latitude of the wall-floor edge, negative below the horizon; NaN where the camera does not see."""
     corner_probability: npt.NDArray[np.float32]
@@ -124,7 +125,7 @@ class RoomLayout:
     column_confidence: npt.NDArray[np.float32]
     """(W,) 0..1; 0 where the camera does not see."""
     polygon_m: npt.NDArray[np.float64]
-    """(N, 2) floor corners, room frame, counter-clockwise seen from above; unit is camera heights if `scale` is relative."""
+    """(N, 2) floor corners, room frame, counter-clockwise from above; in camera heights if `scale` is relative."""
     camera_height_m: float
     ceiling_height_m: float
     area_m2: float

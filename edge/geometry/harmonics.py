@@ -62,7 +62,8 @@ def projection_weights(width_px: int, height_px: int) -> npt.NDArray[np.float64]
     omega = solid_angles(width_px, height_px)
     basis = np.moveaxis(polynomials(rays(width_px, height_px)), -1, 0)
     basis[6] -= (basis[6] * omega).sum() / omega.sum()  # the grid's own rounding of the mean of 3z^2 - 1
-    return basis * (omega * (4 * _PI / omega.sum())) * _FROM_INTEGRAL[:, None, None]
+    weights = basis * (omega * (4 * _PI / omega.sum())) * _FROM_INTEGRAL[:, None, None]
+    return np.asarray(weights)
 
 
 def project_panorama(radiance: npt.ArrayLike) -> Coefficients:

@@ -1,7 +1,7 @@
 """Equirectangular panoramas: pixels, angles, directions, and views cut from and laid into them.
 
-Angles are (longitude, latitude): longitude 0 at the image centre, positive to the right; latitude positive up. Directions
-are unit vectors in the room frame (x right, y forward, z up). Pixel i covers [i, i + 1) and has its centre at i + 0.5.
+Angles are (longitude, latitude): longitude 0 at the image centre, positive to the right; latitude positive up.
+Directions are unit vectors in the room frame (x right, y forward, z up). Pixel i spans [i, i + 1).
 """
 
 from __future__ import annotations

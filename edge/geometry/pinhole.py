@@ -18,7 +18,9 @@ def intrinsics_from_fov(width_px: int, height_px: int, hfov_rad: float) -> Intri
         GeometryError: the field of view is not within (0, pi).
     """
     if not 0.0 < hfov_rad < np.pi:
-        raise GeometryError(f"a perspective field of view lies between 0 and 180 degrees, got {np.degrees(hfov_rad):.1f}")
+        raise GeometryError(
+            f"a perspective field of view lies between 0 and 180 degrees, got {np.degrees(hfov_rad):.1f}"
+        )
     f = width_px / 2 / np.tan(hfov_rad / 2)
     return Intrinsics(width_px, height_px, f, f, width_px / 2, height_px / 2)
 
@@ -32,7 +34,7 @@ def _distort(k: Intrinsics, x: Array, y: Array) -> tuple[Array, Array]:
     )
 
 
-def project(points: npt.ArrayLike, k: Intrinsics) -> tuple[Array, Array]:
+def project(points: npt.ArrayLike, k: Intrinsics) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Camera-frame points (..., 3) -> pixels (..., 2) and a mask (...) that is True in front of the camera.
 
     Pixel coordinates are continuous with the first pixel's centre at 0.5. Behind the camera the pixel is NaN.
@@ -69,7 +71,9 @@ def points_from_depth(depth_z: npt.ArrayLike, k: Intrinsics) -> Array:
     """
     d = np.asarray(depth_z, dtype=np.float64)
     if d.shape != (k.height_px, k.width_px):
-        raise GeometryError(f"depth is {d.shape}, the intrinsics are for {(k.height_px, k.width_px)}; resize one of them")
+        raise GeometryError(
+            f"depth is {d.shape}, the intrinsics are for {(k.height_px, k.width_px)}; resize one of them"
+        )
     return rays_from_pixels(k) * d[..., None]
 
 

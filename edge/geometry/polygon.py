@@ -50,8 +50,8 @@ def is_simple(polygon: npt.ArrayLike) -> bool:
 
 def simplified(polygon: npt.ArrayLike, tolerance_m: float) -> Array:
     """The outline with corners dropped that lie within the tolerance of it (Douglas-Peucker); stays simple."""
-    ring = shapely.Polygon(_checked(polygon)).simplify(tolerance_m, preserve_topology=True).exterior
-    return np.asarray(ring.coords, dtype=np.float64)[:-1]
+    thinner = shapely.Polygon(_checked(polygon)).simplify(tolerance_m, preserve_topology=True)
+    return np.asarray(shapely.get_coordinates(thinner), dtype=np.float64)[:-1]
 
 
 def contains(polygon: npt.ArrayLike, point: npt.ArrayLike = (0.0, 0.0)) -> bool:

@@ -70,7 +70,9 @@ def _meet(a: Line, b: Line) -> Array | None:
     cross = a.normal[0] * b.normal[1] - a.normal[1] * b.normal[0]
     if abs(cross) < np.sin(_PARALLEL_RAD):
         return None
-    return np.array([a.offset * b.normal[1] - b.offset * a.normal[1], a.normal[0] * b.offset - b.normal[0] * a.offset]) / cross
+    x = a.offset * b.normal[1] - b.offset * a.normal[1]
+    y = a.normal[0] * b.offset - b.normal[0] * a.offset
+    return np.array([x / cross, y / cross])
 
 
 def _joint(a: Line, b: Line, longitude_rad: float, perpendicular_step: bool) -> list[Array]:
@@ -91,8 +93,8 @@ def chain(lines: list[Line], joints_rad: list[float], *, closed: bool, perpendic
 
     Args:
         lines: the walls.
-        joints_rad: closed: `joints_rad[i]` separates wall i - 1 from wall i. Open: len(lines) + 1 longitudes, of which the
-            first and last end the outline.
+        joints_rad: closed: `joints_rad[i]` separates wall i - 1 from wall i. Open: len(lines) + 1 longitudes, of which
+            the first and last end the outline.
         closed: whether the last wall joins the first.
         perpendicular_step: join parallel walls by a step at right angles (Manhattan) and not along the line of sight.
     """

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.errors import ManifestError
 
-SCHEMA = "edge.manifest/1"
 MANIFEST_FILE = "manifest.json"
 
 _Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
@@ -45,11 +44,16 @@ class InputSpec(_Part):
     colour: Literal["rgb", "bgr"] = Field(default="rgb", description="order of the first three channels")
     scale: float = Field(default=1 / 255, gt=0, description="factor from 0..255 to the range that mean and std are in")
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 1.0, 1.0)
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (
+        1.0,
+        1.0,
+        1.0,
+    )
     resize: Literal["stretch"] = Field(default="stretch", description="the whole picture, stretched to width x height")
     projection: Literal["perspective", "equirectangular"]
     mask_channel: bool = Field(
-        default=False, description="a fourth channel, 1 where the camera sees and 0 elsewhere (where the colours are 0 too)"
+        default=False,
+        description="a fourth channel, 1 where the camera sees and 0 elsewhere (where the colours are 0 too)",
     )
 
     @property
@@ -66,7 +70,7 @@ class DepthMetres(_Part):
     canonical_focal_px: float | None = Field(
         default=None,
         gt=0,
-        description="if set, the output is for a lens of this focal length at the input size: depth = output x f / canonical",
+        description="if set, the output is for a lens of this focal length at input size: z = output x f / canonical",
     )
 
 
@@ -92,7 +96,8 @@ class Sh2PrescaledIrradiance(_Part):
     coefficients: str = Field(description="name of the ONNX output, (1, 27) or (1, 9, 3)")
     colour: Literal["rgb", "bgr"] = "rgb"
     room_from_model: _Matrix3 = Field(
-        default=_IDENTITY, description="matrix from the model's axes to the room's (x right, y forward, z up); may mirror"
+        default=_IDENTITY,
+        description="matrix from the model's axes to the room's (x right, y forward, z up); may mirror",
     )
 
 
@@ -107,7 +112,7 @@ _TASK_KINDS = {
 
 
 class Golden(FileRef):
-    """A recorded input and the output the exporter's reference gave (`.npz`, arrays `input:<name>`, `output:<name>`)."""
+    """A recorded input and the output that the exporter had (`.npz`, arrays `input:<name>`, `output:<name>`)."""
 
     tolerance: dict[str, float] = Field(description="ONNX output name -> largest absolute difference allowed")
 
@@ -145,7 +150,7 @@ class Provenance(_Part):
 class Manifest(_Part):
     """`engines/<name>/manifest.json`."""
 
-    schema_: Literal["edge.manifest/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["edge.manifest/1"] = Field(default="edge.manifest/1", alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     version: str
     task: Literal["depth", "layout", "lighting"]
@@ -158,9 +163,13 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
         if self.output.kind not in _TASK_KINDS[self.task]:
-            raise ValueError(f"a {self.task} model gives one of {sorted(_TASK_KINDS[self.task])}, not {self.output.kind}")
+            raise ValueError(
+                f"a {self.task} model gives one of {sorted(_TASK_KINDS[self.task])}, not {self.output.kind}"
+            )
         if self.task != "depth" and self.input.projection != "equirectangular":
-            raise ValueError(f"a {self.task} model takes an equirectangular picture: set input.projection to equirectangular")
+            raise ValueError(
+                f"a {self.task} model takes an equirectangular picture: set input.projection to equirectangular"
+            )
         if self.input.projection == "equirectangular" and self.input.width_px != 2 * self.input.height_px:
             raise ValueError("an equirectangular input is twice as wide as high")
         return self

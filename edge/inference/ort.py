@@ -43,8 +43,10 @@ class OrtBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as e:  # noqa: BLE001 - ONNX Runtime raises bare RuntimeError subclasses of its own module
-            raise EngineError(f"{path}: ONNX Runtime cannot load it ({_first_line(e)}); export or download it again") from e
+        except Exception as e:  # ONNX Runtime raises bare RuntimeErrors of its own
+            raise EngineError(
+                f"{path}: ONNX Runtime cannot load it ({_first_line(e)}); export or download it again"
+            ) from e
         self.provider = str(self._session.get_providers()[0])
         self._input = manifest.input.name
         self._outputs = list(manifest.output_names)
@@ -56,7 +58,8 @@ class OrtBackend:
         inputs = {i.name: i for i in self._session.get_inputs()}
         if list(inputs) != [self._input]:
             raise ManifestError(
-                f"{self._path}: the model's inputs are {sorted(inputs)}, the manifest says {self._input!r}; correct input.name"
+                f"{self._path}: the model's inputs are {sorted(inputs)}, the manifest says {self._input!r}; "
+                "correct input.name"
             )
         found = inputs[self._input]
         want = manifest.input.shape
@@ -70,7 +73,9 @@ class OrtBackend:
         missing = set(self._outputs) - {o.name for o in self._session.get_outputs()}
         if missing:
             have = sorted(o.name for o in self._session.get_outputs())
-            raise ManifestError(f"{self._path}: no output named {sorted(missing)}, the model has {have}; correct `output`")
+            raise ManifestError(
+                f"{self._path}: no output named {sorted(missing)}, the model has {have}; correct `output`"
+            )
         return not isinstance(found.shape[0], int)
 
     def run(self, batch: npt.NDArray[np.float32]) -> Arrays:
@@ -79,7 +84,7 @@ class OrtBackend:
             if self._dynamic or len(batch) == 1:
                 return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: batch}), strict=True))
             rows = [self._session.run(self._outputs, {self._input: batch[i : i + 1]}) for i in range(len(batch))]
-        except Exception as e:  # noqa: BLE001 - as above
+        except Exception as e:
             raise EngineError(f"{self._path}: inference failed ({_first_line(e)})") from e
         return {name: np.concatenate(parts) for name, parts in zip(self._outputs, zip(*rows, strict=True), strict=True)}
 
@@ -91,7 +96,9 @@ class OrtBackend:
         """Context manager that closes."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close."""
         self.close()
 

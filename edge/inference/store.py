@@ -62,7 +62,9 @@ class ModelStore:
         folder = self._root / name
         if not (folder / MANIFEST_FILE).is_file():
             have = ", ".join(self.names()) or "none"
-            raise EngineError(f"no model {name!r} in {self._root} (there: {have}); set tasks.<task>.engine to one of them")
+            raise EngineError(
+                f"no model {name!r} in {self._root} (there: {have}); set tasks.<task>.engine to one of them"
+            )
         manifest = read_manifest(folder)
         self._verify(folder, manifest.onnx)
         if manifest.golden is not None:
@@ -76,8 +78,8 @@ class ModelStore:
         actual = sha256_of(path)
         if actual != ref.sha256:
             raise ManifestError(
-                f"{path}: sha256 is {actual[:12]}…, the manifest says {ref.sha256[:12]}…: the file was changed or is incomplete; "
-                "restore it, or export the model again"
+                f"{path}: sha256 is {actual[:12]}…, the manifest says {ref.sha256[:12]}…: the file "
+                "was changed or is incomplete; restore it, or export the model again"
             )
 
 
@@ -111,5 +113,7 @@ def check_golden(model: StoredModel, backend: Backend) -> GoldenResult | None:
     except (OSError, ValueError, KeyError) as e:
         raise ManifestError(f"{path}: not a golden pair ({e}); export the model again") from e
     got = backend.run(given)
-    difference = {n: float(np.max(np.abs(got[n] - w))) if got[n].shape == w.shape else np.inf for n, w in wanted.items()}
+    difference = {
+        n: float(np.max(np.abs(got[n] - w))) if got[n].shape == w.shape else np.inf for n, w in wanted.items()
+    }
     return GoldenResult(difference, dict(golden.tolerance))

@@ -1,6 +1,6 @@
 """The panorama canvas: where any camera's picture lies on the sphere around it.
 
-A panorama camera fills the canvas; a perspective camera fills its field of view, and the rest is masked, never invented.
+A panorama camera fills the canvas; a perspective camera fills its field of view, the rest is masked, never invented.
 The canvas is level and its longitude 0 is the room's +y, so the camera's mounting angles are undone here.
 """
 
@@ -18,6 +18,8 @@ from edge.perception.preprocess import resize
 from edge.scene import BoolArray, CameraModel, ImageArray, Intrinsics
 
 _FloatMap = npt.NDArray[np.float32]
+_OUTSIDE_PX = -10.0
+"""A sampling position that reads the (black) border."""
 
 
 def lens(model: CameraModel, width_px: int, height_px: int) -> Intrinsics:
@@ -38,7 +40,9 @@ def rotation(model: CameraModel) -> npt.NDArray[np.float64]:
     return rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)
 
 
-def _perspective_pixels(model: CameraModel, k: Intrinsics, directions: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], BoolArray]:
+def _perspective_pixels(
+    model: CameraModel, k: Intrinsics, directions: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], BoolArray]:
     """Pixels (..., 2) of room-frame directions and which of them the camera sees.
 
     Bounds are checked on undistorted rays: a distortion polynomial may fold far rays back into the picture.
@@ -57,7 +61,9 @@ def _perspective_pixels(model: CameraModel, k: Intrinsics, directions: npt.NDArr
     return pixels, np.asarray(ahead & inside & near)
 
 
-def visible_mask(model: CameraModel, image_width_px: int, image_height_px: int, width_px: int, height_px: int) -> BoolArray:
+def visible_mask(
+    model: CameraModel, image_width_px: int, image_height_px: int, width_px: int, height_px: int
+) -> BoolArray:
     """(H, W) True where the camera sees that part of a canvas of `width_px` x `height_px`."""
     if model.projection == "equirectangular":
         return np.ones((height_px, width_px), dtype=np.bool_)
@@ -91,7 +97,8 @@ class CanvasMap:
         shrink = min(1.0, 1.5 * width_px / (2 * np.pi * max(k.fx_px, k.fy_px)))
         self._source_wh = (max(2, round(image_wh[0] * shrink)), max(2, round(image_wh[1] * shrink)))
         pixels, self.mask = _perspective_pixels(model, k.resized(*self._source_wh), rays(width_px, height_px))
-        pixels = np.where(self.mask[..., None], pixels - 0.5, -1.0).astype(np.float32)
+        inside = np.clip(pixels - 0.5, 0.0, np.array(self._source_wh) - 1.0)
+        pixels = np.where(self.mask[..., None], inside, _OUTSIDE_PX).astype(np.float32)
         self._map = (np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
 
     def apply(self, image: ImageArray) -> tuple[ImageArray, BoolArray]:
@@ -101,7 +108,6 @@ class CanvasMap:
             return source, self.mask
         if self._wrap:
             source = np.concatenate([source[:, -1:], source, source[:, :1]], axis=1)
-        out = cv2.remap(source, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if not self._wrap:
-            out[~self.mask] = 0
+        border = cv2.BORDER_REPLICATE if self._wrap else cv2.BORDER_CONSTANT
+        out = cv2.remap(source, *self._map, cv2.INTER_LINEAR, borderMode=border, borderValue=(0, 0, 0))
         return np.asarray(out, dtype=np.uint8), self.mask

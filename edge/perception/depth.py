@@ -31,7 +31,8 @@ RANGE_M = (0.1, 20.0)
 TANGENT_HFOV_RAD = np.deg2rad(110.0)
 """With a 4:3 network six views of this width (4 round, up, down) cover the whole sphere."""
 _TANGENT_VIEWS = ((0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (-90.0, 0.0), (0.0, 90.0), (0.0, -90.0))
-_FUSED_WH = (512, 256)
+FUSED_WH = (384, 192)
+"""Size of the fused range map: about one pixel a degree, as much as a view 128 px wide holds."""
 _ALIGN_LIMITS = (0.25, 4.0)
 _ALIGN_CONFIDENCE = 0.5
 
@@ -60,14 +61,14 @@ class TangentViews:
         shrink = min(1.0, 1.5 * 2 * np.pi * self.intrinsics.fx_px / panorama_wh[0])
         height = max(8, round(panorama_wh[1] * shrink))
         self._source_wh = (2 * height, height)
-        self._per_z = np.linalg.norm(rays_from_pixels(self.intrinsics), axis=-1).astype(np.float32)
+        self._log_per_z = np.log(np.linalg.norm(rays_from_pixels(self.intrinsics), axis=-1)).astype(np.float32)
         self._views = [self._view(np.deg2rad(yaw), np.deg2rad(pitch)) for yaw, pitch in _TANGENT_VIEWS]
 
     def _view(self, yaw_rad: float, pitch_rad: float) -> _View:
         k = self.intrinsics
         r = rotation_room_camera(yaw_rad, pitch_rad)
         x, y = sampling_map(rays_from_pixels(k) @ r.T, *self._source_wh)
-        pixels, ahead = project(rays(*_FUSED_WH) @ r, k)
+        pixels, ahead = project(rays(*FUSED_WH) @ r, k)
         # Weight falls from the view's centre to 0 at its border.
         across = 1 - np.abs(pixels[..., 0] / k.width_px * 2 - 1)
         down = 1 - np.abs(pixels[..., 1] / k.height_px * 2 - 1)
@@ -89,19 +90,24 @@ class TangentViews:
         source = resize(panorama, *self._source_wh)
         source = np.concatenate([source[:, -1:], source, source[:, :1]], axis=1)
         border = cv2.BORDER_REPLICATE
-        return [np.asarray(cv2.remap(source, *v.read, cv2.INTER_LINEAR, borderMode=border), np.uint8) for v in self._views]
+        return [
+            np.asarray(cv2.remap(source, *v.read, cv2.INTER_LINEAR, borderMode=border), np.uint8) for v in self._views
+        ]
 
     def fuse(self, depths_z: list[FloatMap]) -> FloatMap:
-        """One range map (256, 512) from the views' z-depths, each (h, w) > 0."""
+        """One range map of `FUSED_WH` from the views' z-depths, each (h, w) > 0."""
         size = (self.intrinsics.width_px, self.intrinsics.height_px)
         logs, weights = [], []
         for view, depth in zip(self._views, depths_z, strict=True):
-            full = cv2.resize(depth, size, interpolation=cv2.INTER_LINEAR) if depth.shape[::-1] != size else depth
-            log_range = np.log(np.maximum(full * self._per_z, 1e-3)).astype(np.float32)
+            log_z = np.log(np.maximum(depth, np.float32(1e-3)))
+            if log_z.shape[::-1] != size:
+                log_z = cv2.resize(log_z, size, interpolation=cv2.INTER_LINEAR)
+            log_range = log_z + self._log_per_z
             logs.append(cv2.remap(log_range, *view.write, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
             weights.append(view.weight)
-        log, weight = np.stack(logs), np.stack(weights)
-        log -= _agreeing_offsets(log, weight)[:, None, None]
+        log: FloatMap = np.stack(logs).astype(np.float32, copy=False)
+        weight: FloatMap = np.stack(weights)
+        log = log - _agreeing_offsets(log, weight)[:, None, None]
         return np.asarray(np.exp((log * weight).sum(0) / weight.sum(0)), dtype=np.float32)
 
 
@@ -119,7 +125,8 @@ def _agreeing_offsets(log: FloatMap, weight: FloatMap) -> FloatMap:
             row[i], row[j] = strength, -strength
             rows.append(row)
             values.append(strength * float(np.median((log[i, ::4, ::4] - log[j, ::4, ::4])[shared])))
-    return np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0].astype(np.float32)
+    found = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
+    return np.asarray(found, dtype=np.float32)
 
 
 def shell_range(layout: RoomLayout, directions: Array) -> Array:
@@ -169,7 +176,7 @@ class DepthReader:
         """`smoothing_s`: time constant on log depth; 0 = none."""
         assert isinstance(manifest.output, DepthMetres | InverseDepthRelative)
         self._spec, self._output, self._camera = manifest.input, manifest.output, camera
-        self._smoother = ExponentialSmoother(smoothing_s)
+        self._smoother, self._smooths = ExponentialSmoother(smoothing_s), smoothing_s > 0
         self._image_wh = (0, 0)
         self._views: TangentViews | None = None
         self._grid: tuple[tuple[int, int], Array, Array | float] | None = None
@@ -200,7 +207,7 @@ class DepthReader:
             size = (self._spec.width_px, self._spec.height_px)
             k = self._views.intrinsics if self._views else lens(self._camera, *self._image_wh).resized(*size)
             factor = float(np.sqrt(k.fx_px * k.fy_px)) / self._output.canonical_focal_px
-        return np.clip(raw * np.float32(factor), *RANGE_M)
+        return np.asarray(np.clip(raw * np.float32(factor), *RANGE_M), dtype=np.float32)
 
     def read(
         self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None
@@ -210,7 +217,8 @@ class DepthReader:
         tensor = outputs[name]
         maps = [self._metres(m) for m in tensor.reshape(len(tensor), *tensor.shape[-2:])]
         depth = self._views.fuse(maps) if self._views else maps[0]
-        depth = np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
+        if self._smooths:
+            depth = np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
         kind, scale = ("range" if self._camera.projection == "equirectangular" else "z"), "metric"
         if isinstance(self._output, InverseDepthRelative):
             scale = "relative"

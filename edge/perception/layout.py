@@ -59,7 +59,7 @@ class _Columns:
 
 
 def _runs(mask: BoolArray) -> npt.NDArray[np.intp]:
-    """Indices of the longest run of seen columns, walking right across the wrap; all of them in order if all are seen."""
+    """Indices of the longest run of seen columns, walking right across the wrap; all in order if all are seen."""
     n = len(mask)
     if mask.all():
         return np.arange(n)
@@ -168,7 +168,7 @@ def _fit(columns: _Columns, choice: FitChoice) -> tuple[Array, Fit, str]:
         "general": ("general",),
         "raw": (),
     }[choice]  # type: ignore[assignment]
-    reasons = []
+    reasons: list[str] = []
     for fit in order:
         outline, reason = _attempt(columns, raw, fit)
         if outline is not None:
@@ -206,7 +206,9 @@ def layout_from_boundary(
     if not len(ceiling) == len(ground) == len(corner) == len(mask):
         raise GeometryError("ceiling, floor, corners and mask must have one value per panorama column")
     if int(mask.sum()) < MIN_VISIBLE_COLUMNS:
-        raise GeometryError(f"only {int(mask.sum())} panorama columns are seen; the field of view is too narrow for a layout")
+        raise GeometryError(
+            f"only {int(mask.sum())} panorama columns are seen; the field of view is too narrow for a layout"
+        )
     height = 1.0 if camera_height_m is None else camera_height_m
 
     by_floor = height / np.tan(np.clip(-ground, *_LATITUDE_LIMITS_RAD))
@@ -221,7 +223,7 @@ def layout_from_boundary(
     columns = _Columns(
         longitude_rad=lon[index],
         points=distance[index, None] * direction_from_angles(lon[index], 0.0)[:, :2],
-        weight=agreement[index] + 1e-3,
+        weight=np.asarray(agreement[index] + 1e-3),
         corner=corner[index],
         closed=bool(mask.all()),
     )
@@ -278,7 +280,7 @@ class LayoutReader:
         width = boundary.shape[1]
         probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
         smooth = self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
-        seen = self._canvas.mask.any(axis=0)
+        seen: BoolArray = np.asarray(self._canvas.mask.any(axis=0))
         visible = seen[np.arange(width) * len(seen) // width]
         return layout_from_boundary(
             smooth[0], smooth[1], smooth[2],

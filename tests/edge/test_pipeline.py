@@ -81,7 +81,9 @@ class Bench:
             clock=self.clock,
         )
 
-    def add(self, camera: Camera, cadence: Cadence, network: Network | None = None, smoothing_s: float = 0.0) -> Network:
+    def add(
+        self, camera: Camera, cadence: Cadence, network: Network | None = None, smoothing_s: float = 0.0
+    ) -> Network:
         """Run depth on the camera."""
         net = network or Network()
         spec: Manifest = manifest(METRES)
@@ -129,13 +131,29 @@ def test_cadence_in_frames(bench: Bench) -> None:
 
 
 def test_frames_that_nobody_saw_are_counted(bench: Bench) -> None:
-    """Frames overwritten before anything looked at them are skipped, not queued, and counted."""
+    """Frames that every_frames asked for, overwritten before they were looked at, are counted and not queued."""
     camera = Camera("a")
     bench.add(camera, Cadence(every_frames=1))
-    camera.shoot(7)
+    for count in (1, 7):
+        camera.shoot(count)
+        bench.pipeline.step()
+    assert [r.frame.sequence for r in bench.results] == [1, 8]
+    assert bench.pipeline.counters.missed["a", "depth"] == 6
+
+
+def test_a_cadence_that_is_kept_misses_nothing(bench: Bench) -> None:
+    """Frames between two due times are not wanted, so they are not counted as missed; late periods with frames are."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_s=1.0))
+    for _ in range(500):
+        camera.shoot()
+        bench.pipeline.step()
+        bench.clock.now_s += 0.02
+    assert bench.pipeline.counters.missed["a", "depth"] == 0
+    bench.clock.now_s += 5.0
+    camera.shoot(100)
     bench.pipeline.step()
-    assert bench.results[0].frame.sequence == 7
-    assert bench.pipeline.counters.skipped_frames["a"] == 6
+    assert bench.pipeline.counters.missed["a", "depth"] in (4, 5)
 
 
 def test_a_slow_accelerator_serves_all_cameras_alike(bench: Bench) -> None:

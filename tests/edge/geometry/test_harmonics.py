@@ -40,7 +40,7 @@ def test_agrees_with_the_irradiance_integral() -> None:
 
 
 def test_filament_scale_factors() -> None:
-    """The factors on the integral of radiance x polynomial are those of filament's CubemapSH: 1, 2/3, 1/4 over the basis."""
+    """The factors on the integral of radiance x polynomial are those of filament's CubemapSH."""
     c0, c1, c2 = np.pi, 2 * np.pi / 3, np.pi / 4
     factors = [c0 / (4 * np.pi**2), *[3 * c1 / (4 * np.pi**2)] * 3, *[15 * c2 / (4 * np.pi**2)] * 2]
     factors += [5 * c2 / (16 * np.pi**2), 15 * c2 / (4 * np.pi**2), 15 * c2 / (16 * np.pi**2)]
@@ -95,7 +95,9 @@ def test_dominant_direction_finds_a_lamp(lon: float, lat: float) -> None:
 
 def test_no_direction_without_a_difference() -> None:
     """Uniform light has strength 0."""
-    assert harmonics.dominant_direction(harmonics.project_panorama(np.ones((16, 32, 3))))[1] == pytest.approx(0, abs=1e-9)
+    assert harmonics.dominant_direction(harmonics.project_panorama(np.ones((16, 32, 3))))[1] == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.errors import EngineError, ManifestError
-from edge.inference.manifest import InputSpec, Manifest, read_manifest, sha256_of, write_manifest
+from edge.inference.manifest import InputSpec, read_manifest, sha256_of, write_manifest
 from edge.inference.store import ModelStore, check_golden, load
 from tests.edge.inference.conftest import SIZE, write_model
 

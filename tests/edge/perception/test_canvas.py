@@ -18,14 +18,22 @@ from edge.perception.smoothing import ExponentialSmoother, SceneCut
 from edge.scene import CameraModel, Intrinsics
 
 SPEC = InputSpec(
-    name="x", width_px=64, height_px=32, projection="equirectangular", mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), mask_channel=True
+    name="x",
+    width_px=64,
+    height_px=32,
+    projection="equirectangular",
+    mean=(0.5, 0.4, 0.3),
+    std=(0.2, 0.25, 0.3),
+    mask_channel=True,
 )
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (40, -20, 10), (180, 30, -5)])
 def test_perspective_picture_lands_where_it_looks(yaw: float, pitch: float, roll: float) -> None:
     """A picture whose colour is its room direction fills the canvas with the canvas's own directions."""
-    model = CameraModel("perspective", hfov_rad=1.3, yaw_rad=np.deg2rad(yaw), pitch_rad=np.deg2rad(pitch), roll_rad=np.deg2rad(roll))
+    model = CameraModel(
+        "perspective", hfov_rad=1.3, yaw_rad=np.deg2rad(yaw), pitch_rad=np.deg2rad(pitch), roll_rad=np.deg2rad(roll)
+    )
     camera = rays_from_pixels(intrinsics_from_fov(320, 240, 1.3))
     camera /= np.linalg.norm(camera, axis=-1, keepdims=True)
     turn = rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)

@@ -10,7 +10,7 @@ from edge.geometry.panorama import rays
 from edge.geometry.pinhole import rays_from_pixels
 from edge.geometry.rigid import rotation_room_camera
 from edge.inference.manifest import Manifest
-from edge.perception.depth import DepthReader, TangentViews, align_to_layout, shell_range
+from edge.perception.depth import FUSED_WH, DepthReader, TangentViews, align_to_layout, shell_range
 from edge.scene import CameraModel, DepthMap, RoomLayout
 from tests.edge.perception.test_layout import BOX, exact_layout
 
@@ -64,7 +64,7 @@ def test_fusion_restores_the_room_from_views_of_different_scale(room: RoomLayout
     """Views that disagree by up to 30 % in scale fuse to the room's shape; one global factor is all that is lost."""
     views = TangentViews((256, 192), (1024, 512))
     fused = views.fuse(true_views(room, views, [1.0, 1.2, 0.9, 1.0, 1.0, 1.1]))
-    ratio = fused / shell_range(room, rays(512, 256))
+    ratio = fused / shell_range(room, rays(*FUSED_WH))
     assert np.isfinite(fused).all()
     assert np.abs(np.log(ratio / np.median(ratio))).max() < 0.02
 
@@ -72,7 +72,8 @@ def test_fusion_restores_the_room_from_views_of_different_scale(room: RoomLayout
 def test_longer_lens_means_proportionally_farther() -> None:
     """The same network output is twice as far through a lens of twice the focal length (canonical camera)."""
     reader = [
-        DepthReader(manifest(METRES), CameraModel("perspective", hfov_rad=2 * np.arctan(t)), smoothing_s=0) for t in (1.0, 0.5)
+        DepthReader(manifest(METRES), CameraModel("perspective", hfov_rad=2 * np.arctan(t)), smoothing_s=0)
+        for t in (1.0, 0.5)
     ]
     image = np.zeros((192, 256, 3), np.uint8)
     maps = []
@@ -103,7 +104,9 @@ def test_alignment_needs_a_metric_room() -> None:
 def test_relative_depth_is_never_called_metric() -> None:
     """Inverse depth of unknown scale stays `relative`, nearer where the network says larger."""
     reader = DepthReader(
-        manifest({"kind": "inverse_depth_relative", "inverse_depth": "d"}), CameraModel("perspective", hfov_rad=1.2), smoothing_s=0
+        manifest({"kind": "inverse_depth_relative", "inverse_depth": "d"}),
+        CameraModel("perspective", hfov_rad=1.2),
+        smoothing_s=0,
     )
     reader.prepare(np.zeros((192, 256, 3), np.uint8))
     inverse = np.linspace(1, 3, 256 * 192, dtype=np.float32).reshape(1, 192, 256)

@@ -28,7 +28,12 @@ def turned(p: Array, angle: float) -> Array:
 
 
 def exact_layout(
-    p: Array, *, camera: float | None = 1.6, ceiling: float = 2.7, fit: FitChoice = "auto", visible: BoolArray | None = None
+    p: Array,
+    *,
+    camera: float | None = 1.6,
+    ceiling: float = 2.7,
+    fit: FitChoice = "auto",
+    visible: BoolArray | None = None,
 ) -> RoomLayout:
     """What post-processing makes of the analytic boundary and corners of a prism room."""
     up, down = floor.boundary_latitudes(p, longitudes(WIDTH), 1.6, ceiling)
@@ -87,7 +92,7 @@ def test_any_boundary_gives_a_simple_polygon_round_the_camera(seed: int, noise: 
 
 @pytest.mark.parametrize(("first", "last"), [(200, 310), (450, 552), (0, 90)])
 def test_a_narrow_view_is_closed_at_the_camera(first: int, last: int) -> None:
-    """Only seen columns count: the outline is the exact wedge of the room inside the view, and unseen columns are NaN."""
+    """Only seen columns count: the outline is the exact wedge of the room in view; unseen columns are NaN."""
     visible = np.zeros(WIDTH, dtype=np.bool_)
     visible[np.arange(first, last) % WIDTH] = True
     room = exact_layout(BOX, visible=visible)

@@ -1,0 +1,259 @@
+"""The `edge` command."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+import edge
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from edge.config import Config
+    from edge.daemon import Daemon
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 78
+"""sysexits.h EX_CONFIG; the systemd unit does not restart on it."""
+_PLAIN_TABLE_EVERY_S = 5.0
+
+app = typer.Typer(
+    name="edge",
+    help="Continuous depth, room layout and lighting from cameras, published over MQTT.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.", envvar="EDGE_CONFIG")]
+_out = Console()
+_err = Console(stderr=True)
+
+
+@contextmanager
+def _errors_as_exit_codes() -> Iterator[None]:
+    """Bad configuration exits 78, every other expected failure 1; the message goes to stderr, without a traceback."""
+    try:
+        yield
+    except ConfigError as e:
+        _err.print(str(e), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_CONFIG) from None
+    except EdgeError as e:
+        _err.print(str(e), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _loaded(path: Path) -> Config:
+    from edge.config import load_config
+
+    config = load_config(path)
+    logging.basicConfig(level=config.log.level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("amqtt").setLevel(logging.ERROR)
+    return config
+
+
+@app.command()
+def run(
+    config: ConfigPath = Path("config.yaml"),
+    for_s: Annotated[float | None, typer.Option("--for", min=1, help="Stop after so many seconds of serving.")] = None,
+    show: Annotated[
+        bool | None, typer.Option("--show/--quiet", help="Show what a subscriber gets; default: not under systemd.")
+    ] = None,
+) -> None:
+    """Run the daemon until Ctrl-C or SIGTERM.
+
+    With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was.
+    """
+    from edge.daemon import Daemon
+
+    with _errors_as_exit_codes():
+        settings = _loaded(config)
+        daemon = Daemon(settings, on_progress=lambda text: _err.print(text, style="dim", markup=False, highlight=False))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _n, _f: daemon.request_stop())
+        try:
+            daemon.start()
+            visible = show if show is not None else "INVOCATION_ID" not in os.environ
+            with _shown(daemon, for_s) if visible else _nothing():
+                daemon.supervise(for_s)
+        finally:
+            tally = daemon.stop()
+    n = tally.published
+    counts = ", ".join(f"{task} {n[task]}" for task in ("depth", "layout", "lighting"))
+    _out.print(
+        f"published: {counts}; dropped {tally.dropped}; errors {tally.errors}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if for_s is not None and tally.silent:
+        missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
+        _err.print(
+            f"nothing published for {missing}; see the errors above, or run `edge check`", style="red", markup=False
+        )
+        raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
+    """A real subscriber to the daemon's broker, shown as a live table (now and then where there is no terminal)."""
+    from edge.publish.watch import Watcher, show, table
+
+    assert daemon.endpoint is not None
+    device = daemon.config.device
+    ending = threading.Event()
+    if _out.is_terminal:
+        arguments = {"base": device.base_topic, "device": device.name, "stop": ending}
+        thread = threading.Thread(
+            target=show, args=(daemon.endpoint, _out), kwargs=arguments, name="edge-show", daemon=True
+        )
+    else:
+        watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name)
+        watcher.start()
+
+        def print_now_and_then() -> None:
+            while not ending.wait(_PLAIN_TABLE_EVERY_S):
+                _out.print(table(watcher.state))
+            watcher.stop()
+
+        thread = threading.Thread(target=print_now_and_then, name="edge-show", daemon=True)
+    how = f"for {for_s:g} s" if for_s else "until Ctrl-C"
+    _err.print(
+        f"serving {how}; subscribe at {daemon.endpoint}, topic {device.base_topic}/{device.name}/#", markup=False
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join(5.0)
+
+
+@app.command()
+def check(config: ConfigPath = Path("config.yaml")) -> None:
+    """Try configuration, engines (against their golden outputs), cameras and broker; exit 0 if all is well."""
+    from rich.table import Table
+
+    with _errors_as_exit_codes():
+        settings = _loaded(config)
+        from edge.check import Finding
+        from edge.check import check as run_checks
+
+        logging.getLogger("edge").setLevel(logging.CRITICAL)  # the table says it
+        findings = [Finding(f"configuration {config}", True, f"{len(settings.cameras)} cameras"), *run_checks(settings)]
+    table = Table(show_edge=False)
+    for column in ("", "what", "found"):
+        table.add_column(column, overflow="fold")
+    for f in findings:
+        table.add_row("[green]ok[/]" if f.passed else "[red]FAILED[/]", f.what, f.detail.replace("[", r"\["))
+    _out.print(table)
+    if not all(f.passed for f in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def watch(
+    host: Annotated[str, typer.Option(help="Broker.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
+    username: Annotated[str | None, typer.Option()] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the password.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Encrypt, and trust brokers signed by this authority (PEM).")] = None,
+    base: Annotated[str, typer.Option(help="First level of the topics.")] = "edge",
+    device: Annotated[str | None, typer.Option(help="Only this device.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One message a line instead of a table.")] = False,
+    for_s: Annotated[float | None, typer.Option("--for", min=0.1, help="Stop after so many seconds.")] = None,
+) -> None:
+    """Subscribe to a broker and show what devices publish, live."""
+    from edge.publish.mqtt import Endpoint, TlsOptions
+    from edge.publish.watch import show
+
+    logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    with _errors_as_exit_codes():
+        if password_file is not None and not password_file.is_file():
+            raise EdgeError(f"no file {password_file}; give --password-file the file that holds the broker's password")
+        password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
+        endpoint = Endpoint(host, port, username, password, TlsOptions(ca) if ca else None)
+        view: Literal["json", "table", "lines"] = "json" if as_json else ("table" if _out.is_terminal else "lines")
+        show(endpoint, _out, base=base, device=device, view=view, for_s=for_s, stop=stop)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="asyncapi, config, manifest, all, or a message such as depth.")] = "all",
+) -> None:
+    """Print JSON Schemas of messages, manifest and configuration, and the AsyncAPI 3.1 document."""
+    from edge.config import config_schema
+    from edge.inference.manifest import Manifest
+    from edge.publish.schemas import documents as published
+
+    documents = {"config": config_schema(), "manifest": Manifest.model_json_schema(by_alias=True), **published()}
+    if what != "all" and what not in documents:
+        _err.print(f"no schema {what!r}; there are: {', '.join(['all', *documents])}", style="red", markup=False)
+        raise typer.Exit(2)
+    print(json.dumps(documents if what == "all" else documents[what], indent=2))
+
+
+@app.command()
+def bench(
+    config: ConfigPath = Path("config.yaml"),
+    seconds: Annotated[float, typer.Option(min=2, help="Measuring time.")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Measure the whole pipeline on the configured cameras against the bare engines, per stage, in one run."""
+    with _errors_as_exit_codes():
+        settings = _loaded(config)
+        from edge.bench import measure, tables
+
+        report = measure(
+            settings, seconds=seconds, on_progress=lambda text: _err.print(text, style="dim", markup=False)
+        )
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+        return
+    for table in tables(report):
+        _out.print(table)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(edge.__version__)
+
+
+def main() -> None:
+    """Entry point of the `edge` command."""
+    begun_s = time.monotonic()
+    try:
+        app()
+    except KeyboardInterrupt:
+        _err.print(f"interrupted after {time.monotonic() - begun_s:.0f} s", style="dim")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What every source of pictures is, how one is described, and how its errors read."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from edge.errors import CameraError
+from edge.scene import ImageArray
+
+_USER_PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):\S*@")
+_SECRET_PARAMETER = re.compile(r"(?i)([?&](?:password|passwd|pwd|pass|token|secret|key|auth)=)[^&\s]*")
+
+
+class EndOfStream(CameraError):
+    """A recording has been played to its end and does not loop."""
+
+
+class PictureError(CameraError):
+    """One picture cannot be used; the source is sound and the next one may be good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as it left its source. `image` is (H, W, 3) uint8 RGB and belongs to the receiver."""
+
+    image: ImageArray
+    captured_at: float
+    """Seconds since the Unix epoch, UTC."""
+    captured_monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySpec:
+    """A folder of pictures, one picture, or a video file.
+
+    `pace` "realtime" keeps the recording's rate; "fast" goes as fast as the reader takes frames, and skips none.
+    `fps` None means the video's own rate, or 5 for pictures.
+    """
+
+    path: Path
+    loop: bool = True
+    pace: Literal["realtime", "fast"] = "realtime"
+    fps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class V4l2Spec:
+    """A Video4Linux device: its number, or a path such as /dev/video0 or one below /dev/v4l/by-id.
+
+    Size, rate and `fourcc` (four characters, e.g. MJPG or YUYV) None mean the driver's choice.
+    """
+
+    device: int | str
+    width_px: int | None = None
+    height_px: int | None = None
+    fps: float | None = None
+    fourcc: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RtspSpec:
+    """A network camera; rtsp:// and rtsps://, or http(s):// for one that serves MJPEG."""
+
+    url: str = field(repr=False)
+    transport: Literal["tcp", "udp"] = "tcp"
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CsiSpec:
+    """A camera on a Jetson's CSI connector, read through the Argus daemon; `flip` is nvvidconv's flip-method, 0..7."""
+
+    sensor_id: int = 0
+    width_px: int = 1280
+    height_px: int = 720
+    fps: float = 30.0
+    flip: int = 0
+
+
+SourceSpec = ReplaySpec | V4l2Spec | RtspSpec | CsiSpec
+
+
+class Source(ABC):
+    """A source of pictures. Not thread-safe; `read` blocks until a picture is there."""
+
+    def __init__(self) -> None:
+        self._warnings: list[str] = []
+
+    @abstractmethod
+    def open(self) -> None:
+        """Make the source ready.
+
+        Raises:
+            CameraError: it is not there, not permitted, or does not answer.
+        """
+
+    @abstractmethod
+    def read(self) -> Picture:
+        """The next picture.
+
+        Raises:
+            PictureError: this one cannot be used; reading on is sensible.
+            EndOfStream: there are no more.
+            CameraError: the source failed; close it and open it again.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the device back; harmless when it is not open."""
+
+    def warn(self, message: str) -> None:
+        """Keep something worth telling that does not stop the source."""
+        self._warnings.append(message)
+
+    def take_warnings(self) -> list[str]:
+        """What has been kept since the last call."""
+        taken, self._warnings = self._warnings, []
+        return taken
+
+    def __enter__(self) -> Source:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def redact(text: str) -> str:
+    """The text without passwords: rtsp://user:secret@host becomes rtsp://user:***@host, likewise ?password=secret."""
+    return _SECRET_PARAMETER.sub(r"\1***", _USER_PASSWORD.sub(r"\1:***@", text))

@@ -1,0 +1,218 @@
+"""Recordings: a folder of pictures, one picture, or a video file."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.cameras.base import EndOfStream, Picture, PictureError, ReplaySpec, Source
+from edge.cameras.picture import rgb_from_any
+from edge.errors import CameraError, ImageError
+from edge.scene import ImageArray
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jp2"}
+)
+PICTURES_FPS = 5.0
+_FALLBACK_VIDEO_FPS = 25.0
+_LATE_S = 1.0
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+
+
+class _Recording(ABC):
+    """Pictures in order; `read` gives None at the end."""
+
+    fps: float
+
+    @abstractmethod
+    def read(self) -> ImageArray | None:
+        """The next picture, or None after the last."""
+
+    @abstractmethod
+    def rewind(self) -> None:
+        """Start again at the first picture."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files."""
+
+    @abstractmethod
+    def shortfall(self) -> str | None:
+        """At the end: what is missing, if the file promised more than it held."""
+
+
+class _Pictures(_Recording):
+    """Picture files, in order of their names."""
+
+    fps = PICTURES_FPS
+
+    def __init__(self, path: Path) -> None:
+        self.files = [path] if path.is_file() else sorted(p for p in path.iterdir() if _is_picture(p))
+        if not self.files:
+            kinds = " ".join(sorted(PICTURE_SUFFIXES))
+            raise CameraError(f"{path}: holds no pictures. Put some there ({kinds}), or correct `path`")
+        self._next = 0
+
+    def read(self) -> ImageArray | None:
+        if self._next >= len(self.files):
+            return None
+        self._next += 1
+        return read_picture(self.files[self._next - 1])
+
+    def rewind(self) -> None:
+        self._next = 0
+
+    def close(self) -> None:
+        self._next = len(self.files)
+
+    def shortfall(self) -> str | None:
+        return None
+
+
+class _Video(_Recording):
+    """A video file, through FFmpeg."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._capture = cv2.VideoCapture()
+        self.rewind()
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else _FALLBACK_VIDEO_FPS
+
+    def read(self) -> ImageArray | None:
+        try:
+            decoded, picture = self._capture.read()
+        except cv2.error as error:
+            raise CameraError(
+                f"{self.path}: does not decode ({error.err}). Convert it, e.g. to H.264 in MP4"
+            ) from error
+        if not decoded:
+            return None
+        self._decoded += 1
+        try:
+            return rgb_from_any(picture)
+        except ImageError as error:
+            raise PictureError(f"{self.path}: {error}") from error
+
+    def rewind(self) -> None:
+        self._decoded = 0
+        if not self._capture.open(str(self.path), cv2.CAP_FFMPEG):
+            raise CameraError(
+                f"{self.path}: is not a readable video; it may be cut short or of a kind that FFmpeg does not know. "
+                "Copy it again, or convert it, e.g. to H.264 in MP4"
+            )
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def shortfall(self) -> str | None:
+        promised = round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        missing = promised - self._decoded
+        if missing < max(2, 0.02 * promised):  # the promise is an estimate for some containers
+            return None
+        return (
+            f"{self.path}: ends after {self._decoded} of {promised} pictures; it is cut short or damaged. Copy it again"
+        )
+
+
+class ReplaySource(Source):
+    """A recording as a camera."""
+
+    def __init__(self, spec: ReplaySpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self._recording: _Recording | None = None
+        self._period_s = 0.0
+        self._due_s: float | None = None
+        self._served_this_round = 0
+
+    def open(self) -> None:
+        """Find the pictures, or open the video."""
+        path = self.spec.path
+        try:
+            if not path.exists():
+                raise CameraError(f"{path}: does not exist. Correct `path`: a folder of pictures or a video file")
+            pictures = path.is_dir() or _is_picture(path)
+            self._recording = _Pictures(path) if pictures else _Video(path)
+        except OSError as error:
+            raise CameraError(f"{path}: cannot be read ({error.strerror}). Check its permissions") from error
+        self._period_s = 1.0 / (self.spec.fps or self._recording.fps) if self.spec.pace == "realtime" else 0.0
+        self._due_s, self._served_this_round = None, 0
+
+    def read(self) -> Picture:
+        """The next picture, when it is due."""
+        if self._recording is None:
+            raise CameraError(f"{self.spec.path}: is not open. Open it before reading")
+        image = self._recording.read()
+        if image is None:
+            image = self._from_the_start(self._recording)
+        self._served_this_round += 1
+        self._wait()
+        return Picture(image, time.time(), time.monotonic())
+
+    def close(self) -> None:
+        """Let go of files."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.close()
+
+    def _from_the_start(self, recording: _Recording) -> ImageArray:
+        path, shortfall = self.spec.path, recording.shortfall()
+        if self._served_this_round == 0:
+            raise CameraError(f"{path}: not one picture in it can be used. Replace it, or correct `path`")
+        if shortfall:
+            self.warn(shortfall)
+        if not self.spec.loop:
+            raise EndOfStream(shortfall or f"{path}: played to its end. Set `loop: true` to repeat it")
+        self._served_this_round = 0
+        recording.rewind()
+        image = recording.read()
+        if image is None:
+            raise CameraError(f"{path}: could be played only once; it has changed or gone. Check the file")
+        return image
+
+    def _wait(self) -> None:
+        if not self._period_s:
+            return
+        now = time.monotonic()
+        if self._due_s is None or now - self._due_s > _LATE_S:
+            self._due_s = now
+        time.sleep(max(0.0, self._due_s - now))
+        self._due_s += self._period_s
+
+
+def _is_picture(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+
+def read_picture(path: Path) -> ImageArray:
+    """A picture file as (H, W, 3) uint8 RGB, turned upright as its EXIF says.
+
+    Raises:
+        PictureError: it is unreadable, cut short, or of a kind or size that cannot be used.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            f"{path}: cannot be read ({error.strerror}). Check that it exists and its permissions"
+        ) from error
+    # a JPEG that lacks its end decodes to a half-grey picture in some OpenCV versions
+    cut = data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+        picture = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if picture is None:
+            raise PictureError(
+                f"{path}: is not a whole picture; it is cut short, damaged or of an unknown kind. Replace it"
+            )
+        return rgb_from_any(picture)
+    except cv2.error as error:
+        raise PictureError(f"{path}: does not decode ({error.err}). Replace it") from error
+    except ImageError as error:
+        raise PictureError(f"{path}: {error}") from error

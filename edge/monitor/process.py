@@ -1,0 +1,25 @@
+"""This process and its children: memory; and the machine's temperature."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psutil
+
+
+def memory_bytes() -> int:
+    """Resident memory of this process and all its children."""
+    me = psutil.Process()
+    total = 0
+    for process in [me, *me.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def temperature_celsius() -> float | None:
+    """The hottest sensor the system shows, None where it shows none."""
+    if not hasattr(psutil, "sensors_temperatures"):
+        return None
+    readings = [r.current for group in psutil.sensors_temperatures().values() for r in group if r.current]
+    return max(readings, default=None)

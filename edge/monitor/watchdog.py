@@ -1,0 +1,48 @@
+"""systemd's view of the daemon: ready, alive, stopping (sd_notify(3)).
+
+The watchdog is fed only on verified progress: a frame went through since the last look, or every camera is known to be
+down and being retried. A daemon that merely runs is not alive.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+
+
+def notify(*lines: str) -> bool:
+    """Tell systemd, e.g. `READY=1`; False when nobody listens (not started by systemd)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        try:
+            s.sendto("\n".join(lines).encode(), address)
+        except OSError:
+            return False
+    return True
+
+
+class Watchdog:
+    """Feeds systemd's watchdog while there is progress."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Reads the period from WATCHDOG_USEC; without it nothing is ever sent."""
+        self._clock = clock
+        self._period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 / 3
+        self._last_s = -1e9
+        self._progress: object = None
+
+    def look(self, progress: object, *, excused: bool) -> bool:
+        """Feed if due and `progress` differs from the last time it was fed, or `excused`; says whether it fed."""
+        now_s = self._clock()
+        if self._period_s <= 0 or now_s - self._last_s < self._period_s:
+            return False
+        if progress == self._progress and not excused:
+            return False
+        self._progress, self._last_s = progress, now_s
+        return notify("WATCHDOG=1")

@@ -1,0 +1,303 @@
+"""Messages from scene values: rounding, statistics, walls, and the depth picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from edge.errors import PublishError
+from edge.geometry.harmonics import COEFFICIENT_NAMES
+from edge.publish.payloads import (
+    MAX_COLUMNS,
+    Ambient,
+    Boundary,
+    DepthImage,
+    DepthMessage,
+    DominantLight,
+    LayoutMessage,
+    LightingMessage,
+    MetricDepth,
+    MetricRoom,
+    Model,
+    Part,
+    RelativeDepth,
+    RelativeRoom,
+    timestamp,
+)
+from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+
+M = TypeVar("M", bound=Part)
+
+_COUNTS = 65535
+_MM_PER_M = 1000.0
+_QUANTILE_SAMPLES = 65536
+_SIGHT_LINE = 0.01
+"""An edge whose line passes this near the camera (in the layout's unit) is a line of sight, not a wall."""
+_REC709 = (0.2126, 0.7152, 0.0722)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who made a result: the device and the model, and why it is worse than configured, if it is."""
+
+    device: str
+    model: str
+    sha256: str
+    """At least the first 12 digits of the ONNX file's SHA-256."""
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture and what MQTT 5 says about it in user properties."""
+
+    data: bytes
+    properties: dict[str, str]
+
+
+def _checked(model: type[M], /, **values: Any) -> M:
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        raise PublishError(
+            f"{model.__name__} not published: {where or 'message'}: {first['msg']}; the model's output is not "
+            "plausible, run `edge check`"
+        ) from error
+
+
+def _header(frame: Frame, source: Source, latency_s: float) -> dict[str, Any]:
+    return {
+        "device": source.device,
+        "camera": frame.camera,
+        "frame": frame.sequence,
+        "captured_at": timestamp(frame.captured_at),
+        "latency_ms": round(max(latency_s, 0.0) * 1000.0, 3),
+        "model": Model(name=source.model, sha256=source.sha256[:12]),
+        "degraded": source.degraded,
+    }
+
+
+def _floats(values: npt.ArrayLike, digits: int = 4) -> tuple[Any, ...]:
+    return tuple(np.asarray(values, dtype=np.float64).round(digits).tolist())
+
+
+# Depth ----------------------------------------------------------------------------------------------------------------
+
+
+def _value_per_count(depth: DepthMap) -> float:
+    """Depth of one count of the picture: a millimetre, or what makes the farthest relative value fit 16 bits."""
+    if depth.scale == "metric":
+        return 1.0 / _MM_PER_M
+    farthest = float(np.nanmax(depth.depth, initial=0.0, where=np.isfinite(depth.depth)))
+    return farthest / _COUNTS if farthest > 0 else 1.0
+
+
+def _depth_statistics(valid: npt.NDArray[np.float32]) -> dict[str, float]:
+    step = max(1, valid.size // _QUANTILE_SAMPLES)  # quantiles need no more samples than that; min and max do
+    p05, median, p95 = np.quantile(valid[::step], (0.05, 0.5, 0.95))
+    values = {"min": valid.min(), "max": valid.max(), "mean": valid.mean(dtype=np.float64)}
+    values |= {"median": median, "p05": p05, "p95": p95}
+    return {k: round(float(v), 4) for k, v in values.items()}
+
+
+def depth_message(
+    frame: Frame, depth: DepthMap, source: Source, latency_s: float, image_topic: str | None = None
+) -> DepthMessage:
+    """Statistics over the valid pixels of `depth`; `image_topic` None means that no picture is published.
+
+    Raises:
+        PublishError: the values are not those of a depth map.
+    """
+    d = depth.depth
+    valid = d[np.isfinite(d) & (d > 0)]
+    metric: MetricDepth | None = None
+    relative: RelativeDepth | None = None
+    if valid.size and depth.scale == "metric":
+        metric = _checked(MetricDepth, **{f"{k}_m": v for k, v in _depth_statistics(valid).items()})
+    elif valid.size:
+        relative = _checked(RelativeDepth, **_depth_statistics(valid))
+    unit: Literal["mm", "relative"] = "mm" if depth.scale == "metric" else "relative"
+    image = DepthImage(topic=image_topic, unit=unit, value_per_count=_value_per_count(depth)) if image_topic else None
+    return _checked(
+        DepthMessage,
+        **_header(frame, source, latency_s),
+        kind=depth.kind,
+        scale=depth.scale,
+        width_px=d.shape[1],
+        height_px=d.shape[0],
+        valid_fraction=round(valid.size / max(d.size, 1), 4),
+        metric=metric,
+        relative=relative,
+        aligned_to_layout=depth.aligned_to_layout,
+        image=image,
+    )
+
+
+def encode_depth_png16(depth: npt.NDArray[np.float32], value_per_count: float = 1.0 / _MM_PER_M) -> bytes:
+    """Depth as a 16-bit grey PNG, by default in millimetres; unknown, non-finite and too far (> 65535 counts) are 0.
+
+    Raises:
+        PublishError: the array is no picture.
+    """
+    counts = depth * np.float32(1.0 / value_per_count)
+    counts = np.where((counts >= 0.5) & (counts < _COUNTS + 0.5), counts + np.float32(0.5), np.float32(0))
+    try:
+        ok, data = cv2.imencode(".png", counts.astype(np.uint16), (cv2.IMWRITE_PNG_COMPRESSION, 1))
+    except cv2.error as error:
+        raise PublishError(f"depth of shape {depth.shape} cannot be encoded; a depth map is (height, width)") from error
+    if not ok:
+        raise PublishError(f"depth of shape {depth.shape} cannot be encoded; a depth map is (height, width)")
+    return bytes(data)
+
+
+def depth_picture(frame: Frame, depth: DepthMap, source: Source) -> Picture:
+    """The depth map as PNG, with the properties that MQTT 5 carries beside it."""
+    value_per_count = _value_per_count(depth)
+    return Picture(
+        encode_depth_png16(depth.depth, value_per_count),
+        {
+            "schema": "edge.depth_image/1",
+            "device": source.device,
+            "camera": frame.camera,
+            "frame": str(frame.sequence),
+            "captured_at": timestamp(frame.captured_at),
+            "kind": depth.kind,
+            "scale": depth.scale,
+            "unit": "mm" if depth.scale == "metric" else "relative",
+            "value_per_count": repr(value_per_count),
+        },
+    )
+
+
+# Layout ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Wall:
+    start: tuple[float, ...]
+    end: tuple[float, ...]
+    length: float
+    plane: tuple[float, ...]
+
+
+def _walls(layout: RoomLayout) -> list[_Wall]:
+    """The polygon's edges as walls with inward normals; lines of sight that only close a partial view are left out."""
+    walls = []
+    corners = layout.polygon_m
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        along = end - start
+        length = float(np.hypot(*along))
+        if length < 1e-4:
+            continue
+        normal = np.array([-along[1], along[0]]) / length  # left of the edge: inside, for a counter-clockwise polygon
+        offset = -float(normal @ start)
+        if layout.extent == "visible" and abs(offset) < _SIGHT_LINE:
+            continue
+        plane = (*_floats(normal, 6), 0.0, round(offset, 4))
+        walls.append(_Wall(_floats(start), _floats(end), round(length, 4), plane))
+    return walls
+
+
+def _polygon(layout: RoomLayout) -> tuple[tuple[float, ...], ...]:
+    return tuple(_floats(corner) for corner in layout.polygon_m)
+
+
+def _metric_room(layout: RoomLayout) -> MetricRoom:
+    return _checked(
+        MetricRoom,
+        ceiling_height_m=round(layout.ceiling_height_m, 4),
+        camera_height_m=round(layout.camera_height_m, 4),
+        area_m2=round(layout.area_m2, 4),
+        volume_m3=round(layout.volume_m3, 4),
+        polygon_m=_polygon(layout),
+        walls=tuple(
+            {"start_m": w.start, "end_m": w.end, "length_m": w.length, "plane": w.plane} for w in _walls(layout)
+        ),
+    )
+
+
+def _relative_room(layout: RoomLayout) -> RelativeRoom:
+    return _checked(
+        RelativeRoom,
+        ceiling_height=round(layout.ceiling_height_m, 4),
+        area=round(layout.area_m2, 4),
+        volume=round(layout.volume_m3, 4),
+        polygon=_polygon(layout),
+        walls=tuple({"start": w.start, "end": w.end, "length": w.length, "plane": w.plane} for w in _walls(layout)),
+    )
+
+
+def _boundary(layout: RoomLayout) -> Boundary:
+    width = len(layout.ceiling_rad)
+    if width > MAX_COLUMNS:
+        raise PublishError(f"a layout of {width} columns is too wide to publish; {MAX_COLUMNS} is the most")
+
+    def seen(values: npt.NDArray[np.float32]) -> tuple[float | None, ...]:
+        return tuple(v if np.isfinite(v) else None for v in _floats(values))
+
+    return _checked(
+        Boundary,
+        ceiling_rad=seen(layout.ceiling_rad),
+        floor_rad=seen(layout.floor_rad),
+        corner_probability=_floats(layout.corner_probability),
+        confidence=_floats(layout.column_confidence),
+    )
+
+
+def layout_message(frame: Frame, layout: RoomLayout, source: Source, latency_s: float) -> LayoutMessage:
+    """The fitted room beside the raw boundary.
+
+    Raises:
+        PublishError: the values are not those of a room.
+    """
+    metric = layout.scale == "metric"
+    return _checked(
+        LayoutMessage,
+        **_header(frame, source, latency_s),
+        scale=layout.scale,
+        extent=layout.extent,
+        fit=layout.fit,
+        fit_reason=layout.fit_reason,
+        confidence=round(layout.confidence, 4),
+        corners=len(layout.polygon_m),
+        metric=_metric_room(layout) if metric else None,
+        relative=None if metric else _relative_room(layout),
+        boundary=_boundary(layout),
+    )
+
+
+# Lighting -------------------------------------------------------------------------------------------------------------
+
+
+def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s: float) -> LightingMessage:
+    """The coefficients, with what most people want to know of them.
+
+    Raises:
+        PublishError: the values are not those of a light.
+    """
+    direction = np.asarray(lighting.dominant_direction, dtype=np.float64)
+    x, y, z = direction / max(float(np.linalg.norm(direction)), 1e-12)
+    return _checked(
+        LightingMessage,
+        **_header(frame, source, latency_s),
+        convention=lighting.convention,
+        names=COEFFICIENT_NAMES,
+        coefficients=tuple(_floats(row, 6) for row in lighting.coefficients),
+        ambient=_checked(
+            Ambient, rgb=_floats(lighting.ambient, 6), level=round(float(np.dot(lighting.ambient, _REC709)), 6)
+        ),
+        dominant=_checked(
+            DominantLight,
+            direction=_floats((x, y, z), 6),
+            azimuth_deg=round(float(np.degrees(np.arctan2(x, y))), 3),
+            elevation_deg=round(float(np.degrees(np.arcsin(np.clip(z, -1.0, 1.0)))), 3),
+            strength=round(lighting.dominant_strength, 4),
+        ),
+    )

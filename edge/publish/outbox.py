@@ -1,0 +1,142 @@
+"""What waits to be published: bounded, and fair about what is lost.
+
+Three classes, as the topics table has them. *Retained* topics keep their latest message, so that a new connection can
+be told everything; a newer one replaces one that was not sent yet. *Durable* messages (QoS 1, not retained) wait in a
+queue that loses its oldest beyond a bound. *Live* results do too, with a shorter queue, and also lose what grew old.
+Every loss is counted by reason.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from edge.publish.compose import Picture
+from edge.publish.payloads import Message
+from edge.publish.topics import CHANNELS, Channel, Kind
+
+Content = Message | Picture
+Maker = Callable[[], Content]
+
+
+@dataclass(eq=False)
+class Outgoing:
+    """One message on its way. `content` may be a callable: then it is made on the publishing thread."""
+
+    kind: Kind
+    topic: str
+    content: Content | Maker
+    camera: str | None = None
+    correlation: bytes | None = None
+    queued_at_s: float = field(default_factory=time.monotonic)
+    payload: bytes | None = None
+    """The encoded content, once it was encoded."""
+    properties: dict[str, str] = field(default_factory=dict)
+    delivered: bool = False
+    """Whether it went out before, so that repeating a retained message does not count twice."""
+
+    @property
+    def channel(self) -> Channel:
+        """The QoS, retention and expiry of its topic."""
+        return CHANNELS[self.kind]
+
+
+class Outbox:
+    """A thread-safe store of outgoing messages with bounded memory."""
+
+    def __init__(self, *, live_limit: int = 64, durable_limit: int = 256) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._live_limit, self._durable_limit = live_limit, durable_limit
+        self._changed = threading.Condition()
+        self._retained: dict[str, Outgoing] = {}
+        self._unsent: dict[str, None] = {}
+        self._durable: deque[Outgoing] = deque()
+        self._live: deque[Outgoing] = deque()
+        self._woken = False
+
+    def put(self, item: Outgoing) -> None:
+        """Queue `item`, or let it replace an unsent one of the same retained topic; never waits."""
+        with self._changed:
+            if item.channel.retain:
+                if item.topic in self._unsent:
+                    self.dropped["superseded"] += 1
+                self._retained[item.topic] = item
+                self._unsent[item.topic] = None
+            elif item.channel.qos:
+                self._bounded(self._durable, item, self._durable_limit)
+            else:
+                self._bounded(self._live, item, self._live_limit)
+            self._changed.notify_all()
+
+    def _bounded(self, queue: deque[Outgoing], item: Outgoing, limit: int) -> None:
+        queue.append(item)
+        while len(queue) > limit:
+            queue.popleft()
+            self.dropped["queue_full"] += 1
+
+    def take(self) -> Outgoing | None:
+        """The next message: retained before durable before live; None if there is nothing to send."""
+        with self._changed:
+            if self._unsent:
+                topic = next(iter(self._unsent))
+                del self._unsent[topic]
+                return self._retained[topic]
+            if self._durable:
+                return self._durable.popleft()
+            while self._live:
+                item = self._live.popleft()
+                if time.monotonic() - item.queued_at_s <= (item.channel.expiry_s or float("inf")):
+                    return item
+                self.dropped["expired"] += 1
+            return None
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until there is something to take, `wake` is called, or the time is over."""
+        with self._changed:
+            if not (self._woken or self._unsent or self._durable or self._live):
+                self._changed.wait(timeout_s)
+            self._woken = False
+
+    def pause(self, timeout_s: float) -> None:
+        """Sleep until `wake` is called or the time is over, whatever is queued."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken, timeout_s)
+            self._woken = False
+
+    def wake(self) -> None:
+        """End a `wait` or `pause`, the current or the next."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def announce_again(self) -> None:
+        """Mark every retained message as unsent: a new connection may be to a broker that forgot them."""
+        with self._changed:
+            self._unsent = dict.fromkeys(self._retained)
+
+    def give_back(self, items: list[Outgoing]) -> None:
+        """Return messages of a lost connection: durable ones go first in the queue, live ones are counted as lost."""
+        with self._changed:
+            for item in reversed(items):
+                if item.channel.retain:
+                    self._unsent.setdefault(item.topic)
+                elif item.channel.qos:
+                    self._durable.appendleft(item)
+                else:
+                    self.dropped["connection_lost"] += 1
+
+    def forget(self, item: Outgoing, reason: str) -> None:
+        """Count `item` as lost, and stop keeping it if it is retained."""
+        with self._changed:
+            self.dropped[reason] += 1
+            if self._retained.get(item.topic) is item:
+                del self._retained[item.topic]
+                self._unsent.pop(item.topic, None)
+
+    def __len__(self) -> int:
+        """Number of messages that wait."""
+        with self._changed:
+            return len(self._unsent) + len(self._durable) + len(self._live)

@@ -1,0 +1,385 @@
+"""The publishing thread: takes messages from anyone without waiting, encodes them, and keeps the connection.
+
+`publish` returns at once whatever the broker does. On every connection the daemon announces itself again: state online,
+then every retained message, because a restarted broker may have forgotten them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from edge.errors import EdgeError, PublishError
+from edge.publish.mqtt import Endpoint, Incoming, Link, Metadata, Version, Will
+from edge.publish.outbox import Content, Maker, Outbox, Outgoing
+from edge.publish.payloads import BridgeState, Message, Request, Response, schema_name
+from edge.publish.topics import Kind, Topics
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_IN_FLIGHT = 32
+_IN_FLIGHT_BYTES = 4 * 1024 * 1024
+_ACKNOWLEDGE_TIMEOUT_S = 20.0
+_FAREWELL_S = 0.3
+_REQUESTS_WAITING = 16
+_RESERVOIR = 512
+_PACKET_OVERHEAD_BYTES = 512
+"""Room for MQTT's own header and properties beside topic and payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherStatistics:
+    """How publishing went since the start. Times are (median, 99th percentile) of the last few hundred, or None."""
+
+    connected: bool
+    protocol: Version | None
+    reconnects: int
+    published: dict[tuple[Kind, str | None], int]
+    """By kind of topic and camera; confirmed by the broker for QoS 1, written to the network for QoS 0."""
+    published_bytes: int
+    dropped: dict[str, int]
+    queued: int
+    encode_ms: tuple[float, float] | None
+    publish_ms: tuple[float, float] | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    item: Outgoing
+    sent_at_s: float
+    size_bytes: int
+
+
+def _percentiles(values: deque[float]) -> tuple[float, float] | None:
+    if not values:
+        return None
+    p50, p99 = np.percentile(np.array(values.copy()), (50, 99))
+    return round(float(p50), 3), round(float(p99), 3)
+
+
+def _attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
+    """The result of other people's code, or what went wrong: no error of theirs may end a thread of ours."""
+    try:
+        return action(), None
+    except EdgeError as error:
+        return None, str(error)
+    except Exception as error:  # noqa: BLE001 - the boundary to code handed to us, reported and counted
+        _log.exception("unexpected error in %r", action)
+        return None, f"internal error ({type(error).__name__}: {error}); please report it with the log"
+
+
+class Publisher:
+    """Publishes one device's messages and answers requests to it; `start` it, `stop` it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        topics: Topics,
+        *,
+        client_id: str | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        live_limit: int = 64,
+        durable_limit: int = 256,
+        retry_s: tuple[float, float] = (0.5, 30.0),
+    ) -> None:
+        self.topics = topics
+        self.last_error: str | None = None
+        """Why there is no connection; while there is one, why a message was last not published on it."""
+        self._outbox = Outbox(live_limit=live_limit, durable_limit=durable_limit)
+        self._handlers = dict(handlers or {})
+        self._retry_s = retry_s
+        self._requests: queue.Queue[Incoming | None] = queue.Queue(_REQUESTS_WAITING)
+        self._in_flight: dict[int, _InFlight] = {}
+        self._published: Counter[tuple[Kind, str | None]] = Counter()
+        self._published_bytes = 0
+        self._connections = 0
+        self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
+        self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
+        self._connected = threading.Event()
+        self._stop_at_s: float | None = None
+        self._sending = False
+        self._said_offline = False
+        self._link = Link(
+            endpoint,
+            client_id or f"edge-{topics.device}",
+            will=Will(topics.bridge_state(), BridgeState(state="offline").encoded()),
+            subscriptions=(topics.requests,),
+            on_message=self._accept_request,
+            on_change=self._outbox.wake,
+        )
+        self._thread = threading.Thread(target=self._run, name="edge-publish", daemon=True)
+        self._answering = threading.Thread(target=self._answer_requests, name="edge-requests", daemon=True)
+
+    # For everyone --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect; messages may be published at once, and wait."""
+        self._say("online")
+        self._thread.start()
+        self._answering.start()
+
+    def publish(self, kind: Kind, content: Content | Maker, *, camera: str | None = None) -> None:
+        """Queue a message, or a callable that makes it on the publishing thread; never waits and never fails late.
+
+        Raises:
+            PublishError: `camera` cannot be part of a topic.
+        """
+        self._outbox.put(Outgoing(kind, self.topics.of(kind, camera=camera), content, camera))
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Whether a connection stands, waiting up to `timeout_s` for it."""
+        return self._connected.wait(timeout_s)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything queued went out; False if it did not within `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        while len(self._outbox) or self._sending or self._in_flight:
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def statistics(self) -> PublisherStatistics:
+        """Counts and times since the start."""
+        return PublisherStatistics(
+            connected=self._connected.is_set(),
+            protocol=self._link.version,
+            reconnects=max(self._connections - 1, 0),
+            published=dict(self._published),
+            published_bytes=self._published_bytes,
+            dropped=dict(self._outbox.dropped),
+            queued=len(self._outbox),
+            encode_ms=_percentiles(self._encode_ms),
+            publish_ms=_percentiles(self._publish_ms),
+            last_error=self.last_error,
+        )
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Send what is queued, say offline and disconnect, all within `timeout_s`; then give up what is left."""
+        if not self._thread.is_alive():
+            return
+        self._stop_at_s = time.monotonic() + timeout_s * 0.6
+        self._outbox.wake()
+        self._thread.join(timeout_s)
+        self._end_requests()
+
+    def _say(self, state: Literal["online", "offline"]) -> None:
+        self._outbox.put(Outgoing("bridge_state", self.topics.bridge_state(), BridgeState(state=state)))
+
+    def _end_requests(self) -> None:
+        while True:
+            try:
+                self._requests.put_nowait(None)
+            except queue.Full:
+                self._next_request()  # nobody will read the answer any more
+            else:
+                break
+        self._answering.join(0.5)
+
+    def _next_request(self) -> None:
+        try:
+            self._requests.get_nowait()
+        except queue.Empty:
+            return
+
+    # On the publishing thread ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        delay_s = self._retry_s[0]
+        while self._stop_at_s is None:
+            if self._connect():
+                delay_s = self._retry_s[0]
+                self._serve()
+                self._settle_loss()
+            if self._stop_at_s is None:
+                self._outbox.pause(delay_s * random.uniform(0.5, 1.0))
+                delay_s = min(delay_s * 2.0, self._retry_s[1])
+
+    def _connect(self) -> bool:
+        try:
+            self._link.open()
+        except PublishError as error:
+            self._report(str(error))
+            return False
+        self._connections += 1
+        self.last_error = None
+        self._outbox.announce_again()
+        self._connected.set()
+        _log.info("connected to broker %s, MQTT %s", self._link.endpoint, self._link.version)
+        return True
+
+    def _report(self, error: str) -> None:
+        if error != self.last_error:
+            _log.warning("%s", error)
+        self.last_error = error
+
+    def _serve(self) -> None:
+        """Publish until the connection is lost, or until all is out or time is over once stopping."""
+        while self._link.up:
+            self._settle_delivered()
+            if self._stop_at_s is not None and self._finished(self._stop_at_s):
+                if self._said_offline:
+                    self._link.close()
+                    return
+                self._said_offline = True
+                self._stop_at_s = time.monotonic() + _FAREWELL_S
+                self._say("offline")
+            if self._stuck():
+                self._link.loss = f"broker {self._link.endpoint}: stopped confirming; connecting anew"
+                return
+            room = len(self._in_flight) < _IN_FLIGHT and self._bytes_in_flight() < _IN_FLIGHT_BYTES
+            if not room:
+                self._outbox.pause(0.25)
+            elif not self._send_next():
+                self._outbox.wait(0.25)
+
+    def _send_next(self) -> bool:
+        """Send one message if there is one; `_sending` covers the moment in which it is in neither list."""
+        self._sending = True
+        try:
+            item = self._outbox.take()
+            if item is not None:
+                self._send(item)
+        finally:
+            self._sending = False
+        return item is not None
+
+    def _finished(self, stop_at_s: float) -> bool:
+        return time.monotonic() > stop_at_s or not (len(self._outbox) or self._in_flight)
+
+    def _bytes_in_flight(self) -> int:
+        return sum(f.size_bytes for f in self._in_flight.values())
+
+    def _stuck(self) -> bool:
+        oldest = next(iter(self._in_flight.values()), None)
+        return oldest is not None and time.monotonic() - oldest.sent_at_s > _ACKNOWLEDGE_TIMEOUT_S
+
+    def _send(self, item: Outgoing) -> None:
+        payload = self._encode(item)
+        if payload is None:
+            return
+        size_bytes = len(payload) + len(item.topic)
+        limit = self._link.max_packet_bytes
+        if limit is not None and size_bytes + _PACKET_OVERHEAD_BYTES > limit:
+            self._report(f"{item.topic}: {size_bytes} bytes are over the broker's limit of {limit}; raise it there")
+            self._outbox.forget(item, "too_large")
+            return
+        channel = item.channel
+        metadata = Metadata(channel.content_type, channel.expiry_s, item.correlation, item.properties)
+        sent_at_s = time.monotonic()
+        try:
+            mid = self._link.send(item.topic, payload, qos=channel.qos, retain=channel.retain, metadata=metadata)
+        except PublishError as error:
+            self._report(str(error))
+            self._outbox.give_back([item])
+            return
+        self._in_flight[mid] = _InFlight(item, sent_at_s, size_bytes)
+
+    def _encode(self, item: Outgoing) -> bytes | None:
+        """The payload of `item`, made if need be; None, counted, if it cannot be made."""
+        if item.payload is not None:
+            return item.payload
+        begun_s = time.monotonic()
+        content, error = _attempt(partial(_resolved, item.content))
+        if content is None:
+            self._report(f"{item.topic}: {error}")
+            self._outbox.forget(item, "invalid")
+            return None
+        if isinstance(content, Message):
+            item.payload = content.encoded()
+            captured_at, name = getattr(content, "captured_at", None), schema_name(content)
+            item.properties = {k: v for k, v in (("schema", name), ("captured_at", captured_at)) if v}
+        else:
+            item.payload, item.properties = content.data, content.properties
+        item.content = content
+        self._encode_ms.append((time.monotonic() - begun_s) * 1000.0)
+        return item.payload
+
+    def _settle_delivered(self) -> None:
+        now_s = time.monotonic()
+        for mid in self._link.delivered():
+            done = self._in_flight.pop(mid, None)
+            if done is None:
+                continue
+            self._publish_ms.append((now_s - done.sent_at_s) * 1000.0)
+            self._published_bytes += done.size_bytes
+            if not done.item.delivered:
+                done.item.delivered = True
+                self._published[done.item.kind, done.item.camera] += 1
+
+    def _settle_loss(self) -> None:
+        """Count what went out, give back what did not."""
+        self._settle_delivered()
+        self._connected.clear()
+        lost = [f.item for f in self._in_flight.values()]
+        self._in_flight.clear()
+        self._outbox.give_back(lost)
+        self._link.abandon()
+        if self._link.loss and self._stop_at_s is None:
+            self._report(self._link.loss)
+
+    # Requests --------------------------------------------------------------------------------------------------------
+
+    def _accept_request(self, incoming: Incoming) -> None:
+        """On the network thread: hand over, or refuse at once if too many wait."""
+        try:
+            self._requests.put_nowait(incoming)
+        except queue.Full:
+            self._respond(incoming, Response(status="error", error="too many requests wait; send it again later"))
+
+    def _answer_requests(self) -> None:
+        while True:
+            incoming = self._requests.get()
+            if incoming is None:
+                return
+            self._respond(incoming, self._answer(incoming))
+
+    def _answer(self, incoming: Incoming) -> Response:
+        verb = _verb(incoming)
+        if incoming.retained:
+            return Response(status="error", error="a retained request is not carried out; publish it without retain")
+        try:
+            request = Request.model_validate(json.loads(incoming.payload or b"{}"))
+        except (ValueError, ValidationError):
+            return Response(
+                status="error", error='the payload must be a JSON object, such as {"transaction": "1"}, or empty'
+            )
+        handler = self._handlers.get(verb)
+        if handler is None:
+            known = ", ".join(sorted(self._handlers)) or "none"
+            error: str | None = f"unknown request {verb!r}; known: {known}"
+            return Response(status="error", error=error, transaction=request.transaction)
+        data, error = _attempt(partial(handler, request.arguments))
+        if error is not None:
+            return Response(status="error", error=error, transaction=request.transaction)
+        return Response(status="ok", data=data or {}, transaction=request.transaction)
+
+    def _respond(self, incoming: Incoming, response: Response) -> None:
+        topic = incoming.response_topic
+        if not topic or any(c in topic for c in "+#"):
+            topic = self.topics.response(_verb(incoming))
+        self._outbox.put(Outgoing("response", topic, response, correlation=incoming.correlation))
+
+
+def _verb(incoming: Incoming) -> str:
+    return incoming.topic.rpartition("/")[2]
+
+
+def _resolved(content: Content | Maker) -> Content:
+    return content() if callable(content) else content
