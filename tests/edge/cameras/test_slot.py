@@ -1,0 +1,165 @@
+"""The shared latest-frame slot."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.cameras import slot
+from edge.errors import ImageError
+from tests.edge.cameras.conftest import Until, plain
+
+CAPACITY_BYTES = 1280 * 720 * 3
+ROOT = Path(__file__).parents[3]
+WRITER = """
+import sys, time, numpy as np
+from edge.cameras.slot import SlotWriter
+writer = SlotWriter(int(sys.argv[1]), int(sys.argv[2]), first_sequence=int(sys.argv[3]))
+sizes = [(720, 1280), (360, 640), (719, 1279)]
+n = 0
+while True:
+    n += 1
+    height, width = sizes[n // 50 % 3]
+    writer.write(np.full((height, width, 3), n % 251, np.uint8), time.time(), time.monotonic())
+"""
+
+
+@pytest.fixture
+def fd() -> Iterator[int]:
+    """A fresh slot."""
+    descriptor = slot.create(CAPACITY_BYTES)
+    yield descriptor
+    os.close(descriptor)
+
+
+def start_writer(fd: int, first_sequence: int) -> subprocess.Popen[bytes]:
+    """A process that writes pictures of one value each as fast as it can."""
+    args = [sys.executable, "-c", WRITER, str(fd), str(CAPACITY_BYTES), str(first_sequence)]
+    return subprocess.Popen(args, pass_fds=(fd,), env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def test_what_is_written_is_read(fd: int) -> None:
+    """Picture, number and times arrive; nothing newer gives None; the copy is the reader's own."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    assert reader.latest() is None
+    assert writer.taken
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    assert writer.write(image, 1e9, 12.5) == 1
+    assert not writer.taken
+    got = reader.latest()
+    assert got is not None
+    assert (got.sequence, got.captured_at, got.captured_monotonic_s) == (1, 1e9, 12.5)
+    assert writer.taken
+    assert reader.latest(after_sequence=1) is None
+    for i in range(5):
+        writer.write(plain(i), 0.0, 0.0)
+    assert np.array_equal(got.image, image)
+    latest = reader.latest(1)
+    assert latest is not None
+    assert latest.sequence == reader.sequence == 6
+    writer.close()
+    reader.close()
+
+
+def test_sizes_change_up_to_the_capacity(fd: int) -> None:
+    """Every size that fits is carried exactly; a larger one is refused and the last picture stays."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    for width, height in ((1280, 720), (17, 16), (720, 1280)):
+        writer.write(plain(width % 256, width, height), 0.0, 0.0)
+        got = reader.latest()
+        assert got is not None
+        assert np.array_equal(got.image, plain(width % 256, width, height))
+    with pytest.raises(ImageError, match="1281x720.*ask the camera for a smaller"):
+        writer.write(plain(0, 1281, 720), 0.0, 0.0)
+    kept = reader.latest()
+    assert kept is not None
+    assert kept.image.shape == (1280, 720, 3)
+    writer.close()
+    reader.close()
+
+
+def test_unchanged_time_is_what_the_writer_says(fd: int) -> None:
+    """The time for which the content stood still is the picture's time less that of the last change."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    assert reader.unchanged_s == 0.0
+    writer.write(plain(1), 0.0, 107.5, changed_monotonic_s=100.0)
+    assert reader.unchanged_s == 7.5
+    writer.close()
+    reader.close()
+
+
+def test_a_fast_writer_never_tears_a_picture(fd: int) -> None:
+    """Read against a writer at full speed: every picture is of one value, and numbers only rise."""
+    reader = slot.SlotReader(fd, CAPACITY_BYTES)
+    process = start_writer(fd, 1)
+    try:
+        last, count, deadline = 0, 0, time.monotonic() + 20.0
+        while count < 300 and time.monotonic() < deadline:
+            got = reader.latest(last)
+            if got is None:
+                continue
+            assert got.sequence > last
+            assert got.image.min() == got.image.max() == got.sequence % 251
+            last, count = got.sequence, count + 1
+        assert count == 300
+    finally:
+        process.kill()
+        process.wait()
+        reader.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_writer_that_stops_anywhere_leaves_a_whole_picture(fd: int, until: Until, number: signal.Signals) -> None:
+    """Stopped or killed at any instant, the writer leaves its last whole picture readable, and a new one goes on."""
+    reader, rng, first = slot.SlotReader(fd, CAPACITY_BYTES), random.Random(0), 1
+    for _ in range(8):
+        process = start_writer(fd, first)
+        until(lambda at=first: reader.sequence >= at + 3)
+        time.sleep(rng.uniform(0.0, 0.01))
+        process.send_signal(number)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        got = reader.latest(first)
+        process.kill()
+        process.wait()
+        assert got is not None
+        assert got.sequence == reader.sequence
+        assert got.image.min() == got.image.max() == (got.sequence - first + 1) % 251
+        first = got.sequence + 1
+    reader.close()
+
+
+def test_a_slot_has_no_name(fd: int) -> None:
+    """The slot's memory has no link in any folder, so however its users end nothing stays behind."""
+    assert os.fstat(fd).st_nlink == 0
+
+
+def test_without_memfd_a_nameless_file_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no memfd, the slot is a temporary file without a name, and works the same."""
+    monkeypatch.delattr(os, "memfd_create")
+    fd = slot.create(CAPACITY_BYTES)
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    assert os.fstat(fd).st_nlink == 0
+    os.close(fd)
+    writer.write(plain(5), 0.0, 0.0)
+    got = reader.latest()
+    assert got is not None
+    assert (got.image == 5).all()
+    writer.close()
+    reader.close()
+
+
+def test_only_touched_memory_is_taken() -> None:
+    """The default capacity is a limit: an empty slot and a small picture take pages, not hundreds of megabytes."""
+    fd = slot.create()
+    writer = slot.SlotWriter(fd)
+    writer.write(plain(1), 0.0, 0.0)
+    assert os.fstat(fd).st_blocks * 512 < 1_000_000 < os.fstat(fd).st_size
+    writer.close()
+    os.close(fd)
