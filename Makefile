@@ -1,0 +1,60 @@
+# make run          install the device package into .venv and run the daemon on config.yaml until Ctrl-C
+# make run FOR=20   the same, for 20 s of serving
+# make test         install what tests need (torch; mosquitto through apt where missing) and run them
+# make help         everything else
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STEP := .ci/step
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
+FOR ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format schema clean system
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@echo
+	@echo 'Variables: FOR=seconds (run), PYTEST_ARGS="-k layout" (test), PYTHON=python3.12 (first use)'
+
+run: $(VENV)/.device ## run the daemon on config.yaml; FOR=20 stops it after 20 s
+	@$(BIN)/edge run --config config.yaml $(if $(FOR),--for $(FOR))
+
+test: $(VENV)/.dev system ## run the tests; PYTEST_ARGS for pytest's own arguments
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import rules, repository rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_repository.py
+
+format: $(VENV)/.dev ## put the code into the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/.dev ## write edge/config.schema.json anew, after a change of edge/config.py
+	$(BIN)/python -c 'import json, edge.config as c; print(json.dumps(c.config_schema(), indent=2))' > edge/config.schema.json
+
+clean: ## remove the virtual environment, caches and build output
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+system:
+	@.ci/system
+
+$(VENV)/.python:
+	@$(PYTHON) .ci/python_is_fit.py
+	@$(STEP) "making a virtual environment ($(VENV))" $(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.device: $(VENV)/.python pyproject.toml
+	@$(STEP) "installing the device package (no torch; about a minute)" $(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.device
+	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,dev]'
+	@touch $@

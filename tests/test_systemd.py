@@ -1,0 +1,188 @@
+"""The systemd service, its installer and the Mosquitto example, as far as a machine without systemd can try them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SYSTEMD = REPOSITORY / "systemd"
+SCRIPTS = [
+    SYSTEMD / "install.sh",
+    SYSTEMD / "uninstall.sh",
+    *(REPOSITORY / ".ci" / name for name in ("run", "step", "system")),
+]
+SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+
+
+def program(name: str) -> str:
+    """Path of a program; skips the test where it is not installed."""
+    path = shutil.which(name, path=SEARCH_PATH)
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the repository to its end."""
+    values = {**os.environ, "PYTHON": sys.executable, **environment}
+    return subprocess.run(command, cwd=REPOSITORY, env=values, capture_output=True, text=True, timeout=60, check=False)
+
+
+def tree(folder: Path) -> set[str]:
+    """Every path below `folder`."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_script_is_bash_and_executable(script: Path) -> None:
+    """Each script parses and may be run."""
+    assert run("bash", "-n", script).stderr == ""
+    assert os.access(script, os.X_OK)
+
+
+def test_unit_is_understood_by_systemd(tmp_path: Path) -> None:
+    """Systemd knows every key of the unit and accepts every value."""
+    analyze = program("systemd-analyze")
+    unit = tmp_path / "edge.service"
+    text = (SYSTEMD / "edge.service").read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/edge/venv/bin/edge", "/bin/true"), encoding="utf-8")
+    result = run(analyze, "verify", unit)
+    complaints = [line for line in (result.stdout + result.stderr).splitlines() if "edge.service" in line]
+    assert complaints == []
+
+
+def test_unit_is_confined() -> None:
+    """Systemd's own score of what the service could do stays at or below 2.0 of 10."""
+    analyze = program("systemd-analyze")
+    if "--offline" not in run(analyze, "--help").stdout:
+        pytest.skip("this systemd-analyze cannot judge a file offline")
+    result = run(analyze, "security", "--offline=true", "--threshold=20", "--no-pager", SYSTEMD / "edge.service")
+    assert result.returncode == 0, result.stdout
+
+
+def test_unit_does_not_retry_a_wrong_configuration() -> None:
+    """Exit status 78, a wrong configuration, is not restarted; everything else is."""
+    unit = (SYSTEMD / "edge.service").read_text(encoding="utf-8").splitlines()
+    assert {"Restart=always", "RestartPreventExitStatus=78"} <= set(unit)
+
+
+def test_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """A dry run tells the plan and leaves no file behind."""
+    result = run(SYSTEMD / "install.sh", "--dry-run", DESTDIR=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "/opt/edge/engines" in result.stdout
+    assert tree(tmp_path) == set()
+
+
+def test_install_twice_is_install_once_and_keeps_the_configuration(tmp_path: Path) -> None:
+    """A second run gives the same files, and never touches a config.yaml that is there."""
+    install = (SYSTEMD / "install.sh", "--no-venv")
+    first = run(*install, DESTDIR=str(tmp_path))
+    assert first.returncode == 0, first.stderr
+    config = tmp_path / "etc/edge/config.yaml"
+    config.write_text(config.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    before = tree(tmp_path)
+    second = run(*install, DESTDIR=str(tmp_path))
+    assert second.returncode == 0, second.stderr
+    assert tree(tmp_path) == before
+    assert config.read_text(encoding="utf-8").endswith("# mine\n")
+
+
+def test_installed_configuration_points_at_installed_files(tmp_path: Path) -> None:
+    """Every path of the installed config.yaml is absolute and was installed, and others may not read the file."""
+    run(SYSTEMD / "install.sh", "--no-venv", DESTDIR=str(tmp_path))
+    config = tmp_path / "etc/edge/config.yaml"
+    lines = [line.split("#")[0] for line in config.read_text(encoding="utf-8").splitlines()]
+    paths = [line.split(":", 1)[1].strip() for line in lines if line.strip().startswith(("path:", "engines:"))]
+    assert len(paths) == 3
+    assert [path for path in paths if not (tmp_path / path.removeprefix("/")).is_dir()] == []
+    assert config.stat().st_mode & 0o777 == 0o640
+
+
+def test_uninstall_keeps_the_configuration_unless_purged(tmp_path: Path) -> None:
+    """Uninstalling removes the program and keeps what is the user's; --purge removes that too."""
+    run(SYSTEMD / "install.sh", "--no-venv", DESTDIR=str(tmp_path))
+    assert run(SYSTEMD / "uninstall.sh", DESTDIR=str(tmp_path)).returncode == 0
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"config.yaml"}
+    assert run(SYSTEMD / "uninstall.sh", "--purge", DESTDIR=str(tmp_path)).returncode == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
+def test_unknown_argument_is_refused(tmp_path: Path, script: str) -> None:
+    """A mistyped option stops the script before it does anything."""
+    result = run(SYSTEMD / script, "--dryrun", DESTDIR=str(tmp_path))
+    assert result.returncode == 2
+    assert "--dryrun" in result.stderr
+    assert tree(tmp_path) == set()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def broker_port(tmp_path: Path) -> Iterator[int]:
+    """A Mosquitto with the example's rules, the users edge-demo, edge-other and homeassistant, password `pw`."""
+    mosquitto, passwd = program("mosquitto"), program("mosquitto_passwd")
+    program("mosquitto_pub")
+    port, passwords, rules = free_port(), tmp_path / "passwd", tmp_path / "acl"
+    shutil.copy(SYSTEMD / "mosquitto" / "edge.acl", rules)
+    passwords.touch(mode=0o600)
+    for user in ("edge-demo", "edge-other", "homeassistant"):
+        subprocess.run([passwd, "-b", passwords, user, "pw"], check=True, capture_output=True)
+    text = (SYSTEMD / "mosquitto" / "edge.conf").read_text(encoding="utf-8")
+    text = text.replace("listener 1883", f"listener {port} 127.0.0.1").replace(
+        "/etc/mosquitto/edge.passwd", str(passwords)
+    )
+    text = text.replace("/etc/mosquitto/edge.acl", str(rules)).replace("persistence true", "persistence false")
+    user = "user root\n" if os.geteuid() == 0 else ""
+    (tmp_path / "mosquitto.conf").write_text(user + text, encoding="utf-8")
+    with subprocess.Popen([mosquitto, "-c", tmp_path / "mosquitto.conf"], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, "mosquitto refuses the example"
+                assert time.monotonic() < deadline, "mosquitto does not listen"
+                time.sleep(0.05)
+        yield port
+        process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("user", "topic", "arrives"),
+    [
+        ("edge-demo", "edge/edge-demo/hall/layout", True),
+        ("edge-other", "edge/edge-demo/hall/layout", False),
+        ("homeassistant", "edge/edge-demo/hall/layout", False),
+        ("homeassistant", "edge/edge-demo/request/scan", True),
+    ],
+)
+def test_example_rules_keep_devices_apart(broker_port: int, user: str, topic: str, arrives: bool) -> None:
+    """A device writes its own topics only; a reader reads all and may only ask."""
+    login = ("-h", "127.0.0.1", "-p", str(broker_port), "-P", "pw", "-q", "1")
+    send = ("mosquitto_pub", *login, "-r", "-t", topic, "-u", user, "-m", "hello")
+    run(program(send[0]), *send[1:])
+    received = run(program("mosquitto_sub"), *login, "-u", "edge-demo", "-t", "edge/edge-demo/#", "-C", "1", "-W", "1")
+    assert ("hello" in received.stdout) == arrives
+
+
+def test_example_admits_nobody_without_a_password(broker_port: int) -> None:
+    """An anonymous client is refused."""
+    result = run(program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(broker_port), "-t", "edge/x", "-m", "hello")
+    assert result.returncode != 0
