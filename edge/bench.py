@@ -1,9 +1,9 @@
 """`edge bench`: what the pipeline costs on top of the bare networks, stage by stage, in one run.
 
 The daemon runs as configured, but every task on every frame, so that the accelerator is never idle; a real
-subscriber listens. Rounds alternate with rounds in which the same engines, with the same threads, run on the same input tensors and
-nothing else, the cameras capturing on. The ratio is the time that bare inference of the same work takes, over the time
-that the pipeline took: 1 means that capture, pre- and post-processing, encoding and publishing cost nothing.
+subscriber listens. Rounds alternate with rounds in which the same engines, with the same threads, run on the same input
+tensors and nothing else, the cameras capturing on. The ratio is the time that bare inference of the same work takes,
+over the time that the pipeline took: 1 means that all else costs nothing.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from edge.config_file import ConfigErrors, ConfigFile
-from edge.errors import ConfigError
+from edge.config_file import ConfigFile
+from edge.errors import ConfigError, ConfigErrors
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
 
 

@@ -25,20 +25,6 @@ Detail = Mapping[str, Any]
 _NESTING_LIMIT = 50
 
 
-class ConfigErrors(ConfigError):
-    """Everything wrong in a configuration file: itself the first problem by line, with all of them in `problems`."""
-
-    def __init__(self, problems: Sequence[ConfigError]) -> None:
-        problems = sorted(problems, key=lambda problem: problem.line or 0)
-        first = problems[0]
-        super().__init__(first.key, first.problem, first.remedy, path=first.path, line=first.line)
-        self.problems = tuple(problems)
-
-    def __str__(self) -> str:
-        """One line per problem."""
-        return "\n".join(str(problem) for problem in self.problems)
-
-
 def dotted(keys: Sequence[Key]) -> str:
     """`cameras[0].source.path`."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")

@@ -305,7 +305,8 @@ class Daemon:
                 published[task] += count
                 if not count:
                     silent.append((camera.name, task))
-        dropped = sum(self.pipeline.counters.missed.values()) + (sum(statistics.dropped.values()) if statistics else 0)
+        unsent = statistics.dropped if statistics else {}
+        dropped = sum(self.pipeline.counters.missed.values()) + sum(unsent.values()) - unsent.get("superseded", 0)
         return Tally(published, dropped, sum(self._errors.values()), tuple(silent))
 
     # Results ----------------------------------------------------------------------------------------------------------
@@ -333,6 +334,7 @@ class Daemon:
             self.publisher.publish(
                 "layout", partial(compose.layout_message, frame, value, source, latency_s), camera=frame.camera
             )
+            self.publisher.publish("scene", partial(compose.scene_model, frame, value, source), camera=frame.camera)
         else:
             self.publisher.publish(
                 "lighting", partial(compose.lighting_message, frame, value, source, latency_s), camera=frame.camera

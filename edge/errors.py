@@ -2,6 +2,7 @@
 
     EdgeError
     ├── ConfigError        a key of config.yaml is unknown, missing or wrong       (exit code 78)
+    │   └── ConfigErrors   all that is wrong in it
     ├── CameraError        a source cannot be opened, timed out or sent no picture
     ├── ImageError         a picture that cannot be used (size, type, channels)
     ├── GeometryError      a shape that is not what the formula needs
@@ -15,6 +16,7 @@ Messages end in the remedy. Data that a caller may want is kept as fields.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -31,6 +33,20 @@ class ConfigError(EdgeError):
         self.key, self.problem, self.remedy, self.path, self.line = key, problem, remedy, path, line
         where = f"{path or 'config.yaml'}" + (f", line {line}" if line else "")
         super().__init__(f"{where}: {key}: {problem}. {remedy}" if key else f"{where}: {problem}. {remedy}")
+
+
+class ConfigErrors(ConfigError):
+    """Everything wrong in a configuration file: itself the first problem by line, with all of them in `problems`."""
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        problems = sorted(problems, key=lambda problem: problem.line or 0)
+        first = problems[0]
+        super().__init__(first.key, first.problem, first.remedy, path=first.path, line=first.line)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        """One line per problem."""
+        return "\n".join(str(problem) for problem in self.problems)
 
 
 class CameraError(EdgeError):

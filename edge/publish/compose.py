@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from edge.errors import PublishError
+from edge.errors import GeometryError, PublishError
 from edge.geometry.harmonics import COEFFICIENT_NAMES
+from edge.geometry.mesh import room_glb
 from edge.publish.payloads import (
     MAX_COLUMNS,
     Ambient,
@@ -35,6 +36,8 @@ M = TypeVar("M", bound=Part)
 
 _COUNTS = 65535
 _MM_PER_M = 1000.0
+_PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+"""Fastest: on depth, more effort costs several times the time for a tenth of the size."""
 _QUANTILE_SAMPLES = 65536
 _SIGHT_LINE = 0.01
 """An edge whose line passes this near the camera (in the layout's unit) is a line of sight, not a wall."""
@@ -53,8 +56,8 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """An encoded picture and what MQTT 5 says about it in user properties."""
+class Binary:
+    """A payload that is not JSON (a picture, a model), and what MQTT 5 says about it in user properties."""
 
     data: bytes
     properties: dict[str, str]
@@ -149,7 +152,7 @@ def encode_depth_png16(depth: npt.NDArray[np.float32], value_per_count: float = 
     counts = depth * np.float32(1.0 / value_per_count)
     counts = np.where((counts >= 0.5) & (counts < _COUNTS + 0.5), counts + np.float32(0.5), np.float32(0))
     try:
-        ok, data = cv2.imencode(".png", counts.astype(np.uint16), (cv2.IMWRITE_PNG_COMPRESSION, 1))
+        ok, data = cv2.imencode(".png", counts.astype(np.uint16), _PNG_OPTIONS)
     except cv2.error as error:
         raise PublishError(f"depth of shape {depth.shape} cannot be encoded; a depth map is (height, width)") from error
     if not ok:
@@ -157,22 +160,24 @@ def encode_depth_png16(depth: npt.NDArray[np.float32], value_per_count: float = 
     return bytes(data)
 
 
-def depth_picture(frame: Frame, depth: DepthMap, source: Source) -> Picture:
+def _properties(schema: str, frame: Frame, source: Source) -> dict[str, str]:
+    return {
+        "schema": schema,
+        "device": source.device,
+        "camera": frame.camera,
+        "frame": str(frame.sequence),
+        "captured_at": timestamp(frame.captured_at),
+    }
+
+
+def depth_picture(frame: Frame, depth: DepthMap, source: Source) -> Binary:
     """The depth map as PNG, with the properties that MQTT 5 carries beside it."""
     value_per_count = _value_per_count(depth)
-    return Picture(
+    unit = "mm" if depth.scale == "metric" else "relative"
+    properties = {"kind": depth.kind, "scale": depth.scale, "unit": unit, "value_per_count": repr(value_per_count)}
+    return Binary(
         encode_depth_png16(depth.depth, value_per_count),
-        {
-            "schema": "edge.depth_image/1",
-            "device": source.device,
-            "camera": frame.camera,
-            "frame": str(frame.sequence),
-            "captured_at": timestamp(frame.captured_at),
-            "kind": depth.kind,
-            "scale": depth.scale,
-            "unit": "mm" if depth.scale == "metric" else "relative",
-            "value_per_count": repr(value_per_count),
-        },
+        _properties("edge.depth_image/1", frame, source) | properties,
     )
 
 
@@ -301,3 +306,21 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
             strength=round(lighting.dominant_strength, 4),
         ),
     )
+
+
+# Scene ----------------------------------------------------------------------------------------------------------------
+
+
+def scene_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
+    """The room as GLB, with the properties that MQTT 5 carries beside it.
+
+    Raises:
+        PublishError: the layout is no room that can be built.
+    """
+    try:
+        data = room_glb(layout.polygon_m, layout.ceiling_height_m)
+    except GeometryError as error:
+        raise PublishError(f"{frame.camera}: no model of the room: {error}") from error
+    unit = "m" if layout.scale == "metric" else "camera_heights"
+    properties = {"scale": layout.scale, "unit": unit, "extent": layout.extent}
+    return Binary(data, _properties("edge.scene/1", frame, source) | properties)

@@ -14,11 +14,11 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge.publish.compose import Picture
+from edge.publish.compose import Binary
 from edge.publish.payloads import Message
 from edge.publish.topics import CHANNELS, Channel, Kind
 
-Content = Message | Picture
+Content = Message | Binary
 Maker = Callable[[], Content]
 
 

@@ -78,7 +78,9 @@ class Result(Message):
     captured_at: Timestamp
     latency_ms: NonNegative = Field(description="From the capture of the frame until this message was made.")
     model: Model
-    degraded: tuple[str, ...] = Field((), description="Why this result is worse than configured; empty if it is not.")
+    degraded: tuple[str, ...] = Field(
+        default=(), description="Why this result is worse than configured; empty if it is not."
+    )
 
 
 def _check_scale(scale: Scale, metric: object, relative: object) -> None:
@@ -123,7 +125,7 @@ class DepthImage(Part):
 class DepthMessage(Result):
     """Statistics of one depth map. `kind` z: along the optical axis (perspective); range: Euclidean (panorama)."""
 
-    schema_: Literal["edge.depth/1"] = Field("edge.depth/1", alias="schema")
+    schema_: Literal["edge.depth/1"] = Field(default="edge.depth/1", alias="schema")
     kind: Literal["z", "range"]
     scale: Scale
     width_px: int = Field(gt=0)
@@ -208,7 +210,7 @@ class Boundary(Part):
 class LayoutMessage(Result):
     """The room's shell. `extent` room: all of it; visible: what a perspective camera sees, closed at the camera."""
 
-    schema_: Literal["edge.layout/1"] = Field("edge.layout/1", alias="schema")
+    schema_: Literal["edge.layout/1"] = Field(default="edge.layout/1", alias="schema")
     scale: Scale
     extent: Literal["room", "visible"]
     fit: Fit
@@ -247,7 +249,7 @@ class Ambient(Part):
 class LightingMessage(Result):
     """Ambient light: nine coefficients of three colours (rows as in `names`, columns R, G, B)."""
 
-    schema_: Literal["edge.lighting/1"] = Field("edge.lighting/1", alias="schema")
+    schema_: Literal["edge.lighting/1"] = Field(default="edge.lighting/1", alias="schema")
     convention: Name = Field(description="Pre-scaled irradiance as filament's cmgen writes it, in the room's axes.")
     names: tuple[str, ...] = Field(min_length=9, max_length=9)
     coefficients: tuple[Vector3, ...] = Field(min_length=9, max_length=9)
@@ -267,12 +269,12 @@ class LightingMessage(Result):
 class CameraState(Message):
     """Whether a camera delivers: frozen means that its pictures stopped changing."""
 
-    schema_: Literal["edge.camera_state/1"] = Field("edge.camera_state/1", alias="schema")
+    schema_: Literal["edge.camera_state/1"] = Field(default="edge.camera_state/1", alias="schema")
     device: Name
     camera: Name
     state: Literal["online", "stalled", "frozen", "offline"]
     since: Timestamp
-    error: str | None = Field(None, description="The last error, also after it passed.")
+    error: str | None = Field(default=None, description="The last error, also after it passed.")
 
 
 class BridgeState(Message):
@@ -304,7 +306,7 @@ class EngineInfo(Part):
 class BridgeInfo(Message):
     """What this device runs. `config_schema` is the JSON Schema of its configuration file."""
 
-    schema_: Literal["edge.info/1"] = Field("edge.info/1", alias="schema")
+    schema_: Literal["edge.info/1"] = Field(default="edge.info/1", alias="schema")
     device: Name
     version: Name
     started_at: Timestamp
@@ -343,7 +345,7 @@ class BrokerHealth(Part):
 class BridgeHealth(Message):
     """How the daemon is. `dropped` counts by reason since the start."""
 
-    schema_: Literal["edge.health/1"] = Field("edge.health/1", alias="schema")
+    schema_: Literal["edge.health/1"] = Field(default="edge.health/1", alias="schema")
     device: Name
     at: Timestamp
     uptime_s: NonNegative
@@ -358,7 +360,7 @@ class BridgeHealth(Message):
 class BridgeEvent(Message):
     """Something that happened once. `type` is a stable word, `message` is for people."""
 
-    schema_: Literal["edge.event/1"] = Field("edge.event/1", alias="schema")
+    schema_: Literal["edge.event/1"] = Field(default="edge.event/1", alias="schema")
     device: Name
     at: Timestamp
     type: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -372,7 +374,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, title="Request")
 
-    transaction: str | int | None = Field(None, description="Returned unchanged in the response.")
+    transaction: str | int | None = Field(default=None, description="Returned unchanged in the response.")
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -205,8 +205,10 @@ class Publisher:
         while self._stop_at_s is None:
             if self._connect():
                 delay_s = self._retry_s[0]
-                self._serve()
+                _, error = _attempt(self._serve)
                 self._settle_loss()
+                if error is not None:
+                    self._report(error)
             if self._stop_at_s is None:
                 self._outbox.pause(delay_s * random.uniform(0.5, 1.0))
                 delay_s = min(delay_s * 2.0, self._retry_s[1])

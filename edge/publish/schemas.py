@@ -5,6 +5,7 @@ Both are generated from the models and the topics table, so they cannot say anyt
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,26 +13,46 @@ from pydantic.json_schema import models_json_schema
 
 from edge import __version__
 from edge.publish.payloads import MESSAGES, BridgeState, Message
-from edge.publish.topics import CHANNELS, JSON, PNG, Channel, Kind
+from edge.publish.topics import CHANNELS, JSON, Channel, Kind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MQTT_BINDING = "0.2.0"
 ASYNCAPI = "3.1.0"
 
-_PICTURE = "DepthPicture"
 _PARAMETERS = {
     "device": "Name of the device, from its configuration.",
     "camera": "Name of the camera, from the device's configuration.",
     "verb": "What is asked for.",
 }
-_PICTURE_HEADERS = ("schema", "device", "camera", "frame", "captured_at", "kind", "scale", "unit", "value_per_count")
+_HEADERS = ("schema", "device", "camera", "frame", "captured_at", "scale", "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class _BinaryMessage:
+    name: str
+    summary: str
+    headers: tuple[str, ...]
+
+
+_BINARY: dict[Kind, _BinaryMessage] = {
+    "depth_image": _BinaryMessage(
+        "DepthPicture",
+        "A 16-bit grey PNG; depth = count x value_per_count of the frame's depth message; 0 = unknown.",
+        (*_HEADERS, "kind", "value_per_count"),
+    ),
+    "scene": _BinaryMessage(
+        "RoomModel",
+        "Binary glTF, y up, origin on the floor under the camera; nodes floor, ceiling and walls, seen from inside.",
+        (*_HEADERS, "extent"),
+    ),
+}
 
 
 def json_schema(kind: Kind) -> dict[str, Any]:
     """The JSON Schema (2020-12) of what stands on topics of `kind`.
 
     Raises:
-        KeyError: topics of this kind carry pictures.
+        KeyError: topics of this kind do not carry JSON.
     """
     model = MESSAGES[kind]
     mode = _mode(model)
@@ -56,7 +77,7 @@ def _ref(*path: str) -> dict[str, str]:
 
 
 def _message_name(kind: Kind) -> str:
-    return MESSAGES[kind].__name__ if kind in MESSAGES else _PICTURE
+    return MESSAGES[kind].__name__ if kind in MESSAGES else _BINARY[kind].name
 
 
 def _camel(kind: Kind) -> str:
@@ -115,19 +136,21 @@ def _messages() -> dict[str, Any]:
             "payload": _ref("components", "schemas", name),
             "bindings": _binding(payloadFormatIndicator=1, contentType=JSON),
         }
-    messages[_PICTURE] = {
-        "name": _PICTURE,
-        "title": "depth image",
-        "summary": "A 16-bit grey PNG; depth = count x value_per_count of the frame's depth message; 0 = unknown.",
-        "contentType": PNG,
-        "headers": {
-            "type": "object",
-            "description": "User properties; MQTT 5 only.",
-            "properties": {name: {"type": "string"} for name in _PICTURE_HEADERS},
-        },
-        "payload": {"type": "string", "format": "binary"},
-        "bindings": _binding(payloadFormatIndicator=0, contentType=PNG),
-    }
+    for kind, binary in _BINARY.items():
+        content_type = CHANNELS[kind].content_type
+        messages[binary.name] = {
+            "name": binary.name,
+            "title": kind.replace("_", " "),
+            "summary": binary.summary,
+            "contentType": content_type,
+            "headers": {
+                "type": "object",
+                "description": "User properties; MQTT 5 only.",
+                "properties": {name: {"type": "string"} for name in binary.headers},
+            },
+            "payload": {"type": "string", "format": "binary"},
+            "bindings": _binding(payloadFormatIndicator=0, contentType=content_type),
+        }
     return messages
 
 

@@ -22,11 +22,13 @@ Kind = Literal[
     "depth_image",
     "layout",
     "lighting",
+    "scene",
 ]
 Direction = Literal["send", "receive"]
 
 JSON = "application/json"
 PNG = "image/png"
+GLB = "model/gltf-binary"
 LIVE_EXPIRY_S = 30
 """How long a live result is worth delivering; older ones are thrown away, here and (MQTT 5) by the broker."""
 
@@ -60,6 +62,7 @@ CHANNELS: dict[Kind, Channel] = {
     "depth_image": Channel("{camera}/depth/image", 0, False, "A depth map as a 16-bit grey PNG; 0 = unknown.", PNG),
     "layout": Channel("{camera}/layout", 1, True, "The room's shell: raw boundary, floor polygon and sizes."),
     "lighting": Channel("{camera}/lighting", 1, True, "Ambient light as order-2 spherical harmonics."),
+    "scene": Channel("{camera}/scene", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
 }
 RESERVED_CAMERA_NAMES = frozenset({"bridge", "request", "response"})
 
@@ -163,6 +166,10 @@ class Topics:
     def lighting(self, camera: str) -> str:
         """Lighting of `camera`."""
         return self.of("lighting", camera=camera)
+
+    def scene(self, camera: str) -> str:
+        """3-D model of the room around `camera`."""
+        return self.of("scene", camera=camera)
 
     @property
     def requests(self) -> str:

@@ -32,7 +32,7 @@ from edge.publish.payloads import (
     Message,
     Request,
 )
-from edge.publish.topics import PNG, Address, everything, parse
+from edge.publish.topics import CHANNELS, GLB, PNG, Address, everything, parse
 
 View = Literal["table", "lines", "json"]
 
@@ -41,7 +41,7 @@ _WAITING = 1000
 _REFRESH_S = 0.25
 _RETRY_S = 2.0
 _EVENTS_SHOWN = 3
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURES = {PNG: b"\x89PNG\r\n\x1a\n", GLB: b"glTF"}
 _STATE_STYLES = {"online": "green", "stalled": "yellow", "frozen": "yellow", "offline": "red"}
 
 
@@ -69,8 +69,10 @@ def read(incoming: Incoming, base: str = "edge") -> Seen:
         except ValidationError as problem:
             first = problem.errors()[0]
             error = f"{'.'.join(str(p) for p in first['loc']) or 'payload'}: {first['msg']}"
-    elif address is not None and not incoming.payload.startswith(_PNG_SIGNATURE):
-        error = f"payload: not {PNG}"
+    elif address is not None:
+        content_type = CHANNELS[address.kind].content_type
+        if not incoming.payload.startswith(_SIGNATURES[content_type]):
+            error = f"payload: not {content_type}"
     return Seen(incoming.topic, incoming.payload, address, message, error, incoming.retained)
 
 
@@ -83,9 +85,10 @@ def summary(message: Message | Request | None) -> str:
     if isinstance(message, LightingMessage):
         d = message.dominant
         side = "right" if d.azimuth_deg >= 0 else "left"
+        height = "up" if d.elevation_deg >= 0 else "down"
         return (
             f"ambient {message.ambient.level:.2f}, light from {abs(d.azimuth_deg):.0f}° {side}, "
-            f"{d.elevation_deg:+.0f}° up, strength {d.strength:.2f}"
+            f"{abs(d.elevation_deg):.0f}° {height}, strength {d.strength:.2f}"
         )
     if isinstance(message, CameraState):
         return message.state + (f" ({message.error})" if message.error else "")
@@ -129,7 +132,7 @@ class Row:
 
     def rate_hz(self, now_s: float) -> float:
         """Arrivals per second over the last ten seconds, or over the time since the first if that is shorter."""
-        recent = [t for t in self.arrivals_s if now_s - t <= RATE_WINDOW_S]
+        recent = [t for t in tuple(self.arrivals_s) if now_s - t <= RATE_WINDOW_S]
         if len(recent) < 2:
             return 0.0
         span_s = recent[-1] - recent[0]
@@ -138,7 +141,7 @@ class Row:
 
 @dataclass(slots=True)
 class WatchState:
-    """All that the live table shows; feed it with `add`."""
+    """All that the live table shows; one thread feeds it with `add`, others may show it meanwhile."""
 
     rows: dict[tuple[str, str, str], Row] = field(default_factory=dict)
     """By device, camera and task."""
@@ -182,13 +185,15 @@ def table(state: WatchState, now_s: float | None = None) -> Table:
     for heading, justify in (("camera", "left"), ("state", "left"), ("task", "left"), ("Hz", "right"), ("ms", "right")):
         view.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
     view.add_column("what a subscriber reads", overflow="fold")
-    several = len({device for device, _, _ in state.rows}) > 1
+    rows = dict(sorted(state.rows.items()))  # a copy: the watcher's thread goes on filling the original
+    cameras = dict(sorted(state.cameras.items()))
+    several = len({key[0] for key in (*rows, *cameras)}) > 1
     previous: tuple[str, str] | None = None
-    for (device, camera, task), row in sorted(state.rows.items()):
+    for (device, camera, task), row in rows.items():
         first = (device, camera) != previous
         previous = (device, camera)
         name = f"{device}/{camera}" if several else camera
-        condition = state.cameras.get((device, camera), "")
+        condition = cameras.get((device, camera), "")
         view.add_row(
             name if first else "",
             Text(condition if first else "", style=_STATE_STYLES.get(condition, "")),
@@ -197,8 +202,8 @@ def table(state: WatchState, now_s: float | None = None) -> Table:
             "" if row.latency_ms is None else f"{row.latency_ms:.0f}",
             Text(row.text + (" [degraded]" if row.degraded else ""), style="yellow" if row.degraded else ""),
         )
-    for (device, camera), condition in sorted(state.cameras.items()):
-        if not any(key[:2] == (device, camera) for key in state.rows):
+    for (device, camera), condition in cameras.items():
+        if not any(key[:2] == (device, camera) for key in rows):
             name = f"{device}/{camera}" if several else camera
             view.add_row(name, Text(condition, style=_STATE_STYLES.get(condition, "")), "", "", "", "nothing yet")
     return view
@@ -217,7 +222,7 @@ def _caption(state: WatchState) -> Text:
         caption.append(f"\n{state.invalid} not as their schema says, last {state.last_invalid}", style="red")
     if state.connection_error:
         caption.append(f"\n{state.connection_error}", style="red")
-    for event in state.events:
+    for event in tuple(state.events):
         caption.append(f"\n{event}")
     return caption
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from edge.config import Config, config_schema, load_config
-from edge.config_file import ConfigErrors
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ConfigErrors
 from edge.scene import CameraModel, Intrinsics
 
 REPOSITORY = Path(__file__).resolve().parents[2]
