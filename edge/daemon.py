@@ -255,7 +255,8 @@ class Daemon:
                 health_due_s += self.config.health.every_s
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
-            watchdog.look(sum(self.throughput.total.values()), excused=down)
+            counters = self.pipeline.counters
+            watchdog.look((sum(counters.done.values()), counters.idle), excused=down)
             if on_tick is not None:
                 on_tick()
 

@@ -80,6 +80,8 @@ class Counters:
     missed: Counter[tuple[str, Task]] = field(default_factory=Counter)
     """Results that the cadence asked for and frames were there for, but inference was too slow for."""
     errors: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    idle: int = 0
+    """How often nothing was due: with `done`, the proof that inference neither hangs nor starves."""
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ class Pipeline:
         now_s = self._clock()
         late = [(o, j) for j in self._jobs if (o := j.overdue_s(now_s)) is not None]
         if not late:
+            self.counters.idle += 1
             return False
         job = max(late, key=lambda pair: pair[0])[1]
         frame = self._newest(job.camera)

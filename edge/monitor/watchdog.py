@@ -1,7 +1,7 @@
 """systemd's view of the daemon: ready, alive, stopping (sd_notify(3)).
 
-The watchdog is fed only on verified progress: a frame went through since the last look, or every camera is known to be
-down and being retried. A daemon that merely runs is not alive.
+The watchdog is fed only on verified progress: a frame went through or inference found nothing due since the last look,
+or every camera is known to be down and being retried. A daemon whose inference hangs is not alive.
 """
 
 from __future__ import annotations

@@ -30,13 +30,14 @@ PANORAMA: dict[str, Any] = {
     "name": "panorama",
     "source": {"type": "replay", "path": str(DEMO / "panorama"), "fps": 5.0},
     "projection": "equirectangular",
-    "camera_height_m": 1.5,
+    "camera_height_m": 1.3,
 }
 PERSPECTIVE: dict[str, Any] = {
     "name": "perspective",
     "source": {"type": "replay", "path": str(DEMO / "perspective"), "fps": 5.0},
     "hfov_deg": 75.0,
-    "camera_height_m": 1.5,
+    "camera_height_m": 1.6,
+    "pitch_deg": -8.0,
 }
 
 

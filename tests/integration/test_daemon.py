@@ -170,3 +170,24 @@ def test_requests_are_answered(daemon: Starter, mosquitto: Brokers, subscribe: S
     subscriber.client.publish("edge/test/request/dance", b"", qos=1)
     assert json.loads(subscriber.wait("edge/test/response/dance")[-1].payload)["status"] == "error"
     assert run.terminate() == 0
+
+
+def test_systemd_hears_ready_alive_and_stopping(
+    daemon: Starter, mosquitto: Brokers, subscribe: Subscribers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Type=notify: READY once it serves, WATCHDOG while frames go through, STOPPING at the end."""
+    broker = mosquitto()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+        run = daemon(cameras=[PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": broker.port})
+        assert systemd.recv(256).startswith(b"READY=1")
+        assert systemd.recv(256) == b"WATCHDOG=1"
+        subscribe(broker.port).wait("edge/test/perspective/lighting", timeout_s=60)
+        assert run.terminate() == 0
+        heard = set()
+        systemd.settimeout(1)
+        while b"STOPPING=1" not in heard:
+            heard.add(systemd.recv(256))

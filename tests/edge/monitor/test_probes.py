@@ -1,0 +1,99 @@
+"""Throughput, process and watchdog probes."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.monitor.process import memory_bytes
+from edge.monitor.throughput import Throughput
+from edge.monitor.watchdog import Watchdog, notify
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    now_s = 50.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.now_s
+
+
+def test_rates_and_percentiles_of_a_window() -> None:
+    """Twenty results in ten seconds are 2 Hz; percentiles are numpy's; a task that never came shows as 0 Hz."""
+    clock = Clock()
+    probe = Throughput([("a", "depth"), ("a", "layout")], clock)
+    latencies = np.random.default_rng(0).uniform(0.01, 0.2, 20)
+    for latency in latencies:
+        probe.note("a", "depth", latency)
+    clock.now_s += 10
+    depth, layout = probe.window()
+    assert depth.rate_hz == pytest.approx(2)
+    assert depth.latency_ms == pytest.approx(tuple(np.percentile(latencies * 1000, (50, 99))))
+    assert (layout.rate_hz, layout.latency_ms) == (0, None)
+
+
+def test_a_window_starts_afresh_and_the_total_does_not() -> None:
+    """What was read out is not counted again; totals only grow."""
+    probe = Throughput([("a", "depth")], Clock())
+    probe.note("a", "depth", 0.1)
+    probe.window()
+    assert probe.window()[0].rate_hz == 0
+    assert probe.total["a", "depth"] == 1
+
+
+def test_memory_counts_children() -> None:
+    """A child that holds 64 MiB adds at least that."""
+    before = memory_bytes()
+    code = "x = bytearray(b'1') * (64 << 20); print('ready', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert memory_bytes() - before > 60 << 20
+        child.communicate(b"\n")
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A real datagram socket where systemd would listen."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+        yield listener
+
+
+def test_notifications_reach_systemd(systemd: socket.socket) -> None:
+    """Lines go out as one datagram, as sd_notify(3) says."""
+    assert notify("READY=1", "STATUS=two cameras")
+    assert systemd.recv(1024) == b"READY=1\nSTATUS=two cameras"
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside systemd nothing is sent and nothing fails."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    assert not notify("READY=1")
+    assert not Watchdog().look(1, excused=True)
+
+
+def test_the_watchdog_is_fed_on_progress_only(systemd: socket.socket) -> None:
+    """Progress feeds it at a third of its period; a standstill does not, unless every camera is down."""
+    clock = Clock()
+    watchdog = Watchdog(clock)
+    assert watchdog.look(1, excused=False)
+    assert not watchdog.look(2, excused=False)
+    clock.now_s += 10
+    assert watchdog.look(2, excused=False)
+    clock.now_s += 10
+    assert not watchdog.look(2, excused=False)
+    assert watchdog.look(2, excused=True)
+    assert systemd.recv(64) == b"WATCHDOG=1"
