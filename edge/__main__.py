@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -204,18 +204,31 @@ def watch(
 
 @app.command()
 def schema(
-    what: Annotated[str, typer.Argument(help="asyncapi, config, manifest, all, or a message such as depth.")] = "all",
+    what: Annotated[str, typer.Argument(help="asyncapi, config, manifest, or a message such as depth.")] = "all",
+    out: Annotated[Path | None, typer.Option(help="Write every document into this folder instead.")] = None,
 ) -> None:
     """Print JSON Schemas of messages, manifest and configuration, and the AsyncAPI 3.1 document."""
     from edge.config import config_schema
     from edge.inference.manifest import Manifest
-    from edge.publish.schemas import documents as published
+    from edge.publish.schemas import asyncapi, json_schemas
 
-    documents = {"config": config_schema(), "manifest": Manifest.model_json_schema(by_alias=True), **published()}
+    documents: dict[str, dict[str, Any]] = {
+        "asyncapi": asyncapi(),
+        "config": config_schema(),
+        "manifest": Manifest.model_json_schema(by_alias=True),
+        **json_schemas(),
+    }
     if what != "all" and what not in documents:
         _err.print(f"no schema {what!r}; there are: {', '.join(['all', *documents])}", style="red", markup=False)
         raise typer.Exit(2)
-    print(json.dumps(documents if what == "all" else documents[what], indent=2))
+    chosen = documents if what == "all" else {what: documents[what]}
+    if out is None:
+        print(json.dumps(documents if what == "all" else documents[what], indent=2))
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for name, document in chosen.items():
+        suffix = ".json" if name == "asyncapi" else ".schema.json"
+        (out / f"{name}{suffix}").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 @app.command()

@@ -23,6 +23,7 @@ from edge.inference.ort import default_threads
 from edge.monitor.process import memory_bytes
 from edge.monitor.throughput import percentiles
 from edge.pipeline import Result
+from edge.publish.publisher import PublisherStatistics
 from edge.publish.watch import Watcher
 
 STAGES = ("capture", "preprocess", "inference", "postprocess")
@@ -31,12 +32,15 @@ _ROUND_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """One stage's milliseconds and its share of the inference thread's time; None where another thread does it."""
+    """One stage's milliseconds, and its share of the sum of all stages' medians.
+
+    `capture` is the age of a frame when inference takes it; `encode` and `publish` run on another thread.
+    """
 
     stage: str
     p50_ms: float
     p99_ms: float
-    share: float | None
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +77,20 @@ class Report:
 
 
 class _Samples:
-    """Stage times per (camera, task) while the pipeline runs."""
+    """What is noted while measuring: milliseconds per stage, and per (camera, task) in the pipeline and bare."""
 
     def __init__(self) -> None:
-        self.stages: dict[str, list[float]] = defaultdict(list)
-        self.work: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.forget()
 
     def forget(self) -> None:
-        """Drop what was noted while warming up."""
-        self.stages.clear()
-        self.work.clear()
+        """Start anew, after warming up."""
+        self.stages: dict[str, list[float]] = defaultdict(list)
+        self.work: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.bare: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.busy_s = 0.0
 
     def note(self, result: Result) -> None:
+        """A result of the pipeline."""
         for stage, seconds in result.stage_s.items():
             self.stages[stage].append(seconds * 1000)
         self.work[result.frame.camera, result.task].append(sum(result.stage_s[s] for s in STAGES[1:]) * 1000)
@@ -105,26 +111,25 @@ def _every_frame(config: Config) -> Config:
     )
 
 
-def _pipeline_round(daemon: Daemon, samples: _Samples, seconds: float) -> float:
-    """Run the pipeline on the calling thread; returns the seconds it was busy."""
-    busy_s = 0.0
-    until_s = time.monotonic() + seconds
+def _pipeline_round(daemon: Daemon, samples: _Samples) -> None:
+    """Run the pipeline on the calling thread and note how long it was busy."""
+    until_s = time.monotonic() + _ROUND_S
     while (begun_s := time.monotonic()) < until_s:
         if daemon.pipeline.step():
-            busy_s += time.monotonic() - begun_s
+            samples.busy_s += time.monotonic() - begun_s
         else:
             time.sleep(0.0005)
-    return busy_s
 
 
-def _bare_round(daemon: Daemon, bare: dict[tuple[str, str], list[float]], seconds: float) -> None:
+def _bare_round(daemon: Daemon, samples: _Samples) -> None:
+    """Run the same engines on the same tensors, and nothing else."""
     work = daemon.pipeline.prepared()
-    until_s = time.monotonic() + seconds
+    until_s = time.monotonic() + _ROUND_S
     while work and time.monotonic() < until_s:
-        for (camera, task), (engine, tensor) in work.items():
+        for key, (engine, tensor) in work.items():
             begun_s = time.monotonic()
             engine.backend.run(tensor)
-            bare[camera, task].append((time.monotonic() - begun_s) * 1000)
+            samples.bare[key].append((time.monotonic() - begun_s) * 1000)
 
 
 def measure(config: Config, *, seconds: float, on_progress: Callable[[str], None]) -> Report:
@@ -133,67 +138,52 @@ def measure(config: Config, *, seconds: float, on_progress: Callable[[str], None
     Raises:
         EdgeError: a part does not start.
     """
-    samples, bare = _Samples(), defaultdict[tuple[str, str], list[float]](list)
+    samples = _Samples()
     daemon = Daemon(_every_frame(config), on_progress=on_progress, on_result=samples.note)
-    measured_s = 0.0
     try:
         daemon.start(infer=False)
-        assert daemon.endpoint is not None and daemon.publisher is not None
+        assert daemon.endpoint is not None
+        assert daemon.publisher is not None
         watcher = Watcher(daemon.endpoint, base=config.device.base_topic, device=config.device.name)
         watcher.start()
         on_progress("warming up")
-        _pipeline_round(daemon, samples, 2 * _ROUND_S)
+        _pipeline_round(daemon, samples)
         samples.forget()
         rounds = max(1, round(seconds / (2 * _ROUND_S)))
         on_progress(f"measuring: {rounds} rounds of {_ROUND_S:.0f} s pipeline and {_ROUND_S:.0f} s bare")
         for _ in range(rounds):
-            measured_s += _pipeline_round(daemon, samples, _ROUND_S)
-            _bare_round(daemon, bare, _ROUND_S)
-        memory = memory_bytes()
-        statistics = daemon.publisher.statistics()
-        received = watcher.state.received
+            _pipeline_round(daemon, samples)
+            _bare_round(daemon, samples)
+        memory, statistics, received = memory_bytes(), daemon.publisher.statistics(), watcher.state.received
         watcher.stop()
     finally:
         tally = daemon.stop()
-    return _report(
-        config, samples, bare, measured_s, memory, received, tally.dropped, statistics.encode_ms, statistics.publish_ms
-    )
+    threads = config.inference.threads or default_threads()
+    return _report(samples, statistics, threads, memory, received, tally.dropped)
 
 
 def _report(
-    config: Config,
-    samples: _Samples,
-    bare: dict[tuple[str, str], list[float]],
-    measured_s: float,
-    memory: int,
-    received: int,
-    dropped: int,
-    encode_ms: tuple[float, float] | None,
-    publish_ms: tuple[float, float] | None,
+    samples: _Samples, statistics: PublisherStatistics, threads: int, memory: int, received: int, dropped: int
 ) -> Report:
-    tasks, bare_ms, results = [], 0.0, 0
+    tasks, bare_ms = [], 0.0
     for key, taken in sorted(samples.work.items()):
-        alone, together = percentiles(bare[key]) or (0.0, 0.0), percentiles(taken) or (0.0, 0.0)
+        alone, together = percentiles(samples.bare[key]) or (0.0, 0.0), percentiles(taken) or (0.0, 0.0)
         tasks.append(TaskTime(key[0], key[1], len(taken), *alone, *together))
-        bare_ms += len(taken) * sum(bare[key]) / max(len(bare[key]), 1)
-        results += len(taken)
-    stages = []
-    for stage in STAGES:
-        p50, p99 = percentiles(samples.stages[stage]) or (0.0, 0.0)
-        share = None if stage == "capture" else sum(samples.stages[stage]) / 1000 / max(measured_s, 1e-9)
-        stages.append(StageTime(stage, p50, p99, share))
-    for stage, times in (("encode", encode_ms), ("publish", publish_ms)):
-        stages.append(StageTime(stage, *(times or (0.0, 0.0)), None))
+        bare_ms += len(taken) * sum(samples.bare[key]) / max(len(samples.bare[key]), 1)
+    times = {stage: percentiles(samples.stages[stage]) or (0.0, 0.0) for stage in STAGES}
+    times |= {"encode": statistics.encode_ms or (0.0, 0.0), "publish": statistics.publish_ms or (0.0, 0.0)}
+    whole_ms = max(sum(p50 for p50, _ in times.values()), 1e-9)
+    busy_s = max(samples.busy_s, 1e-9)
     return Report(
         machine=f"{platform.machine()}, {default_threads()} cores",
-        threads=config.inference.threads or default_threads(),
-        measured_s=measured_s,
-        results_per_s=results / max(measured_s, 1e-9),
-        ratio_to_bare=bare_ms / 1000 / max(measured_s, 1e-9),
+        threads=threads,
+        measured_s=busy_s,
+        results_per_s=sum(t.results for t in tasks) / busy_s,
+        ratio_to_bare=bare_ms / 1000 / busy_s,
         received_by_subscriber=received,
         memory_bytes=memory,
         dropped=dropped,
-        stages=tuple(stages),
+        stages=tuple(StageTime(stage, p50, p99, p50 / whole_ms) for stage, (p50, p99) in times.items()),
         tasks=tuple(tasks),
     )
 
@@ -205,11 +195,10 @@ def tables(report: Report) -> list[Table]:
         f"{report.threads} threads, {report.memory_bytes / 2**20:.0f} MiB with capture processes ({report.machine})"
     )
     stages = Table(title=title, title_justify="left", show_edge=False)
-    for column in ("stage", "p50 ms", "p99 ms", "share of inference thread"):
+    for column in ("stage", "p50 ms", "p99 ms", "share"):
         stages.add_column(column, justify="left" if column == "stage" else "right")
     for s in report.stages:
-        share = "other threads" if s.share is None else f"{s.share:.1%}"
-        stages.add_row(s.stage, f"{s.p50_ms:.2f}", f"{s.p99_ms:.2f}", share)
+        stages.add_row(s.stage, f"{s.p50_ms:.2f}", f"{s.p99_ms:.2f}", f"{s.share:.1%}")
     tasks = Table(title="per camera and task", title_justify="left", show_edge=False)
     for column in ("camera", "task", "results", "bare p50 ms", "bare p99 ms", "in pipeline p50 ms", "p99 ms"):
         tasks.add_column(column, justify="left" if column in ("camera", "task") else "right")

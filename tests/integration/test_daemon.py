@@ -143,7 +143,7 @@ def test_no_broker_yet(daemon: Starter, mosquitto: Brokers, subscribe: Subscribe
         ({"camera": []}, 78, "cameras"),
         ({"cameras": [{**PERSPECTIVE, "hfov_deg": None}]}, 78, "hfov_deg"),
         ({"cameras": [PERSPECTIVE, PERSPECTIVE]}, 78, "cameras[0]"),
-        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "none"}}}, 1, "tasks.depth.engine"),
+        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "none"}}}, 1, "no model 'none'"),
         ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "layout"}}}, 1, "is for layout"),
     ],
 )

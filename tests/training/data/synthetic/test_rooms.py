@@ -1,0 +1,129 @@
+"""Room descriptions: what holds of every room, whatever the seed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from edge.errors import DataError
+from edge.geometry.polygon import area_m2, is_simple, signed_area_m2
+from training.data.synthetic.assets import Catalog, procedural, read_catalog, srgb_from_linear
+from training.data.synthetic.description import Room, rectangle, wall_frame
+from training.data.synthetic.rooms import describe
+
+ASSETS = Path(__file__).parents[5] / "shared" / "assets"
+
+
+@pytest.fixture(scope="module")
+def rooms() -> list[Room]:
+    """A hundred rooms made without assets."""
+    return [describe(5, i, Catalog()) for i in range(100)]
+
+
+def test_same_seed_same_room(rooms: list[Room]) -> None:
+    """A room depends on the series' seed and its index, on nothing else."""
+    assert describe(5, 42, Catalog()) == rooms[42]
+    assert describe(6, 42, Catalog()) != rooms[42]
+    assert len({room.seed for room in rooms}) == len(rooms)
+
+
+def test_plans_are_rooms(rooms: list[Room]) -> None:
+    """Plans are simple, counter-clockwise, 6 to 60 m2 and 2.2 to 3.6 m high, and of many shapes."""
+    for room in rooms:
+        assert is_simple(room.polygon)
+        assert signed_area_m2(room.polygon) > 0
+        assert 6 <= area_m2(room.polygon) <= 60
+        assert 2.2 <= room.height_m <= 3.6
+    assert {len(room.polygon) for room in rooms} >= {4, 5, 6, 8}
+
+
+def test_cameras_stand_free(rooms: list[Room]) -> None:
+    """The panorama camera is 0.4 m off the walls and over no furniture; views are inside the room."""
+    for room in rooms:
+        outline = shapely.Polygon(room.polygon)
+        assert outline.buffer(-0.395).contains(shapely.Point(0, 0))
+        assert 1.1 <= room.camera_height_m <= 1.9
+        standing = [p for p in room.pieces if p.kind != "carpet" and p.position_m[2] < room.camera_height_m]
+        for p in standing:
+            assert not rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad).contains(shapely.Point(0, 0))
+        for view in room.views:
+            assert outline.contains(shapely.Point(view.position_m[:2]))
+            assert 0 < view.position_m[2] < room.height_m
+
+
+def test_furniture_is_inside_and_apart(rooms: list[Room]) -> None:
+    """Standing furniture lies within the plan, and big pieces do not run into each other."""
+    for room in rooms:
+        outline = shapely.Polygon(room.polygon).buffer(0.01)
+        big = [p for p in room.pieces if p.position_m[2] == 0 and p.kind not in ("chair", "carpet")]
+        boxes = [rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad) for p in big]
+        assert all(outline.contains(box) for box in boxes)
+        for i, box in enumerate(boxes):
+            assert all(box.intersection(other).area < 1e-3 for other in boxes[:i])
+
+
+def test_openings_fit_their_walls(rooms: list[Room]) -> None:
+    """Doors and windows lie within their wall, below the ceiling, and beside each other."""
+    for room in rooms:
+        for o in room.openings:
+            assert o.left_m > 0
+            assert o.left_m + o.width_m < wall_frame(room.polygon, o.wall)[3]
+            assert o.bottom_m + o.height_m < room.height_m
+        by_wall = sorted(room.openings, key=lambda o: (o.wall, o.left_m))
+        for a, b in zip(by_wall, by_wall[1:], strict=False):
+            assert a.wall != b.wall or a.left_m + a.width_m < b.left_m
+
+
+def test_every_room_has_light(rooms: list[Room]) -> None:
+    """There is a window or a lit lamp in every room, so that no picture is black."""
+    lit = [
+        any(o.kind == "window" for o in room.openings) or any(max(p.radiance) > 0 for p in room.pieces)
+        for room in rooms
+    ]
+    assert all(lit)
+
+
+def test_description_is_json(rooms: list[Room]) -> None:
+    """A description survives JSON with its numbers intact."""
+    stored = json.loads(rooms[3].to_json())
+    assert np.array_equal(np.array(stored["polygon_m"]), rooms[3].polygon)
+    assert len(stored["pieces"]) == len(rooms[3].pieces)
+
+
+@pytest.mark.parametrize("kind", ["planks", "tiles", "checker", "stripes", "weave", "noise"])
+def test_procedural_textures_are_albedos(kind: str) -> None:
+    """Made textures are within 0..1, not flat, and the same for a seed."""
+    image = procedural(kind, 3, 64)
+    assert image.shape == (64, 64, 3)
+    assert 0 < image.min() < image.max() < 1
+    assert np.array_equal(image, procedural(kind, 3, 64))
+
+
+def test_srgb_of_known_values() -> None:
+    """IEC 61966-2-1: linear 0.214 is about middle grey, and the ends stay."""
+    assert np.allclose(
+        srgb_from_linear(np.array([0.0, 0.0031308, 0.21404, 1.0, 7.0])), [0, 0.04045, 0.5, 1, 1], atol=1e-4
+    )
+
+
+def test_missing_assets_are_named(tmp_path: Path) -> None:
+    """A folder that is not there, and a model that is none, are told with the remedy."""
+    with pytest.raises(DataError, match="no asset folder"):
+        read_catalog(tmp_path / "nowhere")
+    (tmp_path / "furniture").mkdir()
+    (tmp_path / "furniture" / "Chair_1.glb").write_bytes(b"no model")
+    with pytest.raises(DataError, match="Chair_1"):
+        read_catalog(tmp_path)
+
+
+@pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the assets beside the repository")
+def test_models_get_their_real_size() -> None:
+    """Chairs, doors' leaves and beds from the assets measure what such things measure."""
+    catalog = read_catalog(ASSETS)
+    pieces = [p for i in range(40) for p in describe(1, i, catalog).pieces]
+    for kind, low, high in (("chair", 0.8, 1.0), ("bed", 0.5, 1.8), ("table", 0.6, 0.8), ("fridge", 1.4, 2.0)):
+        heights = [p.size_m[2] for p in pieces if p.kind == kind]
+        assert heights
+        assert low <= min(heights) <= max(heights) <= high

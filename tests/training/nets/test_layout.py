@@ -1,0 +1,57 @@
+"""The layout network against what is published of it, and as a function on the panorama's circle."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from training.config import Encoder, HorizonNetConfig
+from training.nets.encoders import wrap_convolutions
+from training.nets.layout import HorizonNet
+
+
+@pytest.mark.parametrize(("encoder", "parameters"), [("resnet50", 81_570_348), ("resnet18", 23_486_020)])
+def test_parameter_counts_are_the_published_ones(encoder: Encoder, parameters: int) -> None:
+    """HorizonNet has as many parameters as the authors' implementation."""
+    with torch.device("meta"):
+        net = HorizonNet(HorizonNetConfig(net="horizonnet", encoder=encoder), 512, 1024)
+    assert sum(p.numel() for p in net.parameters()) == parameters
+
+
+def test_outputs_start_at_horizonnets_biases() -> None:
+    """With zero weights before it, the answer is the published start: -0.478, 0.425 rad and a logit of -1."""
+    config = HorizonNetConfig(net="horizonnet", encoder="mobilenet_v2", squeeze="light", hidden=8, layers=1)
+    net = HorizonNet(config, 64, 128, mask_channel=True)
+    net.finish()
+    nn.init.zeros_(net.answer.weight)
+    boundary, corners = net.eval()(torch.rand(2, 4, 64, 128))
+    assert boundary.shape == (2, 2, 128)
+    assert corners.shape == (2, 1, 128)
+    torch.testing.assert_close(boundary[:, 0], torch.full((2, 128), -0.478))
+    torch.testing.assert_close(boundary[:, 1], torch.full((2, 128), 0.425))
+    torch.testing.assert_close(corners, torch.full((2, 1, 128), -1.0))
+
+
+def test_wrapped_convolutions_commute_with_turning_the_panorama() -> None:
+    """After wrapping, rolling the input by a whole stride rolls the output: a panorama has no edge."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 5, stride=(2, 2), padding=2))
+    wrap_convolutions(net)
+    x = torch.randn(1, 3, 8, 16)
+    torch.testing.assert_close(net(x.roll(6, dims=3)), net(x).roll(3, dims=3))
+
+
+def test_feature_squeezing_commutes_with_turning_the_panorama() -> None:
+    """Encoder and height compression of the layout network have no seam either."""
+    config = HorizonNetConfig(net="horizonnet", encoder="mobilenet_v2", squeeze="light", hidden=8, layers=1)
+    net = HorizonNet(config, 64, 128, mask_channel=True)
+    net.finish()
+    net.eval()
+    x = torch.rand(1, 4, 64, 128)
+
+    def columns(picture: torch.Tensor) -> torch.Tensor:
+        maps = net.encoder(picture)[1:]
+        return torch.cat([s(m, net.columns) for s, m in zip(net.squeezes, maps, strict=True)], dim=1)
+
+    with torch.no_grad():
+        torch.testing.assert_close(columns(x.roll(32, dims=3)), columns(x).roll(8, dims=2), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,98 @@
+"""Each task can learn, stop by time, and go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge.errors import DataError
+from training.config import OptimConfig, Recipe, with_overrides
+from training.data.hdri import LightingValidation
+from training.data.sources import datasets
+from training.fit import fit
+from training.tasks.base import learning_rate, read_checkpoint
+from training.tasks.build import build_task, load_task
+
+
+def _samples(recipe: Recipe, rooms: Path) -> dict[str, torch.Tensor]:
+    if recipe.task == "lighting":
+        rng = torch.Generator().manual_seed(0)
+        maps = [(torch.rand(64, 128, 3, generator=rng) * 0.4).numpy() for _ in range(4)]
+        for i, m in enumerate(maps):
+            m[5:12, 20 * i : 20 * i + 12] = 8.0
+        data = LightingValidation(maps, recipe.input, yaws=1)
+    else:
+        data = datasets(with_overrides(recipe, data={"rooms": rooms}))[1]  # type: ignore[assignment]
+    return torch.utils.data.default_collate([data[i] for i in range(4)])
+
+
+@pytest.mark.parametrize(("task", "steps", "share"), [("depth", 25, 0.6), ("layout", 25, 0.7), ("lighting", 25, 0.8)])
+def test_four_samples_can_be_learnt(
+    task: str, steps: int, share: float, box_rooms: Path, small_recipe: Callable[..., Recipe]
+) -> None:
+    """On four fixed samples the loss falls to well under what it was."""
+    recipe = small_recipe(task)
+    learner = build_task(recipe).train()
+    batch = _samples(recipe, box_rooms)
+    optimizer = torch.optim.AdamW(learner.net.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = learner.loss_of(batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) / 5 < share * losses[0]
+
+
+def test_learning_rate_warms_up_and_anneals() -> None:
+    """It starts near 0, reaches its height after the warm-up, and ends at the stated share."""
+    config = OptimConfig(steps=100, lr=1.0, warmup_steps=10, final_lr_factor=0.1)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 100, 1.0) == pytest.approx(0.1)
+    rates = [learning_rate(config, s, s / 100) for s in range(10, 100)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_fit_writes_checkpoints_that_load_and_go_on(
+    tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]
+) -> None:
+    """A finished run resumes to more steps; its weights are those that were saved; too few steps are refused."""
+    recipe = with_overrides(small_recipe("depth"), data={"rooms": box_rooms})
+    final = fit(recipe, tmp_path, workers=0, accelerator="cpu", show_progress=False)
+    assert {p.name for p in tmp_path.glob("*.ckpt")} == {"best.ckpt", "last.ckpt", "final.ckpt"}
+    content = read_checkpoint(final)[1]
+    assert content["global_step"] == 4
+    restored = load_task(final)
+    for name, value in restored.state_dict().items():
+        torch.testing.assert_close(value, content["state_dict"][name], msg=name)
+    with pytest.raises(DataError, match="raise --steps"):
+        fit(recipe, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+    longer = with_overrides(recipe, optim={"steps": 6})
+    final = fit(longer, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+    assert read_checkpoint(final)[1]["global_step"] == 6
+    other = with_overrides(small_recipe("layout"), data={"rooms": box_rooms})
+    with pytest.raises(DataError, match="another network"):
+        fit(other, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+
+
+def test_a_time_limit_ends_the_run(tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
+    """With no time left, one step is made and everything is written."""
+    recipe = with_overrides(small_recipe("layout"), data={"rooms": box_rooms}, optim={"steps": 50})
+    final = fit(recipe, tmp_path, max_minutes=1e-6, workers=0, accelerator="cpu", show_progress=False)
+    assert read_checkpoint(final)[1]["global_step"] < 50
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Any other file: one message with the remedy."""
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(b"not one")
+    with pytest.raises(DataError, match="edge-train fit"):
+        load_task(path)
+    torch.save({"weights": 1}, path)
+    with pytest.raises(DataError, match="edge-train fit"):
+        load_task(path)

@@ -1,0 +1,1 @@
+"""The workstation package: render, train, evaluate and export the models that the device serves."""

@@ -1,0 +1,1 @@
+"""Training data: transforms, one file per source, and rendered rooms in `synthetic`."""

@@ -1,0 +1,242 @@
+"""Folders of .hdr environments, and lighting samples made from them.
+
+A sample is what a camera would have shown of an environment (clipped, encoded, perhaps only part of it) and the pre-scaled
+irradiance harmonics of the whole of it, unclipped, in units of the picture's white.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from edge.errors import DataError
+from edge.geometry.harmonics import projection_weights
+from edge.geometry.panorama import rays, sampling_map
+from edge.inference.manifest import InputSpec
+from edge.perception.preprocess import tensor_from_image
+from edge.scene import BoolArray, ImageArray
+from training.config import AugmentConfig, DataConfig
+from training.data.masks import random_view_mask, view_masks
+from training.data.photometric import response_table, sensor
+
+Radiance = npt.NDArray[np.float32]
+CELL_PX = 16
+"""Side of a cell of the coarse radiance map that the loss compares."""
+_LEVELS = 4096
+
+
+def read_hdr(path: Path) -> Radiance:
+    """(H, W, 3) linear RGB radiance.
+
+    Raises:
+        DataError: it cannot be read or is not equirectangular.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or image.dtype != np.float32:
+        raise DataError(f"{path}: no Radiance .hdr picture; download it again or remove it")
+    if image.shape[1] != 2 * image.shape[0]:
+        raise DataError(f"{path}: an environment is twice as wide as high, this is {image.shape[1]}x{image.shape[0]}")
+    return np.ascontiguousarray(np.nan_to_num(image[..., 2::-1], posinf=65504.0).clip(min=0))
+
+
+def area_averaged(radiance: Radiance, width_px: int, height_px: int) -> Radiance:
+    """The environment at another size; mean radiance is kept."""
+    out = cv2.resize(radiance, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(out, dtype=np.float32)
+
+
+def environments(folder: Path, width_px: int, height_px: int) -> dict[str, Radiance]:
+    """Every .hdr of a folder, by file stem, at one size.
+
+    Raises:
+        DataError: there is none.
+    """
+    paths = sorted(folder.glob("*.hdr"))
+    if not paths:
+        raise DataError(f"{folder}: no .hdr files; give --hdri a folder of equirectangular environments")
+    return {p.stem: area_averaged(read_hdr(p), width_px, height_px) for p in paths}
+
+
+def split_environments(maps: dict[str, Radiance], hold_out: tuple[str, ...]) -> tuple[list[Radiance], list[Radiance]]:
+    """(train, validation) by place: a map whose name holds any of `hold_out` is for validation.
+
+    Raises:
+        DataError: a `hold_out` entry names no map, or nothing is left to train on.
+    """
+    for entry in hold_out:
+        if not any(entry in name for name in maps):
+            raise DataError(
+                f"data.hold_out_hdri: {entry!r} is in no file name of the HDRI folder; correct or remove it"
+            )
+    held = {name for name in maps if any(entry in name for entry in hold_out)}
+    train = [m for name, m in maps.items() if name not in held]
+    if not train:
+        raise DataError("data.hold_out_hdri holds out every environment; leave some to train on")
+    return train, [maps[name] for name in sorted(held)]
+
+
+@lru_cache(maxsize=4)
+def _weights(width_px: int, height_px: int) -> torch.Tensor:
+    return torch.from_numpy(projection_weights(width_px, height_px).reshape(9, -1).astype(np.float32))
+
+
+def coefficients_of(radiance: Radiance) -> npt.NDArray[np.float32]:
+    """(9, 3) pre-scaled irradiance of an environment."""
+    # torch and not numpy multiplies: in a loader's process it keeps to one thread.
+    flat = torch.from_numpy(np.ascontiguousarray(radiance).reshape(-1, 3))
+    return np.asarray((_weights(radiance.shape[1], radiance.shape[0]) @ flat).numpy())
+
+
+def protocol_picture(radiance: Radiance, percentile: float = 99.0) -> tuple[ImageArray, float]:
+    """The evaluation's picture of an environment and its white level: that percentile of all values becomes 1, gamma 2.2."""
+    level = max(float(np.percentile(radiance, percentile)), 1e-6)
+    picture = np.round(np.clip(radiance / level, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    return picture, level
+
+
+class RadianceSource(Protocol):
+    """Anything that gives environments by index."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __getitem__(self, index: int) -> Radiance:
+        """(H, W, 3) linear radiance at the network's input size."""
+        ...
+
+
+def _turned(radiance: Radiance, rng: np.random.Generator, tilt_deg: float) -> Radiance:
+    """The environment seen by a camera that is not quite level."""
+    angles = np.radians(rng.normal(0, tilt_deg, 2))
+    (ca, cb), (sa, sb) = np.cos(angles), np.sin(angles)
+    rotation = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]]) @ np.array([[cb, 0, -sb], [0, 1, 0], [sb, 0, cb]])
+    h, w = radiance.shape[:2]
+    x, y = sampling_map(rays(w, h) @ rotation, w, h)
+    wrapped = np.concatenate([radiance[:, -1:], radiance, radiance[:, :1]], axis=1)
+    xy = (x.astype(np.float32) + 1, y.astype(np.float32))
+    return np.asarray(cv2.remap(wrapped, *xy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def varied(radiance: Radiance, other: Radiance | None, rng: np.random.Generator, augment: AugmentConfig) -> Radiance:
+    """Another environment made from one (or a mix of two): yaw, mirror, tilt, tint, and how bright its lights are."""
+    out = np.roll(radiance, int(rng.integers(radiance.shape[1])), axis=1) if augment.roll else radiance
+    if other is not None:
+        share = float(rng.uniform(0.1, 0.9))
+        ratio = float(out.mean() / max(float(other.mean()), 1e-6))
+        out = out * share + np.roll(other, int(rng.integers(other.shape[1])), axis=1) * (ratio * (1 - share))
+    if augment.flip and rng.random() < 0.5:
+        out = out[:, ::-1]
+    if augment.tilt_deg > 0 and rng.random() < 0.3:
+        out = _turned(out, rng, augment.tilt_deg)
+    out = out * np.exp(rng.normal(0, 0.12 * augment.photometric, 3)).astype(np.float32)
+    limit = np.float32(np.quantile(out[::4, ::4], 0.985))
+    strength = np.float32(np.exp(rng.normal(0, 0.35 * augment.photometric)))
+    bright = out > limit
+    out[bright] = limit + (out[bright] - limit) * strength
+    return np.asarray(out, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class LightingSample:
+    """One picture and its truth, as arrays."""
+
+    image: ImageArray
+    mask: BoolArray | None
+    coefficients: npt.NDArray[np.float32]
+    cells: Radiance
+
+
+def _percentile(rng: np.random.Generator) -> float:
+    return 99.0 if rng.random() < 0.5 else float(100 - np.exp(rng.uniform(np.log(0.05), np.log(20))))
+
+
+def random_sample(radiance: Radiance, rng: np.random.Generator, augment: AugmentConfig) -> LightingSample:
+    """What some camera would show of this environment, and the truth in units of that picture's white."""
+    h, w = radiance.shape[:2]
+    mask = random_view_mask(rng, w, h, centred=rng.random() < 0.7) if rng.random() < augment.perspective_share else None
+    seen = radiance[::2, ::2] if mask is None else radiance[mask][::2]
+    scaled = radiance * np.float32(1 / max(float(np.percentile(seen, _percentile(rng))), 1e-6))
+    steps = (np.minimum(scaled, 1.0) * (_LEVELS - 1)).astype(np.int16)
+    image = sensor(response_table(rng, _LEVELS)[steps], rng, augment.photometric, tone=False)
+    return LightingSample(image, mask, coefficients_of(scaled), cells_of(scaled))
+
+
+def cells_of(radiance: Radiance) -> Radiance:
+    """(3, H / 16, W / 16) mean radiance of each cell."""
+    h, w = radiance.shape[:2]
+    return np.moveaxis(area_averaged(radiance, w // CELL_PX, h // CELL_PX), -1, 0)
+
+
+def as_tensors(sample: LightingSample, spec: InputSpec) -> dict[str, torch.Tensor]:
+    """The network's input and the truth."""
+    return {
+        "image": torch.from_numpy(tensor_from_image(sample.image, spec, mask=sample.mask)),
+        "coefficients": torch.from_numpy(sample.coefficients),
+        "cells": torch.from_numpy(np.ascontiguousarray(sample.cells)),
+    }
+
+
+class LightingTraining(Dataset[dict[str, torch.Tensor]]):
+    """Endlessly varied samples of environments and rendered rooms."""
+
+    def __init__(
+        self,
+        maps: list[Radiance],
+        rooms: RadianceSource | None,
+        spec: InputSpec,
+        augment: AugmentConfig,
+        data: DataConfig,
+        samples: int,
+    ) -> None:
+        """`samples`: how many make an epoch; each is drawn anew."""
+        self._maps, self._rooms, self._spec, self._augment, self._samples = maps, rooms, spec, augment, samples
+        self._rooms_share = data.rooms_share if rooms is not None and len(rooms) else 0.0
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return self._samples
+
+    def _draw(self, rng: np.random.Generator) -> Radiance:
+        if self._rooms is not None and rng.random() < self._rooms_share:
+            return self._rooms[int(rng.integers(len(self._rooms)))]
+        return self._maps[int(rng.integers(len(self._maps)))]
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """A sample; `index` only bounds the epoch."""
+        rng = np.random.default_rng(int(torch.randint(0, 2**62, ()).item()))
+        other = self._draw(rng) if rng.random() < self._augment.blend_share else None
+        radiance = varied(self._draw(rng), other, rng, self._augment)
+        return as_tensors(random_sample(radiance, rng, self._augment), self._spec)
+
+
+class LightingValidation(Dataset[dict[str, torch.Tensor]]):
+    """The evaluation's pictures of held-out environments at several yaws; every third as a fixed perspective camera."""
+
+    def __init__(self, maps: list[Radiance], spec: InputSpec, yaws: int = 8) -> None:
+        """`yaws`: evenly spaced turns of each environment."""
+        self._maps, self._spec, self._yaws = maps, spec, yaws
+        self._masks = view_masks(spec.width_px, spec.height_px)[:16]
+
+    def __len__(self) -> int:
+        """Maps times yaws."""
+        return len(self._maps) * self._yaws
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """A sample, the same each time."""
+        radiance = self._maps[index // self._yaws]
+        radiance = np.roll(radiance, radiance.shape[1] * (index % self._yaws) // self._yaws, axis=1)
+        image, level = protocol_picture(radiance)
+        mask = self._masks[index % len(self._masks)] if index % 3 == 2 else None
+        scaled = radiance / level
+        out = as_tensors(LightingSample(image, mask, coefficients_of(scaled), cells_of(scaled)), self._spec)
+        out["partial"] = torch.tensor(mask is not None)
+        return out

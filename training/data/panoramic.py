@@ -1,0 +1,120 @@
+"""Geometric changes of panoramas that change a room's layout in a known way, and the targets of the layout network.
+
+A room is a floor polygon (N, 2) in the room frame with the camera at the origin, and two heights. Stretching the room
+along its walls moves pixels exactly (HorizonNet's pano stretch); so do mirroring and turning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.geometry.panorama import latitudes, longitudes
+from edge.geometry.polygon import boundary_latitudes, wall_distances
+from edge.scene import ImageArray
+
+Array = npt.NDArray[np.float64]
+CORNER_DECAY = 0.96
+"""HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
+_NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 14.0
+
+
+@dataclass(frozen=True)
+class PanoramaRoom:
+    """A panorama and the room it shows."""
+
+    image: ImageArray
+    polygon_m: Array
+    camera_height_m: float
+    ceiling_height_m: float
+
+
+def wall_axis_rad(polygon: npt.ArrayLike) -> float:
+    """Direction of the longest wall, measured from +x."""
+    p = np.asarray(polygon, dtype=np.float64)
+    edges = np.roll(p, -1, axis=0) - p
+    longest = edges[np.argmax((edges**2).sum(axis=1))]
+    return float(np.arctan2(longest[1], longest[0]))
+
+
+def stretch_matrix(along: float, across: float, axis_rad: float) -> Array:
+    """(2, 2) that stretches the floor plane by `along` in the direction `axis_rad` and by `across` at right angles."""
+    c, s = np.cos(axis_rad), np.sin(axis_rad)
+    turn = np.array([[c, -s], [s, c]])
+    return np.asarray(turn @ np.diag([along, across]) @ turn.T)
+
+
+def transformed(room: PanoramaRoom, plane: npt.ArrayLike) -> PanoramaRoom:
+    """The room after a linear map (2, 2) of the floor plane, and the picture that the same camera takes of it.
+
+    A point p goes to `plane` p and keeps its height: a direction d of the new picture was seen along inverse(plane) d.
+    """
+    m = np.asarray(plane, dtype=np.float64)
+    h, w = room.image.shape[:2]
+    lon = longitudes(w)
+    back = np.stack([np.sin(lon), np.cos(lon)], axis=-1) @ np.linalg.inv(m).T
+    x = (np.arctan2(back[:, 0], back[:, 1]) / (2 * np.pi) + 0.5) * w - 0.5
+    slope = np.tan(latitudes(h)).astype(np.float32)[:, None] / np.hypot(back[:, 0], back[:, 1]).astype(np.float32)
+    y = (0.5 - np.arctan(slope) / np.float32(np.pi)) * np.float32(h) - np.float32(0.5)
+    xs = np.broadcast_to((x + 1).astype(np.float32), (h, w))
+    wrapped = np.concatenate([room.image[:, -1:], room.image, room.image[:, :1]], axis=1)
+    image = cv2.remap(wrapped, np.ascontiguousarray(xs), y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    polygon = room.polygon_m @ m.T
+    if np.linalg.det(m) < 0:
+        polygon = polygon[::-1]
+    return PanoramaRoom(np.asarray(image, np.uint8), polygon, room.camera_height_m, room.ceiling_height_m)
+
+
+def mirrored(room: PanoramaRoom) -> PanoramaRoom:
+    """Left and right exchanged."""
+    polygon = (room.polygon_m * [-1.0, 1.0])[::-1]
+    image = np.ascontiguousarray(room.image[:, ::-1])
+    return PanoramaRoom(image, polygon, room.camera_height_m, room.ceiling_height_m)
+
+
+def turned(room: PanoramaRoom, columns: int) -> PanoramaRoom:
+    """The picture moved to the right by whole columns: the room turned by as much about the camera."""
+    angle = 2 * np.pi * columns / room.image.shape[1]
+    c, s = np.cos(angle), np.sin(angle)
+    polygon = room.polygon_m @ np.array([[c, s], [-s, c]]).T
+    return PanoramaRoom(np.roll(room.image, columns, axis=1), polygon, room.camera_height_m, room.ceiling_height_m)
+
+
+def random_stretch(room: PanoramaRoom, rng: np.random.Generator, largest: float) -> PanoramaRoom:
+    """Stretched along its walls by up to `largest` or its inverse each way, while no wall comes too near or far."""
+    factors = np.exp(rng.uniform(-np.log(largest), np.log(largest), 2))
+    m = stretch_matrix(factors[0], factors[1], wall_axis_rad(room.polygon_m))
+    radius = np.linalg.norm(room.polygon_m @ m.T, axis=1)
+    nearest = float(wall_distances(room.polygon_m @ m.T, np.linspace(-np.pi, np.pi, 64, endpoint=False)).min())
+    if radius.max() > _FARTHEST_WALL_M or nearest < _NEAREST_WALL_M:
+        return room
+    return transformed(room, m)
+
+
+def boundary_target(room: PanoramaRoom, columns: int) -> npt.NDArray[np.float32]:
+    """(2, columns) latitudes, positive DOWN: ceiling edge, floor edge."""
+    ceiling, floor = boundary_latitudes(
+        room.polygon_m, longitudes(columns), room.camera_height_m, room.ceiling_height_m
+    )
+    return -np.stack([ceiling, floor]).astype(np.float32)
+
+
+def corner_columns(polygon: npt.ArrayLike, columns: int) -> Array:
+    """Continuous column of each corner that the camera sees (column i's centre is i + 0.5)."""
+    p = np.asarray(polygon, dtype=np.float64)
+    lon = np.arctan2(p[:, 0], p[:, 1])
+    own = np.hypot(p[:, 0], p[:, 1])
+    # A corner on an occlusion edge is seen from one side of its own direction only.
+    nearest = np.maximum(wall_distances(p, lon - 1e-5), wall_distances(p, lon + 1e-5))
+    return np.asarray((lon[own <= nearest * 1.005] / (2 * np.pi) + 0.5) * columns)
+
+
+def corner_target(polygon: npt.ArrayLike, columns: int) -> npt.NDArray[np.float32]:
+    """(1, columns) HorizonNet's corner target: 0.96 to the power of the distance to the nearest seen corner."""
+    at = corner_columns(polygon, columns)
+    offset = np.arange(columns)[:, None] + 0.5 - at
+    distance = np.abs((offset + columns / 2) % columns - columns / 2).min(axis=1)
+    return np.asarray(CORNER_DECAY ** (distance * 1024 / columns), dtype=np.float32)[None]

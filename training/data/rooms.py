@@ -1,0 +1,174 @@
+"""Samples of each noun from rendered rooms, held in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from edge.perception.preprocess import resize, tensor_from_image
+from training.config import Recipe
+from training.data import panoramic, perspective
+from training.data.hdri import Radiance, area_averaged
+from training.data.masks import random_view_mask
+from training.data.panoramic import PanoramaRoom
+from training.data.perspective import DepthPicture
+from training.data.photometric import sensor
+from training.data.synthetic import RenderedRooms
+
+Sample = dict[str, torch.Tensor]
+
+
+def split_rooms(folder: Path, split: str, seed: int = 0, limit: int | None = None) -> list[tuple[RenderedRooms, int]]:
+    """Handles of the rooms of one split: (reader, room index).
+
+    Raises:
+        DataError: the folder holds no rooms.
+    """
+    part = RenderedRooms(folder).split(seed)[split]
+    return [(part, index) for index in part.indices[:limit]]
+
+
+class RoomRadiance:
+    """Linear radiance of rooms at the network's size, in half precision."""
+
+    def __init__(self, rooms: list[tuple[RenderedRooms, int]], width_px: int, height_px: int) -> None:
+        """Read every room."""
+        maps = []
+        for reader, index in rooms:
+            radiance = reader.read(index, ("radiance",))["radiance"].astype(np.float32)
+            maps.append(area_averaged(radiance, width_px, height_px).astype(np.float16))
+        self._maps = maps
+
+    def __len__(self) -> int:
+        """How many rooms."""
+        return len(self._maps)
+
+    def __getitem__(self, index: int) -> Radiance:
+        """(H, W, 3) float32."""
+        return self._maps[index].astype(np.float32)
+
+
+def panorama_rooms(rooms: list[tuple[RenderedRooms, int]], width_px: int, height_px: int) -> list[PanoramaRoom]:
+    """Panoramas at the network's size with their layouts."""
+    out = []
+    for reader, index in rooms:
+        item = reader.read(index, ("panorama", "polygon_m"))
+        image = resize(np.asarray(item["panorama"]), width_px, height_px)
+        polygon = np.asarray(item["polygon_m"], dtype=np.float64)
+        out.append(PanoramaRoom(image, polygon, float(item["camera_height_m"]), float(item["height_m"])))
+    return out
+
+
+def depth_pictures(rooms: list[tuple[RenderedRooms, int]], width_px: int, height_px: int) -> list[DepthPicture]:
+    """The perspective views of rooms at the network's size."""
+    out = []
+    for reader, index in rooms:
+        item = reader.read(index, ("view_image", "view_depth_m", "view_intrinsics"))
+        for image, depth, k in zip(item["view_image"], item["view_depth_m"], item["view_intrinsics"], strict=True):
+            sx, sy = width_px / image.shape[1], height_px / image.shape[0]
+            known = nearest(depth.astype(np.float32), width_px, height_px)
+            out.append(DepthPicture(resize(image, width_px, height_px), known, float(k[0]) * sx, float(k[1]) * sy))
+    return out
+
+
+def nearest(depth_m: npt.NDArray[np.float32], width_px: int, height_px: int) -> npt.NDArray[np.float32]:
+    """A depth map at another size, each value that of the nearest pixel: nothing is blended across edges."""
+    h, w = depth_m.shape
+    ys = np.minimum(((np.arange(height_px) + 0.5) * h / height_px).astype(int), h - 1)
+    xs = np.minimum(((np.arange(width_px) + 0.5) * w / width_px).astype(int), w - 1)
+    return np.ascontiguousarray(depth_m[np.ix_(ys, xs)])
+
+
+def _rng(index: int, fixed: bool) -> np.random.Generator:
+    """A new generator for each training sample; the same one each time for validation."""
+    return np.random.default_rng(index if fixed else int(torch.randint(0, 2**62, ()).item()))
+
+
+class LayoutSamples(Dataset[Sample]):
+    """`image`, `boundary` (2, W), `corners` (1, W), `seen` (1, W) bool, and for validation `index` of the room."""
+
+    def __init__(self, rooms: list[PanoramaRoom], recipe: Recipe, columns: int, samples: int | None) -> None:
+        """`samples`: length of an epoch of random variations; None = each room once, unchanged, for validation."""
+        self.rooms, self._spec, self._augment, self._columns = rooms, recipe.input, recipe.augment, columns
+        self._samples = samples
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return self._samples or len(self.rooms)
+
+    def _varied(self, room: PanoramaRoom, rng: np.random.Generator) -> PanoramaRoom:
+        a = self._augment
+        if a.stretch > 1 and rng.random() < 0.8:
+            room = panoramic.random_stretch(room, rng, a.stretch)
+        if a.flip and rng.random() < 0.5:
+            room = panoramic.mirrored(room)
+        if a.roll:
+            room = panoramic.turned(room, int(rng.integers(room.image.shape[1])))
+        image = sensor(room.image, rng, a.photometric)
+        return PanoramaRoom(image, room.polygon_m, room.camera_height_m, room.ceiling_height_m)
+
+    def __getitem__(self, index: int) -> Sample:
+        """A sample."""
+        fixed = self._samples is None
+        rng = _rng(index, fixed)
+        room = self.rooms[index if fixed else int(rng.integers(len(self.rooms)))]
+        mask = None
+        if not fixed:
+            room = self._varied(room, rng)
+            if rng.random() < self._augment.perspective_share:
+                mask = random_view_mask(rng, self._spec.width_px, self._spec.height_px)
+        seen = np.ones(self._spec.width_px, np.bool_) if mask is None else mask.any(axis=0)
+        at = np.arange(self._columns) * len(seen) // self._columns
+        return {
+            "image": torch.from_numpy(tensor_from_image(room.image, self._spec, mask=mask)),
+            "boundary": torch.from_numpy(panoramic.boundary_target(room, self._columns)),
+            "corners": torch.from_numpy(panoramic.corner_target(room.polygon_m, self._columns)),
+            "seen": torch.from_numpy(seen[at][None]),
+            "index": torch.tensor(index),
+        }
+
+
+class DepthSamples(Dataset[Sample]):
+    """`image`, `depth` (1, H / 2, W / 2) for the canonical lens if one is set (0 = unknown), `per_canonical`."""
+
+    def __init__(self, pictures: list[DepthPicture], recipe: Recipe, samples: int | None) -> None:
+        """`samples`: length of an epoch of random variations; None = each picture once, unchanged, for validation."""
+        self._pictures, self._spec, self._augment, self._samples = pictures, recipe.input, recipe.augment, samples
+        self._canonical_px = getattr(recipe.net, "canonical_focal_px", None)
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+        return self._samples or len(self._pictures)
+
+    def _varied(self, picture: DepthPicture, rng: np.random.Generator) -> DepthPicture:
+        a = self._augment
+        if a.zoom > 1 and rng.random() < 0.8:
+            picture = perspective.random_crop(picture, rng, a.zoom)
+        if a.flip and rng.random() < 0.5:
+            picture = perspective.mirrored(picture)
+        image = sensor(picture.image, rng, a.photometric)
+        return DepthPicture(image, picture.depth_m, picture.fx_px, picture.fy_px)
+
+    def __getitem__(self, index: int) -> Sample:
+        """A sample."""
+        fixed = self._samples is None
+        rng = _rng(index, fixed)
+        picture = self._pictures[index if fixed else int(rng.integers(len(self._pictures)))]
+        if not fixed:
+            picture = self._varied(picture, rng)
+        per_canonical = picture.focal_px / self._canonical_px if self._canonical_px else 1.0
+        depth = perspective.halved_depth(picture.depth_m) / per_canonical
+        return {
+            "image": torch.from_numpy(tensor_from_image(picture.image, self._spec)),
+            "depth": torch.from_numpy(depth.astype(np.float32)[None]),
+            "per_canonical": torch.tensor(per_canonical, dtype=torch.float32),
+        }
+
+
+def columns_of(recipe: Recipe) -> int:
+    """Output columns of a layout recipe."""
+    return recipe.input.width_px // 4 * int(getattr(recipe.net, "step_columns", 4))

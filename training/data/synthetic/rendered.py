@@ -1,0 +1,239 @@
+"""Rendered rooms on disk: how a room becomes arrays, how shards are written and resumed, and how they are read.
+
+A folder: `rooms-00000.h5` holds rooms 0..31, and so on; `part-000047.h5` is a finished room whose shard is
+not full yet. Every file appears whole, by a rename, so a killed run leaves nothing half-written. A group a room:
+
+    panorama        (H, W, 3) uint8    sRGB (IEC 61966-2-1) of clip(exposure * radiance)
+    radiance        (H, W, 3) float16  linear, denoised, unclipped
+    range_m         (H, W)    float16  Euclidean, along each pixel's centre ray
+    sh              (9, 3)    float32  pre-scaled irradiance of `radiance`, in room axes
+    polygon_m       (N, 2)    float32  floor corners, counter-clockwise, origin under the camera
+    boundary_rad    (2, W)    float32  latitude of ceiling (negative) and floor (positive) edge: HorizonNet's sign, down
+    corners_px      (M, 3)    float32  x, y of ceiling, y of floor, by x; what the camera sees: where a wall hides
+                                       another there are two with one x. Continuous: the first pixel's centre is 0.5
+    view_image      (V, h, w, 3) uint8, view_depth_m (V, h, w) float16 z-depth, view_intrinsics (V, 4) fx fy cx cy px,
+    view_angles_rad (V, 3) yaw pitch roll, view_position_m (V, 3), view_exposure (V,)
+    attributes      index, height_m, camera_height_m, exposure, style, description (JSON)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import DataError
+from edge.geometry.harmonics import project_panorama
+from edge.geometry.panorama import longitudes, pixel_from_angles
+from edge.geometry.polygon import boundary_latitudes, wall_distances
+from training.data.synthetic.assets import Catalog, srgb_from_linear
+from training.data.synthetic.description import Room, View
+from training.data.synthetic.stage import build
+from training.data.synthetic.tracer import Shot, Tracer
+
+Floats = npt.NDArray[np.float32]
+Item = dict[str, Any]
+SHARD_ROOMS = 32
+HALF_MAX = 65000.0
+
+
+def exposure_scale(radiance: Floats, target: float) -> float:
+    """Factor of auto-exposure: to a median luminance (`target` > 0) or a 99th percentile of all values (-`target`)."""
+    level = np.median(radiance.mean(-1)) if target > 0 else np.percentile(radiance, 99)
+    return abs(target) / max(float(level), 1e-6)
+
+
+def picture(radiance: Floats, scale: float) -> npt.NDArray[np.uint8]:
+    """Exposed, clipped, sRGB, 8 bits."""
+    return np.asarray(np.rint(srgb_from_linear(radiance * np.float32(scale)) * 255), dtype=np.uint8)
+
+
+def visible_corners(polygon: npt.ArrayLike, camera_height_m: float, height_m: float, width_px: int) -> Floats:
+    """Corners of the wall outline that the camera at the origin sees, (M, 3): x, y of ceiling, y of floor, by x."""
+    corners = np.asarray(polygon, dtype=np.float64)
+    lon = np.arctan2(corners[:, 0], corners[:, 1])
+    own = np.hypot(corners[:, 0], corners[:, 1])
+    rows: list[tuple[float, float]] = []
+    for i in np.argsort(lon):
+        before, after = wall_distances(corners, [lon[i] - 1e-6, lon[i] + 1e-6])
+        sees = [abs(r - own[i]) < 1e-3 * max(1.0, own[i]) for r in (before, after)]
+        if not any(sees):
+            continue
+        rows.append((lon[i], own[i] if sees[0] else before))
+        if not all(sees):
+            rows.append((lon[i], own[i] if sees[1] else after))
+    lon_seen, reach = np.array(rows).T
+    up, down = np.arctan2(height_m - camera_height_m, reach), -np.arctan2(camera_height_m, reach)
+    x, y_ceiling = pixel_from_angles(lon_seen, up, width_px, width_px // 2)
+    _, y_floor = pixel_from_angles(lon_seen, down, width_px, width_px // 2)
+    return np.stack([x, y_ceiling, y_floor], axis=1).astype(np.float32)
+
+
+def intrinsics(view: View, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy in pixels; square pixels, centred."""
+    f = width_px / 2 / float(np.tan(view.hfov_rad / 2))
+    return f, f, width_px / 2, height_px / 2
+
+
+def room_arrays(room: Room, panorama: Shot, views: list[Shot]) -> Item:
+    """The arrays of one room, named as in the module's docstring, and its attributes under `attributes`."""
+    width_px = panorama.distance_m.shape[1]
+    scale = exposure_scale(panorama.radiance, room.exposure)
+    ceiling, floor = boundary_latitudes(room.polygon, longitudes(width_px), room.camera_height_m, room.height_m)
+    scales = [exposure_scale(s.radiance, v.exposure) for s, v in zip(views, room.views, strict=True)]
+    item: Item = {
+        "panorama": picture(panorama.radiance, scale),
+        "radiance": np.minimum(panorama.radiance, HALF_MAX).astype(np.float16),
+        "range_m": panorama.distance_m.astype(np.float16),
+        "sh": project_panorama(panorama.radiance).astype(np.float32),
+        "polygon_m": room.polygon.astype(np.float32),
+        "boundary_rad": -np.stack([ceiling, floor]).astype(np.float32),
+        "corners_px": visible_corners(room.polygon, room.camera_height_m, room.height_m, width_px),
+    }
+    if views:
+        h, w = views[0].distance_m.shape
+        item |= {
+            "view_image": np.stack([picture(s.radiance, k) for s, k in zip(views, scales, strict=True)]),
+            "view_depth_m": np.stack([s.distance_m for s in views]).astype(np.float16),
+            "view_intrinsics": np.array([intrinsics(v, w, h) for v in room.views], np.float32),
+            "view_angles_rad": np.array([(v.yaw_rad, v.pitch_rad, v.roll_rad) for v in room.views], np.float32),
+            "view_position_m": np.array([v.position_m for v in room.views], np.float32),
+            "view_exposure": np.array(scales, np.float32),
+        }
+    item["attributes"] = {
+        "index": room.index, "height_m": room.height_m, "camera_height_m": room.camera_height_m, "exposure": scale,
+        "style": room.style, "description": room.to_json(),
+    }  # fmt: skip
+    return item
+
+
+def render_room(
+    tracer: Tracer, room: Room, catalog: Catalog, size_px: tuple[int, int], view_size_px: tuple[int, int]
+) -> Item:
+    """Build and render one room; sizes are (width, height)."""
+    scene = tracer.scene(room, build(room, catalog))
+    return room_arrays(room, *tracer.room(scene, room, size_px[0], view_size_px))
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def write_part(out: Path, item: Item, about: dict[str, Any]) -> Path:
+    """Write one room's file whole (temporary name, then rename)."""
+    path = out / f"part-{item['attributes']['index']:06d}.h5"
+    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    with h5py.File(temporary, "w") as file:
+        file.attrs.update(about)
+        group = file.create_group(f"{item['attributes']['index']:06d}")
+        for name, value in item.items():
+            if name != "attributes":
+                large = np.asarray(value).nbytes > 4096
+                group.create_dataset(name, data=value, **({"compression": "lzf", "shuffle": True} if large else {}))
+        group.attrs.update(item["attributes"])
+    os.replace(temporary, path)
+    return path
+
+
+def merge_parts(out: Path, shard: int, about: dict[str, Any]) -> Path | None:
+    """Join a shard's parts (and what the shard holds already) into its file, then remove the parts."""
+    first = shard * SHARD_ROOMS
+    parts = [p for i in range(first, first + SHARD_ROOMS) if (p := out / f"part-{i:06d}.h5").is_file()]
+    path = out / f"rooms-{shard:05d}.h5"
+    if not parts:
+        return path if path.is_file() else None
+    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    with h5py.File(temporary, "w") as merged:
+        merged.attrs.update(about)
+        for source in [*([path] if path.is_file() else []), *parts]:
+            with h5py.File(source, "r") as file:
+                for name in file:
+                    if name not in merged:
+                        file.copy(file[name], merged, name)
+    os.replace(temporary, path)
+    for part in parts:
+        part.unlink()
+    return path
+
+
+def scan(paths: Path | list[Path]) -> dict[int, tuple[Path, str]]:
+    """Room index -> its file and group, over a folder or a list of files.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    files = sorted(paths.glob("*.h5")) if isinstance(paths, Path) and paths.is_dir() else paths
+    found: dict[int, tuple[Path, str]] = {}
+    for path in [files] if isinstance(files, Path) else files:
+        single = re.fullmatch(r"part-(\d{6})\.h5", path.name)
+        if single:
+            found.setdefault(int(single[1]), (path, single[1]))
+            continue
+        try:
+            with h5py.File(path, "r") as file:
+                found |= {int(name): (path, name) for name in file}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path} is no shard of rendered rooms ({error}); delete it and synthesize again"
+            ) from error
+    return found
+
+
+class RenderedRooms:
+    """Rooms of a folder or of a list of shards, by position; each item holds the arrays of the module's docstring.
+
+    Raises:
+        DataError: nothing is there, or a shard cannot be read.
+    """
+
+    def __init__(self, paths: Path | list[Path], indices: list[int] | None = None) -> None:
+        self._paths = paths
+        self._where = scan(paths)
+        if not self._where:
+            raise DataError(f"no rendered rooms in {paths}; make some with `edge-train synthesize --out {paths}`")
+        self.indices = sorted(self._where) if indices is None else [i for i in indices if i in self._where]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Item:
+        return self.read(self.indices[position])
+
+    def read(self, index: int, names: tuple[str, ...] | None = None) -> Item:
+        """One room by its index, all arrays or only those named; its attributes are items as well."""
+        try:
+            return self._read(index, names)
+        except FileNotFoundError:  # its part was merged into a shard meanwhile
+            self._where = scan(self._paths)
+            return self._read(index, names)
+
+    def _read(self, index: int, names: tuple[str, ...] | None) -> Item:
+        if index not in self._where:
+            raise DataError(f"room {index} is not in {self._paths}; there are {len(self._where)}")
+        path, group_name = self._where[index]
+        with h5py.File(path, "r") as file:
+            group = file[group_name]
+            item: Item = {n: group[n][()] for n in group if names is None or n in names}
+            item |= {k: (v.item() if isinstance(v, np.generic) else v) for k, v in group.attrs.items()}
+        return item
+
+    def split(self, seed: int = 0) -> dict[str, RenderedRooms]:
+        """The rooms as train, val and test (80, 10, 10 %); which one a room is in depends on its index alone."""
+        parts: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+        for index in self.indices:
+            parts[split_of(index, seed)].append(index)
+        return {name: RenderedRooms(self._paths, indices) for name, indices in parts.items()}
+
+
+def split_of(index: int, seed: int = 0) -> str:
+    """train, val or test, by a stable hash of the room's index."""
+    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
+    share = int.from_bytes(digest, "big") / 2**64
+    return "train" if share < 0.8 else "val" if share < 0.9 else "test"

@@ -1,0 +1,188 @@
+"""Triangles: quads, boxes, cylinders, prisms' walls, and furniture put together from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Solid:
+    """Unshared triangles (3n, 3) with a normal a corner, texture coordinates in metres, and what they are made of."""
+
+    vertices: Array
+    normals: Array
+    uv: Array
+    role: str
+    """floor, ceiling, wall0, wall1, trim, wood, fabric, matt, gloss, leaf, glow."""
+
+    @property
+    def area_m2(self) -> float:
+        """Surface."""
+        a, b, c = self.vertices[0::3], self.vertices[1::3], self.vertices[2::3]
+        return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+
+    def moved(self, scale: npt.ArrayLike, turn_rad: float, to: npt.ArrayLike) -> Solid:
+        """Scaled a axis, then turned counter-clockwise about z, then shifted; texture coordinates follow the scale."""
+        c, s = np.cos(turn_rad), np.sin(turn_rad)
+        turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+        k = np.asarray(scale, dtype=np.float64)
+        normals = self.normals / k
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        vertices = self.vertices * k
+        return Solid(vertices @ turn + np.asarray(to), normals @ turn, box_uv(vertices, normals), self.role)
+
+
+def box_uv(vertices: Array, normals: Array) -> Array:
+    """Texture coordinates in metres by projecting each triangle along its main axis."""
+    axis = np.repeat(np.abs(normals.reshape(-1, 3, 3).mean(1)).argmax(1), 3)
+    u = np.where(axis == 0, vertices[:, 1], vertices[:, 0])
+    v = np.where(axis == 2, vertices[:, 1], vertices[:, 2])
+    return np.stack([u, v], axis=1)
+
+
+def quad(corners: npt.ArrayLike, role: str, uv: npt.ArrayLike | None = None) -> Solid:
+    """Two triangles of four corners (4, 3) that run counter-clockwise seen from the side that shows."""
+    p = np.asarray(corners, dtype=np.float64)
+    order = [0, 1, 2, 0, 2, 3]
+    n = np.cross(p[1] - p[0], p[3] - p[0])
+    normals = np.tile(n / np.linalg.norm(n), (6, 1))
+    vertices = p[order]
+    return Solid(vertices, normals, box_uv(vertices, normals) if uv is None else np.asarray(uv, float)[order], role)
+
+
+def box(center: npt.ArrayLike, size: npt.ArrayLike, role: str, turn_rad: float = 0.0) -> Solid:
+    """A box about its centre."""
+    corners = []
+    for axis in range(3):
+        u, v = (axis + 1) % 3, (axis + 2) % 3
+        for sign in (-1.0, 1.0):
+            square = np.zeros((4, 3))
+            square[:, axis] = sign
+            square[:, u] = np.array([-1, 1, 1, -1]) * sign
+            square[:, v] = [-1, -1, 1, 1]
+            corners.append(quad(square / 2, role))
+    return joined(corners, role).moved(size, turn_rad, center)
+
+
+def cylinder(base: npt.ArrayLike, radius: float, top_radius: float, height: float, role: str, sides: int = 16) -> Solid:
+    """An upright cylinder or cone standing on `base`, caps included."""
+    a = np.linspace(0, 2 * np.pi, sides + 1)
+    ring = np.stack([np.cos(a), np.sin(a)], axis=1)
+    parts = []
+    for i in range(sides):
+        p, q = ring[i], ring[i + 1]
+        parts.append(
+            quad(
+                [[*(p * radius), 0], [*(q * radius), 0], [*(q * top_radius), height], [*(p * top_radius), height]], role
+            )
+        )
+        for z, r, flip in ((0.0, radius, True), (height, top_radius, False)):
+            first, second = (q, p) if flip else (p, q)
+            mid = (first + second) / 2
+            parts.append(quad([[0, 0, z], [*(first * r), z], [*(mid * r), z], [*(second * r), z]], role))
+    return joined(parts, role).moved((1, 1, 1), 0.0, base)
+
+
+def joined(solids: list[Solid], role: str) -> Solid:
+    """Several as one."""
+    return Solid(
+        np.concatenate([s.vertices for s in solids]), np.concatenate([s.normals for s in solids]),
+        np.concatenate([s.uv for s in solids]), role,
+    )  # fmt: skip
+
+
+def unshared(vertices: Array, faces: npt.NDArray[np.int64], normals: Array, role: str) -> Solid:
+    """An indexed mesh as unshared triangles, normals kept."""
+    v, n = vertices[faces].reshape(-1, 3), normals[faces].reshape(-1, 3)
+    return Solid(v, n, box_uv(v, n), role)
+
+
+def _legs(w: float, d: float, h: float, t: float, role: str) -> list[Solid]:
+    return [
+        box([x * (w - t) / 2, y * (d - t) / 2, h / 2], [t, t, h], role) for x in (-1, 1) for y in (-1, 1)
+    ]  # fmt: skip
+
+
+def _table(w: float, d: float, h: float) -> list[Solid]:
+    return [box([0, 0, h - 0.02], [w, d, 0.04], "wood"), *_legs(w * 0.94, d * 0.92, h - 0.04, 0.06, "wood")]
+
+
+def _seat(w: float, d: float, h: float) -> list[Solid]:
+    seat = 0.5 * h
+    back = box([0, d / 2 - 0.02, (seat + h) / 2], [w, 0.04, h - seat], "wood")
+    return [box([0, 0, seat], [w, d, 0.05], "wood"), back, *_legs(w, d, seat, 0.04, "wood")]
+
+
+def _sofa(w: float, d: float, h: float) -> list[Solid]:
+    arm = 0.12 * w if w < 1.2 else 0.16
+    return [
+        box([0, -0.05 * d, 0.28 * h], [w, 0.9 * d, 0.46 * h], "fabric"),
+        box([0, 0.4 * d, 0.5 * h], [w, 0.2 * d, h], "fabric"),
+        *[box([x * (w - arm) / 2, 0, 0.36 * h], [arm, d, 0.72 * h], "fabric") for x in (-1, 1)],
+    ]
+
+
+def _bed(w: float, d: float, h: float) -> list[Solid]:
+    return [
+        box([0, 0, 0.2 * h], [w, d, 0.4 * h], "wood"),
+        box([0, -0.01, 0.6 * h], [0.96 * w, 0.97 * d, 0.4 * h], "fabric"),
+        box([0, d / 2 - 0.03, 0.9 * h], [w, 0.06, 1.8 * h], "wood"),
+        box([0, 0.36 * d, 0.85 * h], [0.7 * w, 0.18 * d, 0.18 * h], "matt"),
+    ]  # fmt: skip
+
+
+def _shelf(w: float, d: float, h: float) -> list[Solid]:
+    boards = max(2, int(h / 0.36))
+    levels = [box([0, 0, 0.012 + (h - 0.024) * i / boards], [w, d, 0.024], "wood") for i in range(boards + 1)]
+    sides = [box([x * (w / 2 - 0.012), 0, h / 2], [0.024, d, h], "wood") for x in (-1, 1)]
+    books = [
+        box([-0.1 * w + 0.15 * w * (i % 3), 0.02, (h * i / boards) + 0.14], [0.45 * w, 0.6 * d, 0.22], "gloss")
+        for i in range(boards)
+    ]
+    return [*levels, *sides, box([0, d / 2 - 0.006, h / 2], [w, 0.012, h], "wood"), *books]
+
+
+def _chest(w: float, d: float, h: float) -> list[Solid]:
+    rows = max(1, int(h / 0.25))
+    fronts = [
+        box([0, -d / 2 - 0.008, h * (i + 0.5) / rows], [0.94 * w, 0.016, 0.88 * h / rows], "gloss") for i in range(rows)
+    ]
+    return [box([0, 0, h / 2], [w, d, h], "wood"), *fronts]
+
+
+def _plant(w: float, d: float, h: float) -> list[Solid]:
+    r = min(w, d) / 2
+    return [cylinder([0, 0, 0], 0.45 * r, 0.6 * r, 0.3 * h, "gloss", 12),
+            cylinder([0, 0, 0.3 * h], 0.35 * r, r, 0.4 * h, "leaf", 9),
+            cylinder([0, 0, 0.7 * h], r, 0.2 * r, 0.3 * h, "leaf", 9)]  # fmt: skip
+
+
+def _lamp(w: float, d: float, h: float) -> list[Solid]:
+    r = min(w, d) / 2
+    foot = cylinder([0, 0, 0], 0.7 * r, 0.7 * r, 0.03, "matt")
+    pole = cylinder([0, 0, 0.03], 0.015, 0.015, 0.78 * h, "matt", 8)
+    return [foot, pole, cylinder([0, 0, 0.76 * h], r, 0.7 * r, 0.24 * h, "glow")]
+
+
+_BUILDERS = {
+    "table": _table, "coffee_table": _table, "desk": _table, "chair": _seat, "sofa": _sofa, "armchair": _sofa,
+    "bed": _bed, "shelf": _shelf, "wall_shelf": _shelf, "drawer": _chest, "nightstand": _chest, "counter": _chest,
+    "fridge": _chest, "oven": _chest, "plant": _plant, "small_plant": _plant, "floor_lamp": _lamp, "table_lamp": _lamp,
+}  # fmt: skip
+_ROLES = {"carpet": "fabric", "picture": "picture", "mirror": "mirror", "panel_lamp": "glow", "bathtub": "gloss"}
+
+
+def furniture(kind: str, size_m: tuple[float, float, float]) -> list[Solid]:
+    """A piece put together from boxes and cylinders: base middle at the origin, back towards +y."""
+    w, d, h = size_m
+    build = _BUILDERS.get(kind)
+    if build is not None:
+        return build(w, d, h)
+    if kind in ("stool", "trash", "plate"):
+        return [cylinder([0, 0, 0], min(w, d) / 2.2, min(w, d) / 2, h, "gloss")]
+    return [box([0, 0, h / 2], [w, d, h], _ROLES.get(kind, "gloss"))]

@@ -1,0 +1,142 @@
+"""Making many rooms: worker processes, resuming, progress."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from edge.errors import DataError
+from training.data.synthetic.assets import read_catalog
+from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, render_room, scan, write_part
+from training.data.synthetic.rooms import GENERATOR, describe
+from training.data.synthetic.tracer import Tracer
+
+POOL_ROOMS = 128
+"""Rooms after which worker processes are replaced, so that no renderer's memory grows for ever."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every room of a run shares."""
+
+    out: Path
+    seed: int
+    assets: Path | None
+    pictures: bool
+    size_px: tuple[int, int]
+    view_size_px: tuple[int, int]
+    samples: int
+    views: int
+    threads: int
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Attributes of every file of the run; rooms of different runs never mix."""
+        return {
+            "generator": GENERATOR, "seed": self.seed, "samples": self.samples, "size_px": list(self.size_px),
+            "view_size_px": list(self.view_size_px), "views": self.views,
+            "assets": read_catalog(self.assets, self.pictures).summary,
+        }  # fmt: skip
+
+
+_tracer: Tracer | None = None
+
+
+def _render(job: Job, index: int) -> int:
+    """Render one room in a worker; its renderer is made once a process."""
+    global _tracer
+    catalog = read_catalog(job.assets, job.pictures)
+    if _tracer is None:
+        _tracer = Tracer(catalog, job.threads, job.samples)
+    room = describe(job.seed, index, catalog, job.views)
+    write_part(job.out, render_room(_tracer, room, catalog, job.size_px, job.view_size_px), job.about)
+    return index
+
+
+def _check_same_run(job: Job) -> None:
+    for path in sorted(job.out.glob("*.h5"))[:1]:
+        with h5py.File(path, "r") as file:
+            for key, value in job.about.items():
+                there = file.attrs.get(key)
+                if there is not None and list(map(str, _flat(there))) != list(map(str, _flat(value))):
+                    raise DataError(
+                        f"{path} was made with {key} = {there}, this run has {value}; use the same, or another --out"
+                    )
+
+
+def _flat(value: Any) -> list[Any]:
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+
+
+def _finished(job: Job, todo: list[int], workers: int) -> Iterator[int]:
+    context = multiprocessing.get_context("spawn")
+    for start in range(0, len(todo), POOL_ROOMS):
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            waiting = [pool.submit(_render, job, i) for i in todo[start : start + POOL_ROOMS]]
+            try:
+                for done in as_completed(waiting):
+                    yield done.result()
+            except BrokenProcessPool as error:
+                raise DataError(
+                    "a rendering process died (out of memory?); run again with fewer --workers, finished rooms are kept"
+                ) from error
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def synthesize(
+    out: Path, rooms: int, seed: int = 1, workers: int = 1, assets: Path | None = None, *,
+    size_px: tuple[int, int] = (512, 256), samples: int = 16, views: int = 3,
+    view_size_px: tuple[int, int] = (256, 192), threads: int = 1, pictures: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:  # fmt: skip
+    """Render rooms 0..rooms-1 of a series into a folder; what is there already is kept. Returns the shards.
+
+    A room depends on the seed and its index alone, not on the workers.
+
+    Args:
+        out: folder, made if need be; see `rendered` for its files.
+        rooms: how many rooms the folder shall hold.
+        seed: of the series.
+        workers: rendering processes.
+        assets: folder of models, textures, pictures and skies; None makes simple ones.
+        size_px: width and height of the panorama, 2:1.
+        samples: paths a pixel of the panorama; perspective views take half.
+        views: perspective pictures a room.
+        view_size_px: width and height of those.
+        threads: of each process.
+        pictures: whether pictures from the assets may hang on walls.
+        progress: called with (rooms finished, rooms in all), at first with those found.
+
+    Raises:
+        DataError: sizes or assets are wrong, `out` holds another run, or a worker died.
+    """
+    if size_px[0] != 2 * size_px[1] or min(*size_px, *view_size_px, rooms, workers, samples) < 1 or views < 0:
+        raise DataError(
+            f"panorama {size_px} must be twice as wide as high and all counts positive; correct the options"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    job = Job(out, seed, assets, pictures, size_px, view_size_px, samples, views, threads)
+    _check_same_run(job)
+    have = set(scan(out))
+    todo = [i for i in range(rooms) if i not in have]
+    done = rooms - len(todo)
+    if progress:
+        progress(done, rooms)
+    for index in _finished(job, todo, workers):
+        have.add(index)
+        done += 1
+        if progress:
+            progress(done, rooms)
+        shard = index // SHARD_ROOMS
+        if all(i in have for i in range(shard * SHARD_ROOMS, (shard + 1) * SHARD_ROOMS)):
+            merge_parts(out, shard, job.about)
+    shards = [merge_parts(out, k, job.about) for k in range((rooms - 1) // SHARD_ROOMS + 1)]
+    return [s for s in shards if s is not None]

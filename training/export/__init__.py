@@ -1,0 +1,1 @@
+"""From a checkpoint to `engines/<name>`: ONNX, parity check, golden pair, manifest and card."""

@@ -1,0 +1,121 @@
+"""A trained network behind the device's own `Backend` contract, and the manifest it will be served with."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from edge.errors import DataError
+from edge.inference.base import Arrays, Backend
+from edge.inference.manifest import (
+    BoundaryCorners,
+    DataSource,
+    DepthMetres,
+    FileRef,
+    Manifest,
+    Metric,
+    Output,
+    Provenance,
+    Sh2PrescaledIrradiance,
+    read_manifest,
+)
+from edge.inference.ort import OrtBackend
+from training.config import FcrnConfig, Recipe
+from training.tasks.build import load_task
+
+OUTPUTS = {"depth": ("depth",), "layout": ("boundary", "corners"), "lighting": ("coefficients",)}
+"""Names of each noun's ONNX outputs, in the order the network gives them."""
+_NO_FILE = FileRef(file="model.onnx", sha256="0" * 64)
+
+
+def output_of(recipe: Recipe) -> Output:
+    """What the network's outputs are."""
+    if recipe.task == "depth":
+        focal = recipe.net.canonical_focal_px if isinstance(recipe.net, FcrnConfig) else None
+        return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=focal)
+    if recipe.task == "layout":
+        return BoundaryCorners(kind="boundary_corners", boundary="boundary", corners="corners")
+    return Sh2PrescaledIrradiance(kind="sh2_prescaled_irradiance", coefficients="coefficients")
+
+
+def _commit() -> str:
+    """The commit of the working tree this code is in; empty outside of one."""
+    try:
+        call = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+        return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def manifest_of(
+    recipe: Recipe, *, data: tuple[DataSource, ...] = (), metrics: tuple[Metric, ...] = (), onnx: FileRef = _NO_FILE
+) -> Manifest:
+    """The manifest of a recipe's model, without a golden pair."""
+    return Manifest(
+        name=recipe.name,
+        version=recipe.version,
+        task=recipe.task,
+        onnx=onnx,
+        input=recipe.input,
+        output=output_of(recipe),
+        provenance=Provenance(
+            recipe=f"training/recipes/{recipe.name}_edge.yaml",
+            commit=_commit(),
+            created=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+            licence=recipe.licence,
+            data=data,
+            metrics=metrics,
+        ),
+    )
+
+
+class TorchBackend:
+    """A network as a `Backend`."""
+
+    provider = "torch"
+
+    def __init__(self, net: nn.Module, names: tuple[str, ...]) -> None:
+        """`names`: of the outputs in order."""
+        self._net, self._names = net.eval(), names
+
+    def run(self, batch: npt.NDArray[np.float32]) -> Arrays:
+        """See `Backend.run`."""
+        with torch.inference_mode():
+            out = self._net(torch.from_numpy(batch))
+        tensors = out if isinstance(out, tuple) else (out,)
+        return {name: t.numpy() for name, t in zip(self._names, tensors, strict=True)}
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> TorchBackend:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to free."""
+
+
+def open_model(path: Path, *, threads: int = 0) -> tuple[Manifest, Backend]:
+    """A model to evaluate: a checkpoint of ours (.ckpt), or a folder with manifest.json and its ONNX.
+
+    Raises:
+        DataError: it is neither.
+        EngineError: the folder's model cannot be loaded.
+    """
+    if path.is_dir():
+        manifest = read_manifest(path)
+        return manifest, OrtBackend(path / manifest.onnx.file, manifest, threads=threads)
+    if path.suffix != ".ckpt":
+        raise DataError(f"{path}: give a checkpoint (.ckpt) or a model folder with manifest.json")
+    task = load_task(path)
+    return manifest_of(task.recipe), TorchBackend(task.inference_net, OUTPUTS[task.recipe.task])

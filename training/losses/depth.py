@@ -1,0 +1,74 @@
+"""Depth losses.
+
+berHu ("reverse Huber", Laina et al. 2016, eq. 2): |e| up to c, (e^2 + c^2) / (2c) beyond, c = 0.2 max |e| over the batch's
+valid pixels. Pixels whose target is 0 are unknown and count nowhere.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.config import LossConfig
+
+BERHU_SHARE = 0.2
+
+
+def berhu(error: Tensor) -> Tensor:
+    """Mean berHu of the errors of valid pixels (N,); 0 if there are none."""
+    if error.numel() == 0:
+        return error.sum()
+    size = error.abs()
+    c = (BERHU_SHARE * size.detach().max()).clamp(min=1e-6)
+    return torch.where(size <= c, size, (size * size + c * c) / (2 * c)).mean()
+
+
+def silog(log_error: Tensor, variance_focus: float = 0.85) -> Tensor:
+    """Scale-invariant log error (Eigen et al. 2014, as BTS weighs it) of valid pixels (N,)."""
+    return (log_error.pow(2).mean() - variance_focus * log_error.mean().pow(2)).clamp(min=1e-8).sqrt()
+
+
+def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor, scales: int = 3) -> Tensor:
+    """L1 between horizontal and vertical steps of log depth (B, 1, H, W) over halved scales (Li & Snavely 2018)."""
+    total = log_predicted.new_zeros(())
+    difference = (log_predicted - log_target) * valid
+    mask = valid.to(difference.dtype)
+    for _ in range(scales):
+        for axis in (2, 3):
+            n = difference.shape[axis] - 1
+            both = mask.narrow(axis, 0, n) * mask.narrow(axis, 1, n)
+            step = (difference.narrow(axis, 1, n) - difference.narrow(axis, 0, n)).abs() * both
+            total = total + step.sum() / both.sum().clamp(min=1)
+        difference, mask = difference[..., ::2, ::2], mask[..., ::2, ::2]
+    return total / scales
+
+
+class DepthLoss(torch.nn.Module):
+    """berHu on metres or log depth, and the gradient term."""
+
+    def __init__(self, config: LossConfig, min_m: float, max_m: float) -> None:
+        """Targets are limited to `min_m`..`max_m`."""
+        super().__init__()
+        self.config, self.min_m, self.max_m = config, min_m, max_m
+
+    def forward(self, raw: Tensor, target: Tensor, *, log: bool) -> Tensor:
+        """The loss.
+
+        Args:
+            raw: (B, 1, h, w) the network's last layer: ln(metres) if `log`, else metres.
+            target: (B, 1, H, W) metres, 0 = unknown; brought to h x w where it differs.
+            log: what `raw` is.
+        """
+        if target.shape != raw.shape:
+            target = F.interpolate(target, size=raw.shape[2:], mode="nearest")
+        valid = target > 0
+        limited = target.clamp(self.min_m, self.max_m)
+        log_target = torch.log(limited)
+        log_raw = raw if log else torch.log(raw.clamp(min=self.min_m))
+        on_log = self.config.berhu_on == "log"
+        error = (log_raw - log_target) if on_log else ((torch.exp(raw) if log else raw) - limited)
+        total = berhu(error[valid])
+        if self.config.gradient > 0:
+            total = total + self.config.gradient * gradient_difference(log_raw, log_target, valid)
+        return total

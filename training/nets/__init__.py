@@ -1,0 +1,1 @@
+"""Networks, one file per noun: plain modules that export to ONNX."""

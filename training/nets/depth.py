@@ -1,0 +1,154 @@
+"""Depth networks: Laina et al., "Deeper Depth Prediction with Fully Convolutional Residual Networks" (3DV 2016).
+
+An encoder, a 1x1 convolution, four stages that each double the size, and a 3x3 convolution to one channel. The stages:
+transposed convolutions (deconv2, deconv3), zero-unpooling and a 5x5 convolution (upconv), the paper's up-projection
+(upproj), and the same computed as four small convolutions whose results are interleaved (fast_upproj).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.config import FcrnConfig
+from training.nets.encoders import build_encoder
+
+
+def unpool(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, 2H, 2W) with each value at the top left of its 2x2 block and zeros elsewhere."""
+    b, c, h, w = x.shape
+    zero = torch.zeros_like(x)
+    rows = torch.stack([x, zero], dim=-1).reshape(b, c, h, 2 * w)
+    return torch.stack([rows, torch.zeros_like(rows)], dim=3).reshape(b, c, 2 * h, 2 * w)
+
+
+class Deconvolution(nn.Sequential):
+    """A transposed convolution with a 2x2 or 3x3 kernel."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        """`kernel`: 2 or 3."""
+        pad = (kernel - 1) // 2
+        super().__init__(
+            nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=pad, output_padding=pad, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class UpConvolution(nn.Module):
+    """Unpooling and a 5x5 convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 5, padding=2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
+        return F.relu(self.norm(self.convolution(unpool(x))))
+
+
+class UpProjection(nn.Module):
+    """Unpooling, and a residual block of 5x5 and 3x3 convolutions with a projected shortcut."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.upper = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 5, padding=2, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 5, padding=2, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
+        x = unpool(x)
+        return F.relu(self.upper(x) + self.shortcut(x))
+
+
+class InterleavedConvolution(nn.Module):
+    """A 5x5 convolution of the unpooled input, without the products by zero: 3x3, 2x3, 3x2 and 2x2 kernels, interleaved."""
+
+    _KERNELS = ((3, 3), (2, 3), (3, 2), (2, 2))
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.parts = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inputs, outputs, kernel), nn.BatchNorm2d(outputs)) for kernel in self._KERNELS
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
+        # An odd kernel is centred; an even one starts at the pixel itself, as the zeros before it count for nothing.
+        pads = [(1, 1, 1, 1), (1, 1, 0, 1), (0, 1, 1, 1), (0, 1, 0, 1)]
+        a, b, c, d = (part(F.pad(x, pad)) for part, pad in zip(self.parts, pads, strict=True))
+        stacked = torch.stack([a, c, b, d], dim=2)
+        return F.pixel_shuffle(stacked.flatten(1, 2), 2)
+
+
+class FastUpProjection(nn.Module):
+    """The up-projection with interleaved convolutions."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.first = InterleavedConvolution(inputs, outputs)
+        self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = InterleavedConvolution(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
+        return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
+
+
+def _stage(kind: str, inputs: int, outputs: int) -> nn.Module:
+    if kind.startswith("deconv"):
+        return Deconvolution(inputs, outputs, int(kind[-1]))
+    return {"upconv": UpConvolution, "upproj": UpProjection, "fast_upproj": FastUpProjection}[kind](inputs, outputs)
+
+
+class Fcrn(nn.Module):
+    """(B, 3, H, W) normalised picture -> (B, 1, H / 2, W / 2) depth in metres (for the canonical lens, if one is set)."""
+
+    def __init__(self, config: FcrnConfig) -> None:
+        """Build with random weights; H and W must be multiples of 32 px."""
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.encoder, config.width)
+        deepest = self.encoder.channels[-1]
+        widths = config.channels or tuple(deepest // 2 ** (i + 1) for i in range(5))
+        self.bridge = nn.Sequential(nn.Conv2d(deepest, widths[0], 1, bias=False), nn.BatchNorm2d(widths[0]))
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.stages = nn.ModuleList(_stage(config.decoder, i, o) for i, o in pairs)
+        finer = self.encoder.channels[-2::-1]
+        self.skips = nn.ModuleList(nn.Conv2d(e, o, 1) for e, (_, o) in zip(finer, pairs, strict=True) if config.skips)
+        self.answer = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=config.activation == "log")
+        if config.activation == "log":
+            nn.init.constant_(cast(Tensor, self.answer.bias), math.log(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Metres."""
+        raw = self.raw(x)
+        return torch.exp(raw) if self.config.activation == "log" else raw
+
+    def raw(self, x: Tensor) -> Tensor:
+        """The last layer: ln(metres) limited to its range, or metres, as `activation` says."""
+        maps = self.encoder(x)
+        x = self.bridge(maps[-1])
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if self.config.skips:
+                x = x + self.skips[i](maps[-2 - i])
+        x = self.answer(x)
+        if self.config.activation == "log":
+            return x.clamp(math.log(self.config.min_m), math.log(self.config.max_m))
+        return cast(Tensor, x)

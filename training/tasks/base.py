@@ -1,0 +1,188 @@
+"""What every task shares: optimiser, schedule by progress, averaged weights, checkpoints that know their recipe."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from edge.errors import DataError
+from training.config import OptimConfig, Recipe, recipe_from_mapping
+from training.nets.encoders import MobileNetEncoder, load_mobilenet_weights
+
+Batch = dict[str, Tensor]
+
+
+def learning_rate(config: OptimConfig, step: int, progress: float) -> float:
+    """Warm-up by step, then a cosine over `progress` (0..1) down to `final_lr_factor`."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+    return config.lr * warm * (config.final_lr_factor + (1 - config.final_lr_factor) * cosine)
+
+
+def _follow(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """An exponential average that follows quickly at first: decay is at most (1 + n) / (10 + n) after n updates."""
+
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        n = float(count)
+        share = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
+        for a, c in zip(averaged, current, strict=True):
+            if a.is_floating_point():
+                a.lerp_(c, share)
+            else:
+                a.copy_(c)
+
+    return update
+
+
+class NounTask(lightning.LightningModule):
+    """A network that learns one noun. Subclasses give `loss_of` and `score`."""
+
+    def __init__(self, recipe: Recipe, net: nn.Module) -> None:
+        """Take the recipe and a network with random weights."""
+        super().__init__()
+        self.recipe = recipe
+        self.net = net
+        self.progress = 0.0
+        self.trained_s = 0.0
+        self.averaged = self._average()
+        self._scores: list[tuple[dict[str, float], int]] = []
+
+    def _average(self) -> AveragedModel | None:
+        decay = self.recipe.optim.ema_decay
+        return AveragedModel(self.net, multi_avg_fn=_follow(decay), use_buffers=True) if decay else None
+
+    # --- what a noun defines ---------------------------------------------------------------------------------------
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The training loss of a batch."""
+        raise NotImplementedError
+
+    def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
+        """Validation numbers of a batch; `error` is the one that ranks checkpoints, lower is better."""
+        raise NotImplementedError
+
+    def start_from(self, weights: Path) -> int:
+        """Fill the encoder from a weights file; returns how many tensors matched.
+
+        Raises:
+            DataError: this network has no encoder that such a file fits.
+        """
+        encoder = getattr(self.net, "encoder", None)
+        if not isinstance(encoder, MobileNetEncoder):
+            raise DataError(f"{weights}: weights files are for mobilenet_v2 encoders; drop --weights for this recipe")
+        return load_mobilenet_weights(encoder, weights)
+
+    def finish_network(self) -> None:
+        """Changes to the network that must follow pretrained weights; then the average starts from it."""
+        finish = getattr(self.net, "finish", None)
+        if finish is not None:
+            finish()
+        if self.averaged is not None:
+            self.averaged = self._average()
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for block in self._frozen():
+            block.requires_grad_(False)
+
+    def _frozen(self) -> list[nn.Module]:
+        encoder = getattr(self.net, "encoder", None)
+        return encoder.first(self.recipe.optim.freeze_blocks) if encoder is not None else []
+
+    def train(self, mode: bool = True) -> NounTask:
+        """Training mode, but for the frozen blocks, whose normalisation keeps its statistics."""
+        super().train(mode)
+        for block in self._frozen():
+            block.eval()
+        return self
+
+    # --- shared ----------------------------------------------------------------------------------------------------
+
+    @property
+    def inference_net(self) -> nn.Module:
+        """The network to serve: the averaged weights where they are kept."""
+        return self.net if self.averaged is None else self.averaged.module
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; biases and normalisation are not decayed, the encoder has its own rate."""
+        config = self.recipe.optim
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.net.named_parameters():
+            key = (name.startswith("encoder."), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr_factor": config.encoder_lr_factor if encoder else 1.0,
+                    "weight_decay": config.weight_decay if decayed else 0.0,
+                }
+                for (encoder, decayed), parameters in groups.items()
+            ],
+            lr=config.lr,
+        )
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the learning rates of this step."""
+        config = self.recipe.optim
+        rate = learning_rate(config, self.global_step, self.progress)
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["lr_factor"]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step."""
+        loss = self.loss_of(batch)
+        self.log("loss", loss, prog_bar=True, on_step=True)
+        return loss
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Follow the weights with their average."""
+        if self.averaged is not None and self.global_step > 0:
+            self.averaged.update_parameters(self.net)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a batch with the weights that would be served."""
+        net = self.inference_net
+        net.eval()
+        self._scores.append((self.score(net, batch), len(batch["image"])))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over all samples."""
+        total = sum(n for _, n in self._scores)
+        for name in self._scores[0][0] if self._scores else ():
+            mean = sum(s[name] * n for s, n in self._scores) / total
+            self.log(f"val/{name}", mean, prog_bar=name == "error")
+        self._scores.clear()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the recipe in the checkpoint."""
+        checkpoint["recipe"] = self.recipe.model_dump(mode="json")
+        checkpoint["trained_s"] = self.trained_s
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember how long it was trained before."""
+        self.trained_s = float(checkpoint.get("trained_s", 0.0))
+
+
+def read_checkpoint(path: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and the whole content of one of our checkpoints.
+
+    Raises:
+        DataError: it cannot be read or is none of ours.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as e:
+        raise DataError(f"{path}: no checkpoint ({e}); give one that `edge-train fit` wrote") from e
+    if not isinstance(content, dict) or "recipe" not in content or "state_dict" not in content:
+        raise DataError(f"{path}: not written by `edge-train fit` (no recipe in it); give one that was")
+    return recipe_from_mapping(content["recipe"], str(path)), content

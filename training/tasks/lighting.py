@@ -1,0 +1,43 @@
+"""Learning lighting."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from training.config import CompletionConfig, MobileShConfig, Recipe
+from training.losses.lighting import LightingLoss
+from training.nets.lighting import CompletionSh, MobileSh
+from training.tasks.base import Batch, NounTask
+
+
+def build_lighting_net(recipe: Recipe) -> CompletionSh | MobileSh:
+    """The recipe's lighting network with random weights."""
+    if isinstance(recipe.net, MobileShConfig):
+        return MobileSh(recipe.net)
+    assert isinstance(recipe.net, CompletionConfig)
+    return CompletionSh(recipe.net, recipe.input.height_px, recipe.input.width_px)
+
+
+class LightingTask(NounTask):
+    """Batches hold `image` (B, C, H, W), `coefficients` (B, 9, 3), `cells` (B, 3, h, w)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Build network and loss."""
+        super().__init__(recipe, build_lighting_net(recipe))
+        self.loss = LightingLoss(recipe.loss)
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """See `LightingLoss`."""
+        if isinstance(self.net, CompletionSh):
+            predicted, radiance = self.net.complete(batch["image"])
+            return self.loss(predicted, batch["coefficients"], radiance, batch["cells"])
+        return self.loss(self.net(batch["image"]), batch["coefficients"], None, batch["cells"])
+
+    def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
+        """Scale-invariant irradiance RMSE, over all and for whole panoramas; relative L1."""
+        predicted, target = net(batch["image"]), batch["coefficients"]
+        error = self.loss.si_irradiance(predicted, target)
+        return {
+            "error": float(error.mean()),
+            "relative_l1": float(self.loss.relative_l1(predicted, target)),
+        }
