@@ -216,7 +216,7 @@ def schema(
         "asyncapi": asyncapi(),
         "config": config_schema(),
         "manifest": Manifest.model_json_schema(by_alias=True),
-        **json_schemas(),
+        **{str(kind): document for kind, document in json_schemas().items()},
     }
     if what != "all" and what not in documents:
         _err.print(f"no schema {what!r}; there are: {', '.join(['all', *documents])}", style="red", markup=False)

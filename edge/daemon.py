@@ -397,7 +397,7 @@ class Daemon:
         tasks = [
             TaskHealth(
                 camera=r.camera,
-                task=r.task,  # type: ignore[arg-type]
+                task=r.task,
                 rate_hz=round(r.rate_hz, 3),
                 latency_ms=None if r.latency_ms is None else Percentiles(p50=r.latency_ms[0], p99=r.latency_ms[1]),
             )

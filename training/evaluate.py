@@ -153,7 +153,7 @@ def projected_coefficients(case: LightingCase, width_px: int = 256) -> Array:
 def lighting_rows(
     manifest: Manifest, backend: Backend, cases: list[LightingCase], data: str, mean: Array | None
 ) -> list[Metric]:
-    """Scale-invariant irradiance RMSE and direction error beside projection; the RMSE beside the mean environment too."""
+    """Irradiance RMSE and direction error beside projection; the RMSE beside the mean environment too."""
     ours, projected, constant = [], [], []
     for case in cases:
         reader = LightingReader(manifest, case.camera, smoothing_s=0.0)

@@ -1,7 +1,7 @@
 """Training: from a recipe and data folders to checkpoints.
 
-Every validation writes `last.ckpt` and, if it is the best so far, `best.ckpt`; the end writes `final.ckpt`. A time limit
-anneals the learning rate to its end as the limit nears, so a short run is a whole run.
+Every validation writes `last.ckpt` and, if it is the best so far, `best.ckpt`; the end writes `final.ckpt`. A time
+limit anneals the learning rate to its end as the limit nears, so a short run is a whole run.
 """
 
 from __future__ import annotations
@@ -162,6 +162,8 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+        warnings.filterwarnings("ignore", message=".*dirpath has changed.*")
+        warnings.filterwarnings("ignore", message=".*ended before the epoch ended.*")  # every sample is drawn anew
         warnings.filterwarnings("ignore", category=FutureWarning)
         trainer.fit(task, _loader(train, optim.batch_size, workers, train=True), held_out, ckpt_path=resume)
         trainer.validate(task, held_out, verbose=False)

@@ -40,7 +40,7 @@ def coloured_depth(
 
 def drawn_layout(panorama: ImageArray, layout: RoomLayout) -> ImageArray:
     """The panorama with the network's boundary and the fitted polygon's corners as vertical lines."""
-    out = panorama.copy()
+    out: ImageArray = panorama.copy()
     height, width = out.shape[:2]
     lon = ((np.arange(len(layout.floor_rad)) + 0.5) / len(layout.floor_rad) - 0.5) * 2 * np.pi
     for name, latitude in (("ceiling", layout.ceiling_rad), ("floor", layout.floor_rad)):
@@ -68,7 +68,7 @@ def drawn_layout(panorama: ImageArray, layout: RoomLayout) -> ImageArray:
 
 def floor_plan(layout: RoomLayout, size_px: int = _PLAN_PX) -> ImageArray:
     """The floor polygon seen from above, camera in the middle of its cross, a metre grid below, forward up."""
-    out = np.full((size_px, size_px, 3), 250, np.uint8)
+    out: ImageArray = np.full((size_px, size_px, 3), 250, np.uint8)
     reach = float(np.abs(layout.polygon_m).max()) * 1.15
 
     def at(point: npt.ArrayLike) -> tuple[int, int]:

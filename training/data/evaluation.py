@@ -1,7 +1,7 @@
 """What models are measured on: pictures a device could have taken, the camera that took them, and the truth.
 
-Rendered rooms come from the test split; real data from folders in the publishers' formats. Pictures are what the device's
-readers take: any size, uint8 RGB.
+Rendered rooms come from the test split; real data from folders in the publishers' formats. Pictures are what
+the device's readers take: any size, uint8 RGB.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ class LightingCase:
     coefficients: npt.NDArray[np.float32]
 
 
-def _lens(fx: float, fy: float, cx: float, cy: float, image: ImageArray) -> CameraModel:
+def _lens(k: npt.NDArray[np.float32], image: ImageArray) -> CameraModel:
     h, w = image.shape[:2]
+    fx, fy, cx, cy = map(float, k)
     return CameraModel("perspective", intrinsics=Intrinsics(w, h, fx, fy, cx, cy))
 
 
@@ -73,7 +74,7 @@ def room_depth_cases(rooms: Path, split: str = "test", seed: int = 0) -> list[De
     for reader, index in split_rooms(rooms, split, seed):
         item = reader.read(index, ("view_image", "view_depth_m", "view_intrinsics"))
         for image, depth, k in zip(item["view_image"], item["view_depth_m"], item["view_intrinsics"], strict=True):
-            out.append(DepthCase(image, _lens(*map(float, k), image), depth.astype(np.float32)))  # type: ignore[misc, call-arg]
+            out.append(DepthCase(image, _lens(k, image), depth.astype(np.float32)))
     return out
 
 
@@ -101,7 +102,7 @@ def room_lighting_cases(rooms: Path, split: str = "test", seed: int = 0) -> list
 def hdri_cases(folder: Path, names: tuple[str, ...] = ("",)) -> dict[str, list[LightingCase]]:
     """By "<kind> panorama" and "<kind> 90-degree view": the lighting protocol, eight yaws an environment.
 
-    A view is exposed by its own 99th percentile, a panorama by the whole one's. `names`: only files whose name holds one.
+    A view is exposed by its own 99th percentile, a panorama by the whole one's. `names`: parts of file names to take.
 
     Raises:
         DataError: no file is left.

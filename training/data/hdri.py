@@ -1,7 +1,7 @@
 """Folders of .hdr environments, and lighting samples made from them.
 
-A sample is what a camera would have shown of an environment (clipped, encoded, perhaps only part of it) and the pre-scaled
-irradiance harmonics of the whole of it, unclipped, in units of the picture's white.
+A sample is what a camera would have shown of an environment (clipped, encoded, perhaps only part of it) and the
+pre-scaled irradiance harmonics of the whole of it, unclipped, in units of the picture's white.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def coefficients_of(radiance: Radiance) -> npt.NDArray[np.float32]:
 
 
 def protocol_picture(radiance: Radiance, percentile: float = 99.0) -> tuple[ImageArray, float]:
-    """The evaluation's picture of an environment and its white level: that percentile of all values becomes 1, gamma 2.2."""
+    """The evaluation's picture of an environment (that percentile is white, gamma 2.2) and its white level."""
     level = max(float(np.percentile(radiance, percentile)), 1e-6)
     picture = np.round(np.clip(radiance / level, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
     return picture, level

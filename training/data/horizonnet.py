@@ -1,6 +1,6 @@
 """Panoramas with layouts in HorizonNet's format: `img/*.png|jpg` and `label_cor/*.txt` of the same name.
 
-A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the order of the layout.
+A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the layout's order.
 Two corners with one x are an occlusion edge.
 """
 

@@ -66,7 +66,7 @@ def _optics(image: ImageArray, rng: np.random.Generator, strength: float) -> Ima
         quality = int(rng.integers(30, 92))
         done, packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         if done:
-            image = np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+            image = np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1])
     return image
 
 

@@ -1,7 +1,7 @@
 """Folders of colour and depth pictures.
 
-Either `rgb/` and `depth/` with files that pair in sorted order, or `<n>_rgb.png` and `<n>_depth.png` side by side. Depth is
-16 bit, 0 = unknown. The lens is `K.txt` (3x3, px) in the folder, or given by the caller.
+Either `rgb/` and `depth/` with files that pair in sorted order, or `<n>_rgb.png` beside `<n>_depth.png`. Depth
+is 16 bit, 0 = unknown. The lens is `K.txt` (3x3, px) in the folder, or given by the caller.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class LayoutSamples(Dataset[Sample]):
             room = self._varied(room, rng)
             if rng.random() < self._augment.perspective_share:
                 mask = random_view_mask(rng, self._spec.width_px, self._spec.height_px)
-        seen = np.ones(self._spec.width_px, np.bool_) if mask is None else mask.any(axis=0)
+        seen = np.ones(self._spec.width_px, np.bool_) if mask is None else np.asarray(mask.any(axis=0), np.bool_)
         at = np.arange(self._columns) * len(seen) // self._columns
         return {
             "image": torch.from_numpy(tensor_from_image(room.image, self._spec, mask=mask)),

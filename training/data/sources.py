@@ -49,7 +49,7 @@ def _lighting(recipe: Recipe, samples: int) -> tuple[Samples, Samples]:
         held_rooms = [few[i] for i in range(len(few))]
     if not held + held_rooms:
         raise DataError("lighting has nothing to validate on: name maps in data.hold_out_hdri, or give --rooms")
-    validation = torch.utils.data.ConcatDataset(
+    validation: Samples = torch.utils.data.ConcatDataset(
         [LightingValidation(maps, spec, yaws) for maps, yaws in ((held, 8), (held_rooms, 2)) if maps]
     )
     return LightingTraining(train, rooms, spec, recipe.augment, data, samples), validation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,10 +82,9 @@ def write_engine(
     first = golden_inputs[:1]
     expected = TorchBackend(net, names).run(first)
     golden_path = out / GOLDEN_FILE
-    np.savez_compressed(
-        golden_path,
-        **{f"input:{recipe.input.name}": first, **{f"output:{name}": value for name, value in expected.items()}},
-    )
+    arrays: dict[str, Any] = {f"input:{recipe.input.name}": first}
+    arrays.update({f"output:{name}": value for name, value in expected.items()})
+    np.savez_compressed(golden_path, **arrays)
     golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(golden_path), tolerance=tolerance)
     manifest = manifest.model_copy(update={"golden": golden})
     write_manifest(out, manifest)

@@ -22,7 +22,7 @@ from training.export.runners import TorchBackend
 
 OPSET = 18
 _RELATIVE_TOLERANCE = 0.005
-"""Tolerance of the golden output as a share of its largest value: room for FP16 and other processors, none for wrong weights."""
+"""Golden tolerance as a share of the largest output: room for FP16 and other processors, none for wrong weights."""
 _LARGEST_DIFFERENCE = 2e-4
 """Relative difference between torch and ONNX Runtime above which an export is refused."""
 _LOG = logging.getLogger(__name__)
@@ -37,10 +37,12 @@ def write_onnx(
         EngineError: the exporter failed.
     """
     example = torch.zeros(shape)
+    for chatty in ("onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            net.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+            net.eval().to(memory_format=torch.contiguous_format),
             (example,),
             input_names=[input_name],
             output_names=list(outputs),

@@ -1,7 +1,7 @@
 """Depth losses.
 
-berHu ("reverse Huber", Laina et al. 2016, eq. 2): |e| up to c, (e^2 + c^2) / (2c) beyond, c = 0.2 max |e| over the batch's
-valid pixels. Pixels whose target is 0 are unknown and count nowhere.
+berHu ("reverse Huber", Laina et al. 2016, eq. 2): |e| up to c, (e^2 + c^2) / (2c) beyond, c = 0.2 max |e| over the
+batch's valid pixels. Pixels whose target is 0 are unknown and count nowhere.
 """
 
 from __future__ import annotations

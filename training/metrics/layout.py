@@ -59,7 +59,7 @@ def corner_error(a: npt.ArrayLike, b: npt.ArrayLike, width_px: int, height_px: i
 
 
 def best_box(rooms: list[tuple[Array, float]]) -> tuple[tuple[float, float, float], float]:
-    """The camera-centred box (width, depth, height) with the best mean 3D IoU over rooms (polygon, height), and that IoU.
+    """The camera-centred box (width, depth, height) with the best mean 3D IoU over rooms (polygon, height), and it.
 
     It is chosen on the very rooms it is measured on, so no picture-blind box does better: the baseline to beat.
     """

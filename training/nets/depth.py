@@ -75,7 +75,7 @@ class UpProjection(nn.Module):
 
 
 class InterleavedConvolution(nn.Module):
-    """A 5x5 convolution of the unpooled input, without the products by zero: 3x3, 2x3, 3x2 and 2x2 kernels, interleaved."""
+    """A 5x5 convolution of the unpooled input without the products by zero: four small kernels, interleaved."""
 
     _KERNELS = ((3, 3), (2, 3), (3, 2), (2, 2))
 
@@ -117,7 +117,7 @@ def _stage(kind: str, inputs: int, outputs: int) -> nn.Module:
 
 
 class Fcrn(nn.Module):
-    """(B, 3, H, W) normalised picture -> (B, 1, H / 2, W / 2) depth in metres (for the canonical lens, if one is set)."""
+    """(B, 3, H, W) normalised picture -> (B, 1, H / 2, W / 2) metres (for the canonical lens, if one is set)."""
 
     def __init__(self, config: FcrnConfig) -> None:
         """Build with random weights; H and W must be multiples of 32 px."""
@@ -151,4 +151,4 @@ class Fcrn(nn.Module):
         x = self.answer(x)
         if self.config.activation == "log":
             return x.clamp(math.log(self.config.min_m), math.log(self.config.max_m))
-        return cast(Tensor, x)
+        return x

@@ -119,7 +119,7 @@ class LeftRightWrap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W + 2 pad)."""
         if self.training:
-            return cast(Tensor, _Wrap.apply(x, self.pad))  # type: ignore[no-untyped-call]
+            return cast(Tensor, _Wrap.apply(x, self.pad))
         return torch.cat([x[..., -self.pad :], x, x[..., : self.pad]], dim=-1)
 
 

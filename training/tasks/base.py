@@ -88,7 +88,7 @@ class NounTask(lightning.LightningModule):
             finish()
         if self.averaged is not None:
             self.averaged = self._average()
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net.to(memory_format=torch.channels_last)
         for block in self._frozen():
             block.requires_grad_(False)
 
@@ -150,10 +150,11 @@ class NounTask(lightning.LightningModule):
             self.averaged.update_parameters(self.net)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score a batch with the weights that would be served."""
+        """Score a batch with the weights that would be served, in full precision as they would be."""
         net = self.inference_net
         net.eval()
-        self._scores.append((self.score(net, batch), len(batch["image"])))
+        with torch.autocast(self.device.type, enabled=False):
+            self._scores.append((self.score(net, batch), len(batch["image"])))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all samples."""

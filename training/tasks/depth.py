@@ -25,7 +25,8 @@ class DepthTask(NounTask):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """See `DepthLoss`."""
-        return self.loss(self.net.raw(batch["image"]), batch["depth"], log=self._log)
+        loss: Tensor = self.loss(self.net.raw(batch["image"]), batch["depth"], log=self._log)
+        return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """Metric AbsRel and delta1, median-scaled delta1: means over pictures."""

@@ -27,7 +27,8 @@ class LayoutTask(NounTask):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """See `LayoutLoss`."""
-        return self.loss(self.net(batch["image"]), batch["boundary"], batch["corners"], batch["seen"])
+        loss: Tensor = self.loss(self.net(batch["image"]), batch["boundary"], batch["corners"], batch["seen"])
+        return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """1 - 3D IoU of the raw boundary, as if the camera's height were 1; pixel error; corner loss."""

@@ -30,8 +30,10 @@ class LightingTask(NounTask):
         """See `LightingLoss`."""
         if isinstance(self.net, CompletionSh):
             predicted, radiance = self.net.complete(batch["image"])
-            return self.loss(predicted, batch["coefficients"], radiance, batch["cells"])
-        return self.loss(self.net(batch["image"]), batch["coefficients"], None, batch["cells"])
+        else:
+            predicted, radiance = self.net(batch["image"]), None
+        loss: Tensor = self.loss(predicted, batch["coefficients"], radiance, batch["cells"])
+        return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """Scale-invariant irradiance RMSE, over all and for whole panoramas; relative L1."""

@@ -120,7 +120,7 @@ def test_room_samples_are_the_devices_own_tensors(box_rooms: Path, small_recipe:
 
 
 def test_masked_samples_match_the_devices_canvas(small_recipe: Callable[..., Recipe]) -> None:
-    """A perspective camera's tensor is 0 outside of its view and 1 in the mask inside, on the device and in training."""
+    """A perspective camera's tensor is 0 outside of its view and 1 in the mask inside."""
     recipe = small_recipe("lighting")
     camera = CameraModel("perspective", hfov_rad=1.5)
     reader = LightingReader(manifest_of(recipe), camera, smoothing_s=0.0)

@@ -50,7 +50,7 @@ def _recipe(make: Callable[..., Recipe], task: str, change: dict[str, Any]) -> R
 
 @pytest.mark.parametrize("name", [*SHIPPED, *PUBLISHED])
 def test_onnx_equals_torch(name: str, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
-    """Every network exports, ONNX Runtime agrees with torch, and the golden pair proves it again from the folder alone."""
+    """Every network exports, ONNX Runtime agrees with torch, and the golden pair proves it from the folder alone."""
     task, change = {**SHIPPED, **PUBLISHED}[name]
     recipe = _recipe(small_recipe, task, change)
     learner = build_task(recipe).eval()
