@@ -7,6 +7,7 @@ network skips frames and never queues them; what was skipped is counted.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from edge.perception.layout import FitChoice, LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.perception.smoothing import SceneCut
 from edge.scene import CameraModel, DepthMap, Frame, Lighting, RoomLayout, Task
+
+_log = logging.getLogger(__name__)
 
 Reader = DepthReader | LayoutReader | LightingReader
 Value = DepthMap | RoomLayout | Lighting
@@ -175,9 +178,9 @@ class Pipeline:
         self.counters.missed[frame.camera, job.task] += job.take(frame.sequence, now_s)
         try:
             result = self._infer(job, frame)
-        except EdgeError as e:
+        except Exception as e:  # noqa: BLE001 - one camera's task must not end the others'; reported and counted
             self.counters.errors[frame.camera, job.task] += 1
-            self._on_error(frame.camera, job.task, e)
+            self._on_error(frame.camera, job.task, e if isinstance(e, EdgeError) else _unexpected(e))
             return True
         self.counters.done[frame.camera, job.task] += 1
         self._on_result(result)
@@ -231,6 +234,12 @@ class Pipeline:
             self._layouts[frame.camera] = layout
             return layout
         return job.reader.read(outputs, at_s)
+
+
+def _unexpected(error: Exception) -> EdgeError:
+    """An error that nobody foresaw, with where it came from in the log."""
+    _log.error("unexpected error in inference", exc_info=error)
+    return EdgeError(f"internal error ({type(error).__name__}: {error}); please report it with the log")
 
 
 def _check_finite(outputs: dict[str, npt.NDArray[np.float32]]) -> None:

@@ -48,7 +48,7 @@ class Network:
 
     provider = "test"
 
-    def __init__(self, answer: float = 2.0, error: EngineError | None = None) -> None:
+    def __init__(self, answer: float = 2.0, error: Exception | None = None) -> None:
         self.answer, self.error, self.runs = answer, error, 0
 
     def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
@@ -183,6 +183,20 @@ def test_an_engine_that_fails_does_not_stop_the_others(bench: Bench) -> None:
     assert len(bench.errors) == 5
     assert bench.pipeline.counters.errors["bad", "depth"] == 5
     assert [r.frame.camera for r in bench.results] == ["good"] * 5
+
+
+def test_an_unforeseen_error_does_not_stop_the_others(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception that is none of ours is reported as an internal error, with its trace in the log."""
+    bad, good = Camera("bad"), Camera("good")
+    bench.add(bad, Cadence(every_frames=1), Network(error=ValueError("surprise")))
+    bench.add(good, Cadence(every_frames=1))
+    bad.shoot()
+    good.shoot()
+    while bench.pipeline.step():
+        pass
+    assert [r.frame.camera for r in bench.results] == ["good"]
+    assert "internal error (ValueError: surprise)" in str(bench.errors[0][2])
+    assert "Traceback" in caplog.text
 
 
 def test_nan_from_a_network_is_an_error_and_not_a_result(bench: Bench) -> None:
