@@ -30,9 +30,22 @@ EXIT_CONFIG = 78
 """sysexits.h EX_CONFIG; the systemd unit does not restart on it."""
 _PLAIN_TABLE_EVERY_S = 5.0
 
+_HELP = """Continuous depth, room layout and lighting from cameras, published over MQTT.
+
+\b
+  edge check -c config.yaml         is everything there? what to do about what is not
+  edge run -c config.yaml           serve until Ctrl-C or SIGTERM
+  edge watch --host broker          what do devices publish?
+  edge watch --json | jq .topic     one message a line
+  edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
+
+Every configuration key is explained in the config.yaml that is shipped. Exit codes: 0 well, 1 failed, 78 wrong
+configuration.
+"""
+
 app = typer.Typer(
     name="edge",
-    help="Continuous depth, room layout and lighting from cameras, published over MQTT.",
+    help=_HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -65,7 +78,7 @@ def _loaded(path: Path) -> Config:
     return config
 
 
-@app.command()
+@app.command(short_help="Run the daemon.")
 def run(
     config: ConfigPath = Path("config.yaml"),
     for_s: Annotated[float | None, typer.Option("--for", min=1, help="Stop after so many seconds of serving.")] = None,
@@ -147,7 +160,7 @@ def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
         thread.join(5.0)
 
 
-@app.command()
+@app.command(short_help="Try every part for real; what to do about what fails.")
 def check(config: ConfigPath = Path("config.yaml")) -> None:
     """Try configuration, engines (against their golden outputs), cameras and broker; exit 0 if all is well."""
     from rich.table import Table
@@ -169,7 +182,7 @@ def check(config: ConfigPath = Path("config.yaml")) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
+@app.command(short_help="Subscribe to a broker and show what comes.")
 def watch(
     host: Annotated[str, typer.Option(help="Broker.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
@@ -202,7 +215,7 @@ def watch(
         show(endpoint, _out, base=base, device=device, view=view, for_s=for_s, stop=stop)
 
 
-@app.command()
+@app.command(short_help="Print JSON Schemas and the AsyncAPI document.")
 def schema(
     what: Annotated[str, typer.Argument(help="asyncapi, config, manifest, or a message such as depth.")] = "all",
     out: Annotated[Path | None, typer.Option(help="Write every document into this folder instead.")] = None,
@@ -231,7 +244,7 @@ def schema(
         (out / f"{name}{suffix}").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-@app.command()
+@app.command(short_help="Measure the pipeline against its bare networks.")
 def bench(
     config: ConfigPath = Path("config.yaml"),
     seconds: Annotated[float, typer.Option(min=2, help="Measuring time.")] = 20.0,
