@@ -90,13 +90,16 @@ def run(
 
     With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was.
     """
+    ended = _signals_end()
     from edge.daemon import Daemon
 
     with _errors_as_exit_codes():
         settings = _loaded(config)
-        daemon = Daemon(settings, on_progress=lambda text: _err.print(text, style="dim", markup=False, highlight=False))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _n, _f: daemon.request_stop())
+        daemon = Daemon(
+            settings,
+            on_progress=lambda text: _err.print(text, style="dim", markup=False, highlight=False),
+            stop=ended,
+        )
         try:
             daemon.start()
             visible = show if show is not None else "INVOCATION_ID" not in os.environ
@@ -118,6 +121,18 @@ def run(
             f"nothing published for {missing}; see the errors above, or run `edge check`", style="red", markup=False
         )
         raise typer.Exit(EXIT_FAILED)
+
+
+def _signals_end() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set from now on, instead of raising wherever the program is."""
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    return ended
 
 
 @contextmanager
@@ -199,20 +214,16 @@ def watch(
     from edge.publish.watch import show
 
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
-    stop = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    stop = _signals_end()
     with _errors_as_exit_codes():
         if password_file is not None and not password_file.is_file():
             raise EdgeError(f"no file {password_file}; give --password-file the file that holds the broker's password")
         password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
         endpoint = Endpoint(host, port, username, password, TlsOptions(ca) if ca else None)
         view: Literal["json", "table", "lines"] = "json" if as_json else ("table" if _out.is_terminal else "lines")
-        show(endpoint, _out, base=base, device=device, view=view, for_s=for_s, stop=stop)
+        state = show(endpoint, _out, base=base, device=device, view=view, for_s=for_s, stop=stop)
+        if not state.ever_connected:
+            raise EdgeError(f"never connected: {state.connection_error or 'no answer yet'}")
 
 
 @app.command(short_help="Print JSON Schemas and the AsyncAPI document.")
@@ -232,7 +243,11 @@ def schema(
         **{str(kind): document for kind, document in json_schemas().items()},
     }
     if what != "all" and what not in documents:
-        _err.print(f"no schema {what!r}; there are: {', '.join(['all', *documents])}", style="red", markup=False)
+        _err.print(
+            f"no schema {what!r}; there are: {', '.join(['all', *documents])} (a folder goes with --out)",
+            style="red",
+            markup=False,
+        )
         raise typer.Exit(2)
     chosen = documents if what == "all" else {what: documents[what]}
     if out is None:

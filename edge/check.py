@@ -10,7 +10,7 @@ from edge.cameras.process import CameraProcess
 from edge.config import CameraConfig, Config
 from edge.daemon import endpoint_from_config, load_engine, spec_from_config
 from edge.errors import EdgeError
-from edge.inference.store import ModelStore, check_golden
+from edge.inference.store import ModelStore
 from edge.publish.broker import EmbeddedBroker
 from edge.publish.mqtt import Link
 from edge.scene import Task
@@ -36,7 +36,7 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
 
 def _engine(config: Config, task: Task) -> str:
     name = getattr(config.tasks, task).engine
-    stored, engine = load_engine(
+    _, engine, golden = load_engine(
         ModelStore(config.inference.engines),
         name,
         task,
@@ -44,7 +44,6 @@ def _engine(config: Config, task: Task) -> str:
         threads=config.inference.threads,
     )
     with engine.backend as backend:
-        golden = check_golden(stored, backend)
         if golden is None:
             return f"{backend.provider}; loads, but has no golden pair to be proved by"
         worst = max(golden.difference[n] / t if t else golden.difference[n] for n, t in golden.tolerance.items())

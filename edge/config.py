@@ -200,7 +200,10 @@ class CameraConfig(Section):
     )
     pitch_deg: float = Field(default=0.0, ge=-90, le=90, description="tilt, degrees, positive upwards")
     roll_deg: float = Field(
-        default=0.0, ge=-180, le=180, description="roll, degrees, positive clockwise in the picture"
+        default=0.0,
+        ge=-180,
+        le=180,
+        description="degrees, positive: camera turned clockwise seen from behind, verticals lean left",
     )
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, strict=False)] = Field(
         default=TASKS, description="what is inferred from its pictures"

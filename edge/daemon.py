@@ -27,8 +27,8 @@ from edge.config import (
     RtspConfig,
     config_schema,
 )
-from edge.errors import EdgeError, EngineError
-from edge.inference.store import ModelStore, StoredModel, check_golden, load
+from edge.errors import ConfigError, EdgeError, EngineError
+from edge.inference.store import GoldenResult, ModelStore, StoredModel, check_golden, load
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
@@ -56,7 +56,6 @@ _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _IDLE_S = 0.002
-_FIRST_CONNECTION_S = 5.0
 _LAST_INFERENCE_S = 2.0
 
 Progress = Callable[[str], None]
@@ -113,15 +112,22 @@ class _CameraFrames:
         return Frame(self.name, got.sequence, got.captured_at, got.captured_monotonic_s, got.image, self._model)
 
 
-def load_engine(store: ModelStore, name: str, task: Task, *, backend: str, threads: int) -> tuple[StoredModel, Engine]:
-    """Find, verify, load and prove a model.
+def load_engine(
+    store: ModelStore, name: str, task: Task, *, backend: str, threads: int
+) -> tuple[StoredModel, Engine, GoldenResult | None]:
+    """Find, verify, load and prove a model; the result of its golden pair comes with it, None if it has none.
 
     Raises:
-        EngineError: any of these failed; the message says which and what to do.
+        ConfigError: there is no such model, or it is for another task.
+        EngineError: it cannot be loaded, or does not reproduce its golden output.
     """
+    key = f"tasks.{task}.engine"
+    if name not in store.names():
+        have = ", ".join(store.names()) or "none"
+        raise ConfigError(key, f"no engine {name!r} in {store.root}", f"Set it to one of those there: {have}")
     stored = store.find(name)
     if stored.manifest.task != task:
-        raise EngineError(f"engine {name!r} is for {stored.manifest.task}, not {task}; correct tasks.{task}.engine")
+        raise ConfigError(key, f"engine {name!r} is for {stored.manifest.task}", f"Set it to an engine for {task}")
     loaded = load(stored, backend=backend, threads=threads)
     result = check_golden(stored, loaded)
     if result is not None and not result.passed:
@@ -130,14 +136,19 @@ def load_engine(store: ModelStore, name: str, task: Task, *, backend: str, threa
             f"engine {name!r} does not reproduce its golden output (off by {result.difference}, allowed "
             f"{result.tolerance}); restore the engine's folder, or export the model again"
         )
-    return stored, Engine(stored.manifest, loaded)
+    return stored, Engine(stored.manifest, loaded), result
 
 
 class Daemon:
     """One run of the whole device package."""
 
     def __init__(
-        self, config: Config, *, on_progress: Progress = _log.info, on_result: Callable[[Result], None] | None = None
+        self,
+        config: Config,
+        *,
+        on_progress: Progress = _log.info,
+        on_result: Callable[[Result], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         """Build every part; nothing runs yet.
 
@@ -145,15 +156,16 @@ class Daemon:
             config: what to run.
             on_progress: told what is being done, for people.
             on_result: also given every result, on the inference thread.
+            stop: ends `supervise` when set, from a signal handler for instance; made here when None.
 
         Raises:
             EngineError: a model cannot serve.
         """
         self.config = config
         self._say, self._also = on_progress, on_result
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
-        self._started_at = time.time()
+        self._started_at, self._started_s = time.time(), time.monotonic()
         self._errors: Counter[str] = Counter()
         self._last_error: dict[tuple[str, Task], str] = {}
         self._fatal: BaseException | None = None
@@ -179,7 +191,7 @@ class Daemon:
         for task in sorted(wanted):
             name = getattr(self.config.tasks, task).engine
             self._say(f"loading {task} engine {name!r}")
-            self._models[task], self._engines[task] = load_engine(
+            self._models[task], self._engines[task], _ = load_engine(
                 store, name, task, backend=self.config.inference.backend, threads=self.config.inference.threads
             )
 
@@ -227,13 +239,11 @@ class Daemon:
         for camera in self.cameras:
             self._publish_state(camera)
             camera.start()
-        if not self.publisher.wait_connected(_FIRST_CONNECTION_S):
-            self._say(f"no broker yet, retrying: {self.publisher.last_error}")
         if infer:
             self._thread.start()
         notify("READY=1", f"STATUS={len(self.cameras)} cameras")
 
-    def supervise(self, for_s: float | None = None, on_tick: Callable[[], None] | None = None) -> None:
+    def supervise(self, for_s: float | None = None) -> None:
         """Look after everything until `request_stop`, or for so many seconds.
 
         Raises:
@@ -257,8 +267,6 @@ class Daemon:
             down = all(c.state != "online" for c in self.cameras)
             counters = self.pipeline.counters
             watchdog.look((sum(counters.done.values()), counters.idle), excused=down)
-            if on_tick is not None:
-                on_tick()
 
     def request_stop(self) -> None:
         """End `supervise`; callable from a signal handler."""
@@ -281,9 +289,10 @@ class Daemon:
         tally = self._tally()
         if self.broker is not None:
             self.broker.stop()
-        for engine in self._engines.values():
-            engine.backend.close()
-        self._engines.clear()
+        if not self._thread.is_alive():  # a network that hangs is left to the end of the process
+            for engine in self._engines.values():
+                engine.backend.close()
+            self._engines.clear()
         return tally
 
     def _infer(self) -> None:
@@ -306,9 +315,12 @@ class Daemon:
                 published[task] += count
                 if not count:
                     silent.append((camera.name, task))
-        unsent = statistics.dropped if statistics else {}
-        dropped = sum(self.pipeline.counters.missed.values()) + sum(unsent.values()) - unsent.get("superseded", 0)
-        return Tally(published, dropped, sum(self._errors.values()), tuple(silent))
+        dropped, errors = sum(self.pipeline.counters.missed.values()), sum(self._errors.values())
+        if statistics is not None:
+            # A retained message that a newer one replaced before it went out is no loss.
+            dropped += sum(statistics.dropped.values()) - statistics.dropped.get("superseded", 0) + statistics.queued
+            errors += statistics.protocol is None  # never connected
+        return Tally(published, dropped, errors, tuple(silent))
 
     # Results ----------------------------------------------------------------------------------------------------------
 
@@ -320,6 +332,7 @@ class Daemon:
             self._also(result)
         latency_s = time.monotonic() - frame.captured_monotonic_s
         self.throughput.note(frame.camera, task, latency_s)
+        self._last_error.pop((frame.camera, task), None)
         source = compose.Source(self.config.device.name, result.manifest.name, result.manifest.onnx.sha256)
         value = result.value
         if isinstance(value, DepthMap):
@@ -389,7 +402,9 @@ class Daemon:
     def _degraded(self) -> tuple[str, ...]:
         """Everything that is worse than configured, in words."""
         down = [c for c in self.cameras if c.state != "online"]
-        return tuple(f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down)
+        cameras = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
+        tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in self._last_error.copy().items()]
+        return (*cameras, *tasks)
 
     def _health(self, window: bool) -> BridgeHealth:
         assert self.publisher is not None
@@ -407,7 +422,7 @@ class Daemon:
         return BridgeHealth(
             device=self.config.device.name,
             at=timestamp(time.time()),
-            uptime_s=time.time() - self._started_at,
+            uptime_s=time.monotonic() - self._started_s,
             tasks=tuple(tasks),
             broker=BrokerHealth(
                 protocol=statistics.protocol,
@@ -424,7 +439,7 @@ class Daemon:
 
     def _publish_health(self) -> None:
         assert self.publisher is not None
-        self.publisher.publish("bridge_health", self._health(window=True))
+        self.publisher.publish("bridge_health", partial(self._health, window=True))
 
     def _answer_health(self, _: dict[str, Any]) -> dict[str, Any]:
         return self._health(window=False).model_dump(mode="json", by_alias=True)

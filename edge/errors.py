@@ -31,7 +31,7 @@ class ConfigError(EdgeError):
         self, key: str, problem: str, remedy: str, *, path: Path | None = None, line: int | None = None
     ) -> None:
         self.key, self.problem, self.remedy, self.path, self.line = key, problem, remedy, path, line
-        where = f"{path or 'config.yaml'}" + (f", line {line}" if line else "")
+        where = f"{path or 'configuration'}" + (f", line {line}" if line else "")
         super().__init__(f"{where}: {key}: {problem}. {remedy}" if key else f"{where}: {problem}. {remedy}")
 
 

@@ -102,9 +102,9 @@ class _Job:
         sequence = self.camera.sequence
         if sequence <= self.seen_sequence:
             return None
-        if self.cadence.every_frames is not None:
-            behind = sequence - self.seen_sequence - self.cadence.every_frames
-            return None if behind < 0 and self.seen_sequence else float(max(0, behind)) + (now_s - self.due_s)
+        if self.cadence.every_frames is not None and self.seen_sequence:
+            early = sequence - self.seen_sequence < self.cadence.every_frames
+            return None if early else now_s - self.due_s
         return None if now_s < self.due_s else now_s - self.due_s
 
     def take(self, sequence: int, now_s: float) -> int:
@@ -130,7 +130,7 @@ class Pipeline:
         *,
         on_result: Callable[[Result], None],
         on_error: Callable[[str, Task, EdgeError], None],
-        scene_cut_threshold: float = 0.25,
+        scene_cut_threshold: float = 0.15,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Callbacks run on the inference thread and must return at once."""
@@ -168,23 +168,24 @@ class Pipeline:
         """Run the most overdue job on its camera's newest frame; False if nothing is due."""
         now_s = self._clock()
         late = [(o, j) for j in self._jobs if (o := j.overdue_s(now_s)) is not None]
-        if not late:
-            self.counters.idle += 1
-            return False
-        job = max(late, key=lambda pair: pair[0])[1]
-        frame = self._newest(job.camera)
-        if frame is None or frame.sequence <= job.seen_sequence:
-            return False
+        for _, job in sorted(late, key=lambda pair: pair[0], reverse=True):
+            frame = self._newest(job.camera)
+            if frame is not None and frame.sequence > job.seen_sequence:
+                self._run(job, frame, now_s)
+                return True
+        self.counters.idle += 1
+        return False
+
+    def _run(self, job: _Job, frame: Frame, now_s: float) -> None:
         self.counters.missed[frame.camera, job.task] += job.take(frame.sequence, now_s)
         try:
             result = self._infer(job, frame)
         except Exception as e:  # noqa: BLE001 - one camera's task must not end the others'; reported and counted
             self.counters.errors[frame.camera, job.task] += 1
             self._on_error(frame.camera, job.task, e if isinstance(e, EdgeError) else _unexpected(e))
-            return True
+            return
         self.counters.done[frame.camera, job.task] += 1
         self._on_result(result)
-        return True
 
     def prepared(self) -> dict[tuple[str, Task], tuple[Engine, npt.NDArray[np.float32]]]:
         """For each job whose camera has sent a frame: its engine and the tensor that frame becomes."""

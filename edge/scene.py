@@ -12,7 +12,7 @@ All are frozen; arrays are shared, not copied, so nobody writes into them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -151,15 +151,3 @@ class Lighting:
     """Unit vector towards the strongest light, room frame."""
     dominant_strength: float
     """0 = light from everywhere alike; 1 = the most directional that order-1 harmonics can say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What is known of one camera's surroundings after a frame; None = not inferred on this frame."""
-
-    frame: Frame
-    depth: DepthMap | None = None
-    layout: RoomLayout | None = None
-    lighting: Lighting | None = None
-    latency_s: dict[str, float] = field(default_factory=dict)
-    """Stage name -> seconds."""

@@ -176,16 +176,15 @@ class CameraProcess:
 
     @property
     def sequence(self) -> int:
-        """Number of the latest picture, 0 before the first; it goes on rising over restarts."""
+        """Number of the picture that `latest` would give; 0 while there is none, also just after a restart."""
         with self._slot_lock:
-            if self._child is not None:
-                self._last_sequence = max(self._last_sequence, self._child.slot.sequence)
-            return self._last_sequence
+            return 0 if self._child is None else self._child.slot.sequence
 
     @property
     def captured(self) -> int:
-        """Pictures captured since `start`."""
-        return self.sequence
+        """Number of the last picture captured since `start`; it goes on rising over restarts."""
+        self._last_sequence = max(self._last_sequence, self.sequence)
+        return self._last_sequence
 
     def latest(self, after_sequence: int = 0) -> slots.Captured | None:
         """A copy of the latest picture if its number is above `after_sequence`, else None."""
@@ -246,7 +245,7 @@ class CameraProcess:
             child = self._child
             if child is None:
                 return
-            last = self.sequence
+            last = self.captured
             self._end(child)
             with self._slot_lock:
                 self._child, self._last_sequence = None, last
@@ -255,7 +254,7 @@ class CameraProcess:
 
     def _launch(self) -> None:
         self._next_start_s, self._healthy_since_s = None, None
-        last = self.sequence
+        last = self.captured
         try:
             child = _Child(self.name, self.spec, self.capacity_bytes, last + 1)
         except OSError as error:
@@ -265,7 +264,7 @@ class CameraProcess:
             return
         with self._slot_lock:
             previous, self._child = self._child, child
-            self._last_sequence = last
+            self._last_sequence = self._polled_sequence = last
             if previous is not None:
                 previous.release()
         self._progress_s = time.monotonic()
@@ -289,7 +288,8 @@ class CameraProcess:
                 self._healthy_since_s = now
             if now - self._healthy_since_s >= self.stall_timeout_s:
                 self._failures = 0
-            unchanged_s = child.slot.unchanged_s
+            with self._slot_lock:
+                unchanged_s = child.slot.unchanged_s
             if self.frozen_after_s is not None and unchanged_s >= self.frozen_after_s:
                 self._become(
                     "frozen",

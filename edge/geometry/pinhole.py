@@ -75,8 +75,3 @@ def points_from_depth(depth_z: npt.ArrayLike, k: Intrinsics) -> Array:
             f"depth is {d.shape}, the intrinsics are for {(k.height_px, k.width_px)}; resize one of them"
         )
     return rays_from_pixels(k) * d[..., None]
-
-
-def range_from_z(depth_z: npt.ArrayLike, k: Intrinsics) -> Array:
-    """z-depth (H, W) -> Euclidean range (H, W)."""
-    return np.asarray(np.asarray(depth_z, float) * np.linalg.norm(rays_from_pixels(k), axis=-1))

@@ -9,7 +9,15 @@ import numpy as np
 
 from edge.errors import EngineError, ManifestError
 from edge.inference.base import Arrays, Backend
-from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, read_manifest, sha256_of
+from edge.inference.manifest import (
+    MANIFEST_FILE,
+    BoundaryCorners,
+    FileRef,
+    Manifest,
+    Sh2PrescaledIrradiance,
+    read_manifest,
+    sha256_of,
+)
 from edge.inference.ort import OrtBackend
 
 BACKENDS = ("auto", "ort")
@@ -46,11 +54,11 @@ class ModelStore:
 
     def __init__(self, root: Path) -> None:
         """`root`: the folder of model folders, e.g. `engines/`."""
-        self._root = root
+        self.root = root
 
     def names(self) -> list[str]:
         """Names of the folders that have a manifest."""
-        return sorted(p.parent.name for p in self._root.glob(f"*/{MANIFEST_FILE}"))
+        return sorted(p.parent.name for p in self.root.glob(f"*/{MANIFEST_FILE}"))
 
     def find(self, name: str) -> StoredModel:
         """The model of that name with its files verified.
@@ -59,12 +67,10 @@ class ModelStore:
             EngineError: there is no such model.
             ManifestError: the manifest is wrong, or a file is missing or not the one the manifest names.
         """
-        folder = self._root / name
+        folder = self.root / name
         if not (folder / MANIFEST_FILE).is_file():
             have = ", ".join(self.names()) or "none"
-            raise EngineError(
-                f"no model {name!r} in {self._root} (there: {have}); set tasks.<task>.engine to one of them"
-            )
+            raise EngineError(f"no model {name!r} in {self.root} (there: {have}); use one of them")
         manifest = read_manifest(folder)
         self._verify(folder, manifest.onnx)
         if manifest.golden is not None:
@@ -84,7 +90,7 @@ class ModelStore:
 
 
 def load(model: StoredModel, *, backend: str = "auto", threads: int = 0) -> Backend:
-    """Load a verified model into a backend.
+    """Load a verified model into a backend, and run it once.
 
     Raises:
         EngineError: no such backend, or it cannot load the model.
@@ -92,7 +98,33 @@ def load(model: StoredModel, *, backend: str = "auto", threads: int = 0) -> Back
     """
     if backend not in BACKENDS:
         raise EngineError(f"no backend {backend!r}; choose one of {', '.join(BACKENDS)}")
-    return OrtBackend(model.onnx, model.manifest, threads=threads)
+    loaded = OrtBackend(model.onnx, model.manifest, threads=threads)
+    try:
+        _check_outputs(model, loaded.run(np.zeros(model.manifest.input.shape, np.float32)))
+    except EngineError:
+        loaded.close()
+        raise
+    return loaded
+
+
+def _check_outputs(model: StoredModel, outputs: Arrays) -> None:
+    """Refuse outputs whose shapes do not fit what the manifest says they mean."""
+    output = model.manifest.output
+    shapes = {name: array.shape for name, array in outputs.items()}
+    if isinstance(output, BoundaryCorners):
+        boundary, corners = shapes[output.boundary], shapes[output.corners]
+        fits = len(boundary) == 3 and boundary[:2] == (1, 2) and corners == (1, 1, boundary[2])
+        wanted = "boundary (1, 2, W) and corners (1, 1, W)"
+    elif isinstance(output, Sh2PrescaledIrradiance):
+        fits, wanted = shapes[output.coefficients] in ((1, 27), (1, 9, 3)), "(1, 27) or (1, 9, 3)"
+    else:
+        shape = next(iter(shapes.values()))
+        fits = len(shape) in (3, 4) and shape[0] == 1 and shape[1:-2] in ((), (1,)) and min(shape[-2:]) > 1
+        wanted = "(1, 1, h, w) or (1, h, w)"
+    if not fits:
+        raise ManifestError(
+            f"{model.onnx}: {output.kind} is {wanted}, the model gives {shapes}; correct `output` in the manifest"
+        )
 
 
 def check_golden(model: StoredModel, backend: Backend) -> GoldenResult | None:

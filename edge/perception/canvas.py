@@ -18,6 +18,7 @@ from edge.perception.preprocess import resize
 from edge.scene import BoolArray, CameraModel, ImageArray, Intrinsics
 
 _FloatMap = npt.NDArray[np.float32]
+_SAME_SHAPE = 0.02
 _OUTSIDE_PX = -10.0
 """A sampling position that reads the (black) border."""
 
@@ -26,10 +27,16 @@ def lens(model: CameraModel, width_px: int, height_px: int) -> Intrinsics:
     """The perspective camera's intrinsics for a picture of this size.
 
     Raises:
-        GeometryError: the camera has neither intrinsics nor a field of view.
+        GeometryError: the camera has neither intrinsics nor a field of view, or intrinsics of another aspect ratio.
     """
-    if model.intrinsics is not None:
-        return model.intrinsics.resized(width_px, height_px)
+    k = model.intrinsics
+    if k is not None:
+        if abs(width_px * k.height_px / (height_px * k.width_px) - 1) > _SAME_SHAPE:
+            raise GeometryError(
+                f"the camera sends {width_px}x{height_px}, its intrinsics are for {k.width_px}x{k.height_px}, another "
+                "shape; calibrate at the size it sends"
+            )
+        return k.resized(width_px, height_px)
     if model.hfov_rad is None:
         raise GeometryError("a perspective camera needs its intrinsics or hfov_deg; add one to its configuration")
     return intrinsics_from_fov(width_px, height_px, model.hfov_rad)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import GeometryError
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.polygon import wall_distances
@@ -28,8 +29,10 @@ FloatMap = npt.NDArray[np.float32]
 
 RANGE_M = (0.1, 20.0)
 """Metric depth is clipped to this: nothing in a room is nearer or farther."""
-TANGENT_HFOV_RAD = np.deg2rad(110.0)
-"""With a 4:3 network six views of this width (4 round, up, down) cover the whole sphere."""
+_TANGENT_HALF_HEIGHT = 1.072
+"""Tangent of half a view's vertical field: six views (4 round, up, down) cover the sphere from 1 on, and overlap."""
+_TANGENT_LEAST_HFOV_RAD = np.deg2rad(110.0)
+_TANGENT_WIDEST_RAD = np.deg2rad(140.0)
 _TANGENT_VIEWS = ((0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (-90.0, 0.0), (0.0, 90.0), (0.0, -90.0))
 FUSED_WH = (384, 192)
 """Size of the fused range map: about one pixel a degree, as much as a view 128 px wide holds."""
@@ -53,10 +56,16 @@ class TangentViews:
         """Make the tables for views of one size and panoramas of one size.
 
         Raises:
-            GeometryError: the panorama is not 2:1.
+            GeometryError: the panorama is not 2:1, or the views are too wide to cover the sphere.
         """
         check_panorama_size(*panorama_wh)
-        self.intrinsics = intrinsics_from_fov(*view_wh, TANGENT_HFOV_RAD)
+        hfov_rad = 2 * np.arctan(_TANGENT_HALF_HEIGHT * view_wh[0] / view_wh[1])
+        if hfov_rad > _TANGENT_WIDEST_RAD:
+            raise GeometryError(
+                f"a depth network of {view_wh[0]}x{view_wh[1]} is too wide to look round a panorama; "
+                "use one nearer to 4:3"
+            )
+        self.intrinsics = intrinsics_from_fov(*view_wh, max(hfov_rad, _TANGENT_LEAST_HFOV_RAD))
         # A view spans 110 degrees of the panorama: shrink that to about the view's own resolution before sampling.
         shrink = min(1.0, 1.5 * 2 * np.pi * self.intrinsics.fx_px / panorama_wh[0])
         height = max(8, round(panorama_wh[1] * shrink))
@@ -108,7 +117,7 @@ class TangentViews:
         log: FloatMap = np.stack(logs).astype(np.float32, copy=False)
         weight: FloatMap = np.stack(weights)
         log = log - _agreeing_offsets(log, weight)[:, None, None]
-        return np.asarray(np.exp((log * weight).sum(0) / weight.sum(0)), dtype=np.float32)
+        return np.asarray(np.clip(np.exp((log * weight).sum(0) / weight.sum(0)), *RANGE_M), dtype=np.float32)
 
 
 def _agreeing_offsets(log: FloatMap, weight: FloatMap) -> FloatMap:
@@ -189,8 +198,8 @@ class DepthReader:
         """(N, C, H, W) input for a picture of any size: one, or one per tangent view."""
         wh, size = (image.shape[1], image.shape[0]), (self._spec.width_px, self._spec.height_px)
         if wh != self._image_wh:
-            self._image_wh, self._grid = wh, None
             self._views = TangentViews(size, wh) if self._by_views else None
+            self._image_wh, self._grid = wh, None
         pictures = self._views.cut(image) if self._views else [resize(image, *size)]
         out = np.empty((len(pictures), *self._spec.shape[1:]), np.float32)
         for picture, target in zip(pictures, out, strict=True):

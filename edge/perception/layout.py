@@ -183,6 +183,7 @@ def layout_from_boundary(
     corner_probability: npt.ArrayLike,
     *,
     visible: BoolArray | None = None,
+    edges_seen: BoolArray | None = None,
     camera_height_m: float | None = None,
     fit: FitChoice = "auto",
 ) -> RoomLayout:
@@ -192,7 +193,9 @@ def layout_from_boundary(
         ceiling_rad: (W,) latitude of the ceiling edge, positive up.
         floor_rad: (W,) latitude of the floor edge, negative.
         corner_probability: (W,) 0..1.
-        visible: (W,) columns the camera sees; None = all.
+        visible: (W,) columns the camera sees anything of; None = all.
+        edges_seen: (2, W) whether the ceiling's and the floor's edge lie inside the picture; None = where visible. An
+            edge outside it is the network's guess: not published, and used only where there is nothing better.
         camera_height_m: None = unknown: the result is in camera heights and says `relative`.
         fit: how to fit walls.
 
@@ -210,13 +213,17 @@ def layout_from_boundary(
             f"only {int(mask.sum())} panorama columns are seen; the field of view is too narrow for a layout"
         )
     height = 1.0 if camera_height_m is None else camera_height_m
+    seen = np.stack([mask, mask]) if edges_seen is None else edges_seen & mask
 
     by_floor = height / np.tan(np.clip(-ground, *_LATITUDE_LIMITS_RAD))
     slope = np.tan(np.clip(ceiling, *_LATITUDE_LIMITS_RAD))
-    above = float(np.exp(np.median(np.log(by_floor[mask] * slope[mask]))))
+    both = seen.all(axis=0)
+    measured = both if int(both.sum()) >= MIN_VISIBLE_COLUMNS else mask
+    above = float(np.exp(np.median(np.log(by_floor[measured] * slope[measured]))))
     by_ceiling = above / slope
-    agreement = np.exp(-np.abs(np.log(by_floor / by_ceiling)) / _AGREEMENT_LOG) * mask
-    distance = np.sqrt(by_floor * by_ceiling)
+    only_floor, only_ceiling = seen[1] & ~seen[0], seen[0] & ~seen[1]
+    distance = np.where(only_floor, by_floor, np.where(only_ceiling, by_ceiling, np.sqrt(by_floor * by_ceiling)))
+    agreement = np.exp(-np.abs(np.log(by_floor / by_ceiling)) / _AGREEMENT_LOG) * seen.mean(axis=0)
 
     index = _runs(mask)
     lon = longitudes(len(mask))
@@ -229,10 +236,12 @@ def layout_from_boundary(
     )
     outline, used, reason = _fit(columns, fit)
     area = floor.area_m2(outline)
-    unseen = np.where(mask, 1.0, np.nan)
+    edges = np.where(seen, np.stack([ceiling, ground]), np.nan).astype(np.float32)
+    if measured is not both:
+        reason += "; floor and ceiling are nowhere both in view, so the height is a guess"
     return RoomLayout(
-        ceiling_rad=(ceiling * unseen).astype(np.float32),
-        floor_rad=(ground * unseen).astype(np.float32),
+        ceiling_rad=edges[0],
+        floor_rad=edges[1],
         corner_probability=(corner * mask).astype(np.float32),
         column_confidence=agreement.astype(np.float32),
         polygon_m=outline,
@@ -246,6 +255,16 @@ def layout_from_boundary(
         scale="relative" if camera_height_m is None else "metric",
         extent="room" if columns.closed else "visible",
     )
+
+
+def _in_view(mask: BoolArray, edges_rad: Array) -> tuple[BoolArray, BoolArray]:
+    """Which of W columns a camera sees at all, and at which of them each edge (2, W) lies inside its picture."""
+    height, width = mask.shape
+    columns = edges_rad.shape[1]
+    index = np.arange(columns) * width // columns
+    rows = np.clip(((0.5 - edges_rad / np.pi) * height).astype(np.intp), 0, height - 1)
+    seen: BoolArray = np.asarray(mask.any(axis=0))
+    return seen[index], mask[rows, index]
 
 
 class LayoutReader:
@@ -277,15 +296,18 @@ class LayoutReader:
         assert self._canvas is not None
         boundary = outputs[self._output.boundary][0].astype(np.float64)
         logits = outputs[self._output.corners][0, 0].astype(np.float64)
-        width = boundary.shape[1]
         probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
-        smooth = self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
-        seen: BoolArray = np.asarray(self._canvas.mask.any(axis=0))
-        visible = seen[np.arange(width) * len(seen) // width]
+        ceiling, ground, corner = self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
+        visible, edges_seen = _in_view(self._canvas.mask, np.stack([ceiling, ground]))
         return layout_from_boundary(
-            smooth[0], smooth[1], smooth[2],
-            visible=visible, camera_height_m=self._camera.camera_height_m, fit=self._fit,
-        )  # fmt: skip
+            ceiling,
+            ground,
+            corner,
+            visible=visible,
+            edges_seen=edges_seen,
+            camera_height_m=self._camera.camera_height_m,
+            fit=self._fit,
+        )
 
     def reset(self) -> None:
         """Forget the past: the scene was cut."""

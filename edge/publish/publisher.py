@@ -38,6 +38,9 @@ _ACKNOWLEDGE_TIMEOUT_S = 20.0
 _FAREWELL_S = 0.3
 _REQUESTS_WAITING = 16
 _RESERVOIR = 512
+_STEADY_S = 10.0
+"""A connection that lasted so long was sound: the next loss is retried at once."""
+_SUSPICIOUS = 3
 _PACKET_OVERHEAD_BYTES = 512
 """Room for MQTT's own header and properties beside topic and payload."""
 
@@ -201,14 +204,21 @@ class Publisher:
     # On the publishing thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        delay_s = self._retry_s[0]
+        delay_s, short = self._retry_s[0], 0
         while self._stop_at_s is None:
             if self._connect():
-                delay_s = self._retry_s[0]
+                since_s = time.monotonic()
                 _, error = _attempt(self._serve)
                 self._settle_loss()
                 if error is not None:
                     self._report(error)
+                short = short + 1 if time.monotonic() - since_s < _STEADY_S else 0
+                delay_s = delay_s if short else self._retry_s[0]
+                if short == _SUSPICIOUS:
+                    self._report(
+                        f"broker {self._link.endpoint}: lost {short} times within seconds; if another client is called "
+                        f"{self._link.client_id!r}, give each device its own device.name or mqtt.client_id"
+                    )
             if self._stop_at_s is None:
                 self._outbox.pause(delay_s * random.uniform(0.5, 1.0))
                 delay_s = min(delay_s * 2.0, self._retry_s[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import random
 import threading
@@ -33,6 +34,8 @@ from edge.publish.payloads import (
     Request,
 )
 from edge.publish.topics import CHANNELS, GLB, PNG, Address, everything, parse
+
+_log = logging.getLogger(__name__)
 
 View = Literal["table", "lines", "json"]
 
@@ -152,6 +155,7 @@ class WatchState:
     invalid: int = 0
     last_invalid: str | None = None
     connection_error: str | None = None
+    ever_connected: bool = False
 
     def add(self, seen: Seen, now_s: float) -> None:
         """Take in one message that arrived at `now_s` (monotonic)."""
@@ -324,7 +328,7 @@ class Watcher:
                 self.state.connection_error = str(error)
                 self._stopping.wait(_RETRY_S * random.uniform(0.5, 1.0))
                 continue
-            self.state.connection_error = None
+            self.state.connection_error, self.state.ever_connected = None, True
             self._ready.set()
             while self._link.up and not self._stopping.is_set():
                 self._lost.wait(1.0)
@@ -369,7 +373,7 @@ def show(
         if view == "table":
             _show_table(watcher.state, console, stop, end_s)
         else:
-            _show_lines(lines, console, stop, end_s, json_line if view == "json" else text_line)
+            _show_lines(lines, watcher.state, console, stop, end_s, json_line if view == "json" else text_line)
     except BrokenPipeError:
         stop.set()
     finally:
@@ -391,12 +395,17 @@ def _show_table(state: WatchState, console: Console, stop: threading.Event, end_
 
 def _show_lines(
     lines: queue.Queue[Seen],
+    state: WatchState,
     console: Console,
     stop: threading.Event,
     end_s: float | None,
     written: Callable[[Seen], str],
 ) -> None:
+    said: str | None = None
     while not _over(stop, end_s):
+        if state.connection_error not in (None, said):
+            said = state.connection_error
+            _log.warning("%s", said)
         try:
             seen = lines.get(timeout=0.1)
         except queue.Empty:

@@ -226,3 +226,17 @@ def test_smoothing_restarts_when_the_scene_is_cut(bench: Bench) -> None:
     assert depth_of_next() < 1.1 * first
     camera.level = 200
     assert depth_of_next() == pytest.approx(2 * first)
+
+
+def test_a_camera_that_died_does_not_starve_the_others(bench: Bench) -> None:
+    """A due job whose frame is gone (its camera restarts) is passed over for the next one."""
+    dead, good = Camera("dead"), Camera("good")
+    bench.add(dead, Cadence(every_s=1.0))
+    bench.add(good, Cadence(every_s=0.1))
+    dead.latest = lambda after_sequence: None  # type: ignore[method-assign]
+    dead.shoot()
+    for _ in range(100):
+        good.shoot()
+        bench.pipeline.step()
+        bench.clock.now_s += 0.1
+    assert bench.pipeline.counters.done["good", "depth"] >= 99

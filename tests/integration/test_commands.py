@@ -80,6 +80,13 @@ def test_watch_prints_one_json_message_a_line(daemon: Starter, mosquitto: Callab
     assert {"edge.depth/1", "edge.layout/1", "edge.lighting/1", "edge.info/1"} <= schemas
 
 
+def test_watch_says_when_there_is_no_broker() -> None:
+    """Nobody listening: the reason and the remedy on stderr, exit 1, nothing on stdout."""
+    done = edge("watch", "--port", str(unused_port()), "--json", "--for", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "start the broker" in done.stderr
+
+
 def test_schemas_are_printed_and_written(tmp_path: Path) -> None:
     """Each document is JSON; `--out` writes them all; an unknown name lists those there are."""
     assert json.loads(edge("schema", "asyncapi").stdout)["asyncapi"] == "3.1.0"

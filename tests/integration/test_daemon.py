@@ -143,12 +143,12 @@ def test_no_broker_yet(daemon: Starter, mosquitto: Brokers, subscribe: Subscribe
         ({"camera": []}, 78, "cameras"),
         ({"cameras": [{**PERSPECTIVE, "hfov_deg": None}]}, 78, "hfov_deg"),
         ({"cameras": [PERSPECTIVE, PERSPECTIVE]}, 78, "cameras[0]"),
-        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "none"}}}, 1, "no model 'none'"),
-        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "layout"}}}, 1, "is for layout"),
+        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "none"}}}, 78, "tasks.depth.engine: no engine"),
+        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "layout"}}}, 78, "is for layout"),
     ],
 )
 def test_mistakes_end_with_a_message(daemon: Starter, change: dict[str, Any], status: int, words: str) -> None:
-    """Bad configuration exits 78, a missing or wrong engine 1; the message names the key; no traceback."""
+    """Bad configuration exits 78, also where it names a missing or wrong engine; the key is named; no traceback."""
     run = daemon("--for", "5", **change)
     assert run.wait() == status
     text = " ".join(run.lines)
@@ -191,3 +191,20 @@ def test_systemd_hears_ready_alive_and_stopping(
         systemd.settimeout(1)
         while b"STOPPING=1" not in heard:
             heard.add(systemd.recv(256))
+
+
+def test_sigterm_is_quick_without_a_broker(daemon: Starter) -> None:
+    """A broker that never answers (packets go nowhere) does not delay the end past five seconds, nor spoil exit 0."""
+    run = daemon(cameras=[PERSPECTIVE], mqtt={"host": "192.0.2.1", "port": 1883})
+    assert run.said("serving")
+    assert run.terminate() == 0
+
+
+def test_a_run_that_published_nothing_says_so(daemon: Starter) -> None:
+    """With no broker at all, --for ends with exit 1, what was lost as dropped, and an error counted."""
+    run = daemon("--for", "4", cameras=[PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": unused_port()})
+    assert run.wait() == 1
+    line = next(line for line in run.lines if LAST_LINE.match(line))
+    assert line.startswith("published: depth 0, layout 0, lighting 0; dropped ")
+    assert int(line.split("dropped ")[1].split(";")[0]) > 0
+    assert int(line.rsplit(" ", 1)[1]) > 0

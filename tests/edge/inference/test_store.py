@@ -128,3 +128,24 @@ def test_input_shape_counts_the_mask() -> None:
     """The mask is a fourth channel."""
     spec = InputSpec(name="x", width_px=64, height_px=32, projection="equirectangular", mask_channel=True)
     assert spec.shape == (1, 4, 32, 64)
+
+
+@pytest.mark.parametrize(
+    ("task", "projection", "size", "output"),
+    [
+        ("lighting", "equirectangular", (64, 32), {"kind": "sh2_prescaled_irradiance", "coefficients": "depth"}),
+        ("layout", "equirectangular", (64, 32), {"kind": "boundary_corners", "boundary": "depth", "corners": "depth"}),
+    ],
+)
+def test_outputs_of_another_shape_are_refused(
+    model_folder: Maker, task: str, projection: str, size: tuple[int, int], output: dict[str, str]
+) -> None:
+    """A depth map passed off as light or layout is refused when loaded, not when the first frame comes."""
+    given = {"name": "image", "width_px": size[0], "height_px": size[1], "projection": projection}
+    folder = model_folder(task=task, input=given, output=output, golden=None)
+    write_model(folder / "model.onnx", size=size)
+    manifest = read_manifest(folder)
+    ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})
+    write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
+    with pytest.raises(ManifestError, match="correct `output`"):
+        load(ModelStore(folder.parent).find("depth"))

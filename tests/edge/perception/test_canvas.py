@@ -137,3 +137,11 @@ def test_scene_cut_sees_another_place_but_not_noise() -> None:
     for dim in (1.0, 0.95, 0.9):
         assert not cut.update(np.clip(ramp * dim + rng.normal(0, 8, ramp.shape), 0, 255).astype(np.uint8))
     assert cut.update(ramp[:, ::-1].astype(np.uint8))
+
+
+def test_intrinsics_of_another_shape_are_refused() -> None:
+    """A 16:9 calibration says nothing of a 4:3 picture; the same shape at another size is fine."""
+    model = CameraModel("perspective", intrinsics=Intrinsics(1280, 720, 900, 900, 640, 360))
+    CanvasMap(model, (640, 360), 256, 128)
+    with pytest.raises(GeometryError, match="calibrate"):
+        CanvasMap(model, (640, 480), 256, 128)

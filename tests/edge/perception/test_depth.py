@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.errors import GeometryError
 from edge.geometry.panorama import rays
 from edge.geometry.pinhole import rays_from_pixels
 from edge.geometry.rigid import rotation_room_camera
@@ -119,3 +120,26 @@ def test_shell_range_straight_ahead_down_and_up(room: RoomLayout) -> None:
     """Wall ahead 3 m, floor below 1.6 m, ceiling above 1.1 m."""
     directions = np.array([[0.0, 1, 0], [0, 0, -1], [0, 0, 1]])
     assert shell_range(room, directions) == pytest.approx([3.0, 1.6, 1.1], rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(256, 192), (224, 224), (640, 360)])
+def test_views_of_any_usual_shape_cover_the_sphere(room: RoomLayout, size: tuple[int, int]) -> None:
+    """Square, 4:3 and 16:9 networks leave no hole in the fused map, and nothing beyond 20 m."""
+    views = TangentViews(size, (512, 256))
+    fused = views.fuse([np.full((size[1], size[0]), 19.0, np.float32)] * len(views))
+    assert np.isfinite(fused).all()
+    assert fused.max() <= 20.0
+
+
+def test_a_network_too_wide_for_panoramas_is_refused() -> None:
+    """A 4:1 strip cannot look up and down."""
+    with pytest.raises(GeometryError, match="too wide"):
+        TangentViews((800, 200), (512, 256))
+
+
+def test_a_picture_that_is_no_panorama_is_refused_every_time() -> None:
+    """The second 4:3 frame of a camera called a panorama fails like the first, with the same remedy."""
+    reader = DepthReader(manifest(METRES), CameraModel("equirectangular"), smoothing_s=0)
+    for _ in range(2):
+        with pytest.raises(GeometryError, match="twice as wide"):
+            reader.prepare(np.zeros((480, 640, 3), np.uint8))

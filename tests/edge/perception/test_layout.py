@@ -126,3 +126,40 @@ def test_disagreeing_edges_lower_the_confidence() -> None:
     down[100:140] *= 0.6
     room = layout_from_boundary(up, down, np.zeros(WIDTH), camera_height_m=1.6)
     assert room.column_confidence[100:140].max() < 0.5 < room.column_confidence[:100].min()
+
+
+def test_an_edge_outside_the_picture_is_not_published() -> None:
+    """A level camera of 60 degrees vertical field sees no floor nearer than 1.6 / tan(30): those edges are null."""
+    visible = np.zeros(WIDTH, dtype=np.bool_)
+    visible[180:330] = True
+    up, down = floor.boundary_latitudes(BOX, longitudes(WIDTH), 1.6, 2.7)
+    limit = np.deg2rad(27)
+    seen = np.stack([up < limit, -down < limit])
+    room = layout_from_boundary(up, down, np.zeros(WIDTH), visible=visible, edges_seen=seen, camera_height_m=1.6)
+    assert np.isfinite(room.ceiling_rad[visible & seen[0]]).all()
+    assert np.isnan(room.floor_rad[visible & ~seen[1]]).all()
+    assert (room.column_confidence[visible & ~seen[1]] <= 0.5).all()
+    assert room.ceiling_height_m == pytest.approx(2.7, rel=1e-5)
+
+
+def test_a_guessed_edge_does_not_move_the_walls() -> None:
+    """Where only the floor's edge is in view, a wrong ceiling there changes nothing but the height's basis."""
+    up, down = floor.boundary_latitudes(BOX, longitudes(WIDTH), 1.6, 2.7)
+    seen = np.ones((2, WIDTH), dtype=np.bool_)
+    seen[0, 100:200] = False
+    wrong = up.copy()
+    wrong[100:200] *= 0.5
+    corners = np.zeros(WIDTH)
+    exact = layout_from_boundary(up, down, corners, camera_height_m=1.6, fit="raw")
+    guessed = layout_from_boundary(wrong, down, corners, edges_seen=seen, camera_height_m=1.6, fit="raw")
+    assert floor.iou(exact.polygon_m, guessed.polygon_m) > 0.999
+    assert guessed.ceiling_height_m == pytest.approx(2.7, rel=1e-6)
+
+
+def test_a_height_that_nobody_saw_is_called_a_guess() -> None:
+    """With the ceiling out of view everywhere the reason says so, and the confidence is at most a half."""
+    up, down = floor.boundary_latitudes(BOX, longitudes(WIDTH), 1.6, 2.7)
+    seen = np.stack([np.zeros(WIDTH, dtype=np.bool_), np.ones(WIDTH, dtype=np.bool_)])
+    room = layout_from_boundary(up, down, np.zeros(WIDTH), edges_seen=seen, camera_height_m=1.6)
+    assert "guess" in room.fit_reason
+    assert room.confidence <= 0.5
