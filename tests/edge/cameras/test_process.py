@@ -331,3 +331,24 @@ def test_the_process_is_light() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_a_source_that_is_gone_is_never_called_online(folder: Path, camera: Make, until: Until) -> None:
+    """Killed with unread pictures and its source gone: no picture, number 0 and no `online` until it is back."""
+    front = camera("front", ReplaySpec(folder, fps=50), backoff_s=(0.1, 0.2))
+    until(polled(front, "online"))
+    seen = front.sequence
+    until(lambda: front.sequence > seen + 2)  # pictures that no poll has seen yet
+    assert front.pid is not None
+    folder.rename(folder.with_name("gone"))
+    os.kill(front.pid, signal.SIGKILL)
+    until(polled(front, "offline"))
+    front.take_events()
+    before = front.restarts
+    until(lambda: polled(front, "offline")() and front.restarts >= before + 2)
+    assert not [m for m in told(front, "state") if m.startswith("online")]
+    assert front.sequence == 0
+    assert front.latest() is None
+    folder.with_name("gone").rename(folder)
+    until(polled(front, "online"))
+    assert front.sequence > seen
