@@ -49,6 +49,7 @@ def synthesize(
     size: Annotated[str, typer.Option(help="Panorama, px.")] = "512x256",
     samples: Annotated[int, typer.Option(help="Light paths a pixel, before denoising.")] = 16,
     views: Annotated[int, typer.Option(help="Perspective views a room.")] = 3,
+    pictures: Annotated[bool, typer.Option(help="Hang the assets' pictures on walls.")] = True,
 ) -> None:
     """Render random furnished rooms with exact depth, layout and light."""
     from training.data.synthetic import synthesize as render
@@ -56,7 +57,7 @@ def synthesize(
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=_CONSOLE) as bar:
         task = bar.add_task("rooms", total=rooms)
         render(
-            out, rooms, seed, workers, assets, size_px=_size(size), samples=samples, views=views,
+            out, rooms, seed, workers, assets, size_px=_size(size), samples=samples, views=views, pictures=pictures,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
 
@@ -83,7 +84,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints and logs.")],
     rooms: Rooms = None,
     hdri: Hdri = None,
-    weights: Annotated[Path | None, typer.Option(help=".npz with the encoder's pretrained weights.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Pretrained weights of the encoder: .npz, or imagenet.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="End, properly annealed, after this long.")] = None,
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's number of steps.")] = None,
@@ -130,13 +131,10 @@ def evaluate(
 ) -> None:
     """Measure a model as the device runs it, beside the trivial baselines."""
     from training import evaluate as measure
-    from training.tasks.base import read_checkpoint
+    from training.export.runners import manifest_at
 
-    hold_out: tuple[str, ...] = ()
-    seed = 0
-    if model.suffix == ".ckpt":
-        data = read_checkpoint(model)[0].data
-        hold_out, seed = data.hold_out_hdri, data.split_seed
+    recipe = measure.recipe_of(model, manifest_at(model))
+    hold_out, seed = (recipe.data.hold_out_hdri, recipe.data.split_seed) if recipe else ((), 0)
     places = measure.Places(rooms=rooms, split=split, split_seed=seed, hdri=hdri, hold_out_hdri=hold_out, real=real)
     rows = measure.evaluate(model, places, threads=threads)
     measure.print_table(rows, Console())
@@ -151,6 +149,7 @@ def export(
     rooms: Rooms = None,
     hdri: Hdri = None,
     metrics: Annotated[Path | None, typer.Option(help="What `evaluate --json` wrote, for manifest and card.")] = None,
+    commit: Annotated[str | None, typer.Option(help="Commit that trained it, if the checkpoint does not say.")] = None,
     notes: Annotated[str, typer.Option(help="A sentence for the card.")] = "",
 ) -> None:
     """Write model.onnx, golden.npz, manifest.json and card.md, and prove that the ONNX computes the same."""
@@ -158,7 +157,8 @@ def export(
     from training.tasks.base import read_checkpoint
 
     recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "hdri": hdri})
-    manifest = export_checkpoint(checkpoint, out, _golden_inputs(recipe), metrics=metrics, notes=notes)
+    inputs, counts = _golden_inputs(recipe)
+    manifest = export_checkpoint(checkpoint, out, inputs, counts=counts, commit=commit, metrics=metrics, notes=notes)
     typer.echo(f"{out}: {manifest.name} {manifest.version}, sha256 {manifest.onnx.sha256[:12]}")
 
 
@@ -175,13 +175,18 @@ def pictures(
         typer.echo(path)
 
 
-def _golden_inputs(recipe: Recipe, count: int = 4) -> npt.NDArray[np.float32]:
-    """Tensors of held-out pictures."""
+def _golden_inputs(recipe: Recipe, count: int = 4) -> tuple[npt.NDArray[np.float32], dict[str, int]]:
+    """Tensors of held-out pictures, with a mask channel also one that a camera sees part of; and how much data."""
+    from training.data.masks import view_masks
     from training.data.sources import datasets
 
-    held_out: Any = datasets(recipe)[1]
+    split = datasets(recipe)
+    held_out: Any = split.validation
     step = max(1, len(held_out) // count)
-    return np.stack([held_out[i]["image"].numpy() for i in range(0, min(len(held_out), step * count), step)])
+    inputs = [held_out[i]["image"].numpy() for i in range(0, min(len(held_out), step * count), step)]
+    if recipe.input.mask_channel:
+        inputs.append(inputs[0] * view_masks(recipe.input.width_px, recipe.input.height_px)[0])
+    return np.stack(inputs).astype(np.float32), split.counts
 
 
 def main() -> None:

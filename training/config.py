@@ -90,9 +90,11 @@ class DataConfig(_Part):
 
     rooms: Path | None = Field(default=None, description="folder of rendered rooms (*.h5)")
     hdri: Path | None = Field(default=None, description="folder of .hdr environments")
-    weights: Path | None = Field(default=None, description=".npz with the encoder's pretrained weights")
+    weights: Path | None = Field(default=None, description=".npz with the encoder's pretrained weights, or imagenet")
     rooms_share: Share = Field(default=1.0, description="share of samples from rendered rooms where HDRIs are used too")
-    hold_out_hdri: tuple[str, ...] = Field(default=(), description="HDRI names (any part) kept for validation")
+    hold_out_hdri: tuple[str, ...] = Field(
+        default=(), description="HDRI names (kind and ending left out) to validate on"
+    )
     split_seed: int = 0
     max_rooms: Count | None = None
 

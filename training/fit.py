@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from edge.errors import DataError
 from training.config import Recipe
 from training.data.sources import datasets
+from training.provenance import source_state
 from training.tasks.base import NounTask, read_checkpoint
 from training.tasks.build import build_task
 
@@ -91,6 +92,11 @@ def _loggers(kind: str, out: Path) -> list[Logger]:
 def _start(recipe: Recipe, resume: Path | None) -> NounTask:
     """A new task, or checks that one can go on from a checkpoint."""
     if resume is None:
+        if recipe.optim.freeze_blocks and recipe.data.weights is None:
+            raise DataError(
+                f"optim.freeze_blocks: {recipe.optim.freeze_blocks} would keep random weights for ever; give --weights "
+                "(a file, or imagenet), go on from a checkpoint with --resume, or set it to 0"
+            )
         return build_task(recipe, weights=recipe.data.weights)
     old, content = read_checkpoint(resume)
     if old.net != recipe.net or old.input != recipe.input:
@@ -135,7 +141,8 @@ def fit(
     lightning.seed_everything(optim.seed, workers=True, verbose=False)
     out.mkdir(parents=True, exist_ok=True)
     task = _start(recipe, resume)
-    train, validation = datasets(recipe)
+    train, validation, counts = datasets(recipe)
+    task.run = source_state() | counts | _start_of(recipe, resume)
     _LOG.info("%s: %d validation samples, %d parameters", recipe.name, len(validation), _parameters(task))  # type: ignore[arg-type]
     checkpoints = ModelCheckpoint(
         dirpath=out, filename="best", monitor="val/error", mode="min", save_last=True, enable_version_counter=False
@@ -170,6 +177,13 @@ def fit(
     final = out / "final.ckpt"
     trainer.save_checkpoint(final)
     return final
+
+
+def _start_of(recipe: Recipe, resume: Path | None) -> dict[str, str]:
+    """What the weights of a run start from, for its record."""
+    if resume is not None:
+        return {"resumed": resume.name}
+    return {"weights": recipe.data.weights.name} if recipe.data.weights is not None else {}
 
 
 def _parameters(task: NounTask) -> int:

@@ -93,7 +93,7 @@ def small_recipe() -> Callable[..., Recipe]:
         small = {
             "input": {"width_px": width, "height_px": height},
             "data": {"hold_out_hdri": []},
-            "optim": {"steps": 4, "batch_size": 2, "validate_every": 2, "warmup_steps": 1},
+            "optim": {"steps": 4, "batch_size": 2, "validate_every": 2, "warmup_steps": 1, "freeze_blocks": 0},
         }
         return recipe_from_mapping(merged(merged(full, small), change), "test")
 

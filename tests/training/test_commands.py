@@ -39,7 +39,9 @@ def test_fit_evaluate_export_make_a_model_folder(
     final = run / "final.ckpt"
     done = _run("evaluate", final, "--rooms", box_rooms, "--json", numbers)
     assert done.returncode == 0, done.stderr
-    assert {m["name"] for m in json.loads(numbers.read_text())["metrics"]} >= {"3D IoU", "2D IoU"}
+    rows = {m["name"]: m for m in json.loads(numbers.read_text())["metrics"]}
+    assert rows.keys() >= {"3D IoU", "2D IoU", "pixel error", "2D IoU of the visible part"}
+    assert all(0 < rows[name]["baseline"] < 1 for name in rows if name != "corner error")
     done = _run("export", final, "--out", engine, "--rooms", box_rooms, "--metrics", numbers)
     assert done.returncode == 0, done.stderr
     manifest = read_manifest(engine)
@@ -67,10 +69,10 @@ def test_depth_and_lighting_are_measured_beside_baselines(
     for name in ("indoor__a", "indoor__b"):
         cv2.imwrite(str(tmp_path / f"{name}.hdr"), rng.uniform(0.1, 1, (32, 64, 3)).astype(np.float32))
     for task, expected in (("depth", "metric absrel"), ("lighting", "direction error")):
-        data = {"rooms": str(box_rooms), "hdri": str(tmp_path), "hold_out_hdri": ["indoor__b"]}
+        data = {"rooms": str(box_rooms), "hdri": str(tmp_path), "hold_out_hdri": ["b"]}
         recipe = small_recipe(task, data=data, optim={"steps": 1, "validate_every": 1})
         final = fit(recipe, tmp_path / task, workers=0, accelerator="cpu", show_progress=False)
-        places = Places(rooms=box_rooms, hdri=tmp_path, hold_out_hdri=("indoor__b",))
+        places = Places(rooms=box_rooms, hdri=tmp_path, hold_out_hdri=("b",))
         rows = evaluate(final, places, threads=1)
         assert expected in {r.name for r in rows}
         assert all(r.baseline is not None and np.isfinite(r.value) for r in rows)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from edge.errors import DataError
 from edge.geometry.pinhole import intrinsics_from_fov
 from edge.scene import CameraModel, ImageArray, Intrinsics
-from training.data.hdri import area_averaged, coefficients_of, environments, protocol_picture
-from training.data.horizonnet import read_labelled
+from training.data.hdri import area_averaged, coefficients_of, environments, place_of, protocol_picture
+from training.data.horizonnet import Span, ignored_spans, read_labelled
 from training.data.perspective import view_from_panorama
 from training.data.rgbd import read_rgbd
 from training.data.rooms import split_rooms
@@ -51,6 +51,15 @@ class LayoutCase:
     camera: CameraModel
     polygon_m: Array
     ceiling_height_m: float
+    ignored: tuple[Span, ...] = ()
+
+    def counted_columns(self, columns: int) -> npt.NDArray[np.bool_]:
+        """(2, columns): where the ceiling's and the floor's edge are known; spans are in the picture's px."""
+        out = np.ones((2, columns), np.bool_)
+        centre_px = (np.arange(columns) + 0.5) * self.image.shape[1] / columns
+        for span in self.ignored:
+            out[int(span.boundary == "floor")] &= (centre_px < span.x0_px) | (centre_px > span.x1_px + 1)
+        return out
 
 
 @dataclass(frozen=True)
@@ -99,17 +108,29 @@ def room_lighting_cases(rooms: Path, split: str = "test", seed: int = 0) -> list
     return out
 
 
-def hdri_cases(folder: Path, names: tuple[str, ...] = ("",)) -> dict[str, list[LightingCase]]:
+def room_lights(rooms: Path, split: str, seed: int = 0) -> list[npt.NDArray[np.float32]]:
+    """The coefficients of `room_lighting_cases` alone."""
+    items = (reader.read(index, ("sh",)) for reader, index in split_rooms(rooms, split, seed))
+    return [np.asarray(item["sh"], np.float32) * np.float32(item["exposure"]) for item in items]
+
+
+def places_in(folder: Path) -> list[str]:
+    """Names of a folder's environments without kind and ending."""
+    return sorted(place_of(p.name) for p in folder.glob("*.hdr"))
+
+
+def hdri_cases(folder: Path, names: tuple[str, ...] | None = None) -> dict[str, list[LightingCase]]:
     """By "<kind> panorama" and "<kind> 90-degree view": the lighting protocol, eight yaws an environment.
 
-    A view is exposed by its own 99th percentile, a panorama by the whole one's. `names`: parts of file names to take.
+    A view is exposed by its own 99th percentile, a panorama by the whole one's.
+    `names`: environments to take, without kind and ending; None = all.
 
     Raises:
         DataError: no file is left.
     """
     out: dict[str, list[LightingCase]] = {}
     for stem, radiance in environments(folder, 512, 256).items():
-        if not any(n in stem for n in names):
+        if names is not None and place_of(stem) not in names:
             continue
         kind = stem.split("__")[0]
         for yaw in range(_YAWS):
@@ -141,9 +162,14 @@ def real_depth_cases(folder: Path) -> dict[str, list[DepthCase]]:
 
 def real_layout_cases(folder: Path) -> list[LayoutCase]:
     """Panoramas in HorizonNet's format."""
+    spans = ignored_spans(folder)
     return [
         LayoutCase(
-            p.image, CameraModel("equirectangular", camera_height_m=p.camera_height_m), p.polygon_m, p.ceiling_height_m
+            p.image,
+            CameraModel("equirectangular", camera_height_m=p.camera_height_m),
+            p.polygon_m,
+            p.ceiling_height_m,
+            spans.get(p.name, ()),
         )
         for p in read_labelled(folder)
     ]

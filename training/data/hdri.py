@@ -65,18 +65,25 @@ def environments(folder: Path, width_px: int, height_px: int) -> dict[str, Radia
     return {p.stem: area_averaged(read_hdr(p), width_px, height_px) for p in paths}
 
 
+def place_of(name: str) -> str:
+    """`autoshop_01` of `indoor__autoshop_01.hdr`: a file's name without its kind and ending."""
+    return name.removesuffix(".hdr").split("__", 1)[-1]
+
+
 def split_environments(maps: dict[str, Radiance], hold_out: tuple[str, ...]) -> tuple[list[Radiance], list[Radiance]]:
-    """(train, validation) by place: a map whose name holds any of `hold_out` is for validation.
+    """(train, validation): a map whose name without its kind is in `hold_out` is for validation.
 
     Raises:
         DataError: a `hold_out` entry names no map, or nothing is left to train on.
     """
+    places = {place_of(name) for name in maps}
     for entry in hold_out:
-        if not any(entry in name for name in maps):
+        if entry not in places:
             raise DataError(
-                f"data.hold_out_hdri: {entry!r} is in no file name of the HDRI folder; correct or remove it"
+                f"data.hold_out_hdri: {entry!r} is no file of the HDRI folder (its name without kind and ending); "
+                "correct or remove it"
             )
-    held = {name for name in maps if any(entry in name for entry in hold_out)}
+    held = {name for name in maps if place_of(name) in hold_out}
     train = [m for name, m in maps.items() if name not in held]
     if not train:
         raise DataError("data.hold_out_hdri holds out every environment; leave some to train on")
@@ -237,6 +244,4 @@ class LightingValidation(Dataset[dict[str, torch.Tensor]]):
         image, level = protocol_picture(radiance)
         mask = self._masks[index % len(self._masks)] if index % 3 == 2 else None
         scaled = radiance / level
-        out = as_tensors(LightingSample(image, mask, coefficients_of(scaled), cells_of(scaled)), self._spec)
-        out["partial"] = torch.tensor(mask is not None)
-        return out
+        return as_tensors(LightingSample(image, mask, coefficients_of(scaled), cells_of(scaled)), self._spec)

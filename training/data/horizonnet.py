@@ -1,11 +1,13 @@
 """Panoramas with layouts in HorizonNet's format: `img/*.png|jpg` and `label_cor/*.txt` of the same name.
 
 A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the layout's order.
-Two corners with one x are an occlusion edge.
+Two corners with one x are an occlusion edge. `ignore_spans.csv`, where there is one, lists the columns of a picture in
+which its ceiling or floor edge is not visible: `name,boundary,x0,x1,reason`.
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,38 @@ class LabelledPanorama:
     polygon_m: Array
     ceiling_height_m: float
     camera_height_m: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """Columns `x0_px`..`x1_px` (both included) in which an edge, `ceiling` or `floor`, is not visible."""
+
+    boundary: str
+    x0_px: float
+    x1_px: float
+
+
+def ignored_spans(folder: Path) -> dict[str, tuple[Span, ...]]:
+    """By picture name, what `ignore_spans.csv` says; empty without the file.
+
+    Raises:
+        DataError: a line of it cannot be understood.
+    """
+    path = folder / "ignore_spans.csv"
+    out: dict[str, tuple[Span, ...]] = {}
+    if not path.is_file():
+        return out
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                span = Span(row["boundary"], float(row["x0"]), float(row["x1"]))
+                name = row["name"]
+            except (KeyError, TypeError, ValueError) as e:
+                raise DataError(f"{path}, line {number}: expected name,boundary,x0,x1,reason; correct it") from e
+            if span.boundary not in ("ceiling", "floor"):
+                raise DataError(f"{path}, line {number}: boundary is ceiling or floor, not {span.boundary!r}")
+            out[name] = (*out.get(name, ()), span)
+    return out
 
 
 def room_from_corners(corners_px: Array, width_px: int, height_px: int, camera_height_m: float) -> tuple[Array, float]:

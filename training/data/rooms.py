@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,7 +15,7 @@ from torch.utils.data import Dataset
 from edge.perception.preprocess import resize, tensor_from_image
 from training.config import Recipe
 from training.data import panoramic, perspective
-from training.data.hdri import Radiance, area_averaged
+from training.data.hdri import Radiance, area_averaged, place_of
 from training.data.masks import random_view_mask
 from training.data.panoramic import PanoramaRoom
 from training.data.perspective import DepthPicture
@@ -30,6 +33,28 @@ def split_rooms(folder: Path, split: str, seed: int = 0, limit: int | None = Non
     """
     part = RenderedRooms(folder).split(seed)[split]
     return [(part, index) for index in part.indices[:limit]]
+
+
+def assets_of(folder: Path) -> dict[str, int]:
+    """How many models, pictures and skies the rooms of a folder were made of; empty where their files do not say."""
+    path = next(iter(sorted(folder.glob("*.h5"))), None)
+    if path is None:
+        return {}
+    with h5py.File(path, "r") as file:
+        said = str(file.attrs.get("assets", ""))
+    return {what: int(n) for n, what in re.findall(r"(\d+) (models|pictures|skies)", said)}
+
+
+def without_skies(rooms: list[tuple[RenderedRooms, int]], hold_out: tuple[str, ...]) -> list[tuple[RenderedRooms, int]]:
+    """The rooms behind whose windows none of the held-out environments stands."""
+    return [(reader, index) for reader, index in rooms if place_of(sky_of(reader, index) or "") not in hold_out]
+
+
+def sky_of(reader: RenderedRooms, index: int) -> str | None:
+    """File name of the environment behind a room's windows, where there is one."""
+    description = reader.read(index, ()).get("description")
+    sky = json.loads(description).get("sky") if description else None
+    return None if sky is None else str(sky)
 
 
 class RoomRadiance:

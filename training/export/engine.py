@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,43 @@ from pydantic import TypeAdapter, ValidationError
 from edge.errors import DataError
 from edge.inference.manifest import DataSource, FileRef, Golden, Manifest, Metric, sha256_of, write_manifest
 from training.config import Recipe
+from training.data.rooms import assets_of
 from training.export.card import card_text
-from training.export.onnx import checked_tolerances, largest_differences, write_onnx
+from training.export.onnx import check_parity, golden_tolerances, write_onnx
 from training.export.runners import OUTPUTS, TorchBackend, manifest_of
-from training.tasks.base import NounTask
+from training.provenance import Origin, origin_of
+from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 
 ONNX_FILE, GOLDEN_FILE, CARD_FILE = "model.onnx", "golden.npz", "card.md"
-_RENDERS = "own renders of random rooms (training/data/synthetic), furnished with CC0, MIT and Apache-2.0 assets"
+_RENDERS = "own renders of random rooms (training/data/synthetic)"
 
 
 def sources_of(recipe: Recipe) -> tuple[DataSource, ...]:
-    """What a recipe learns from, with licences."""
-    out = []
-    if recipe.data.rooms is not None:
-        out.append(DataSource(name=_RENDERS, licence="Apache-2.0", used_for="training"))
+    """What a recipe learns from, with licences; what rooms are made of is read from their files."""
+    out = list(_room_sources(recipe.data.rooms)) if recipe.data.rooms is not None else []
     if recipe.task == "lighting" and recipe.data.hdri is not None:
         out.append(DataSource(name="Poly Haven HDRIs", licence="CC0-1.0", used_for="training"))
     if recipe.data.weights is not None:
-        name = f"MobileNetV2 pretrained weights ({recipe.data.weights.name})"
-        out.append(DataSource(name=name, licence="Apache-2.0 / BSD-3-Clause", used_for="encoder's starting weights"))
+        name = f"torchvision's MobileNetV2, pretrained on ImageNet ({recipe.data.weights.name})"
+        out.append(DataSource(name=name, licence="BSD-3-Clause / Apache-2.0", used_for="encoder's starting weights"))
     return tuple(out)
+
+
+def _room_sources(rooms: Path) -> Iterator[DataSource]:
+    yield DataSource(name=_RENDERS, licence="Apache-2.0", used_for="training")
+    count = assets_of(rooms)
+    if count.get("models"):
+        name = f"{count['models']} furniture models (Quaternius) in those rooms"
+        yield DataSource(name=name, licence="CC0-1.0", used_for="rendering")
+        name = "wall, floor and fabric textures in those rooms (ambientCG, Poly Haven, Godot, MaterialX and others)"
+        yield DataSource(name=name, licence="CC0-1.0, MIT, Apache-2.0", used_for="rendering")
+    if count.get("pictures"):
+        name = f"{count['pictures']} portraits on those rooms' walls"
+        yield DataSource(name=name, licence="public domain", used_for="rendering")
+    if count.get("skies"):
+        name = f"{count['skies']} Poly Haven HDRIs behind those rooms' windows"
+        yield DataSource(name=name, licence="CC0-1.0", used_for="rendering")
 
 
 def read_metrics(path: Path | None) -> tuple[Metric, ...]:
@@ -50,11 +67,20 @@ def read_metrics(path: Path | None) -> tuple[Metric, ...]:
         raise DataError(f"{path}: not written by `edge-train evaluate --json` ({e}); evaluate first") from e
 
 
+def recorded_rows(inputs: npt.NDArray[np.float32], *, mask_channel: bool) -> list[int]:
+    """Which inputs (N, C, H, W) make the golden pair: the first, and the first that a mask hides a part of."""
+    if not mask_channel:
+        return [0]
+    partial = np.flatnonzero((inputs[:, 3] == 0).any(axis=(1, 2)))
+    return sorted({0, int(partial[0])}) if len(partial) else [0]
+
+
 def write_engine(
     task: NounTask,
     out: Path,
     golden_inputs: npt.NDArray[np.float32],
     *,
+    origin: Origin,
     metrics: tuple[Metric, ...] = (),
     notes: str = "",
 ) -> Manifest:
@@ -63,7 +89,9 @@ def write_engine(
     Args:
         task: a trained task.
         out: the folder; existing files of ours in it are replaced.
-        golden_inputs: (N, C, H, W) real pictures' tensors: the first is recorded, all are checked for parity.
+        golden_inputs: (N, C, H, W) real pictures' tensors: all are checked for parity; the first, and the first one
+            that is partly masked, are recorded.
+        origin: how the task was trained.
         metrics: measured numbers for manifest and card.
         notes: for the card.
 
@@ -76,32 +104,40 @@ def write_engine(
     names = OUTPUTS[recipe.task]
     write_onnx(net, path, recipe.input.shape, recipe.input.name, names)
     onnx_ref = FileRef(file=ONNX_FILE, sha256=sha256_of(path))
-    manifest = manifest_of(recipe, data=sources_of(recipe), metrics=metrics, onnx=onnx_ref)
-    tolerance = checked_tolerances(largest_differences(net, path, manifest, golden_inputs))
+    manifest = manifest_of(recipe, commit=origin.commit, data=sources_of(recipe), metrics=metrics, onnx=onnx_ref)
+    check_parity(net, path, manifest, golden_inputs)
 
-    first = golden_inputs[:1]
-    expected = TorchBackend(net, names).run(first)
+    given = golden_inputs[recorded_rows(golden_inputs, mask_channel=recipe.input.mask_channel)]
+    expected = TorchBackend(net, names).run(given)
     golden_path = out / GOLDEN_FILE
-    arrays: dict[str, Any] = {f"input:{recipe.input.name}": first}
+    arrays: dict[str, Any] = {f"input:{recipe.input.name}": given}
     arrays.update({f"output:{name}": value for name, value in expected.items()})
     np.savez_compressed(golden_path, **arrays)
-    golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(golden_path), tolerance=tolerance)
+    golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(golden_path), tolerance=golden_tolerances(expected))
     manifest = manifest.model_copy(update={"golden": golden})
     write_manifest(out, manifest)
     parameters = sum(p.numel() for p in net.parameters())
-    trained = f"Trained for {task.trained_s / 60:.0f} minutes. " if task.trained_s else ""
-    text = card_text(manifest, trained + notes, path.stat().st_size, parameters)
+    text = card_text(manifest, origin.lines, notes, path.stat().st_size, parameters)
     (out / CARD_FILE).write_text(text, encoding="utf-8")
     return manifest
 
 
 def export_checkpoint(
-    checkpoint: Path, out: Path, golden_inputs: npt.NDArray[np.float32], *, metrics: Path | None = None, notes: str = ""
+    checkpoint: Path,
+    out: Path,
+    golden_inputs: npt.NDArray[np.float32],
+    *,
+    counts: dict[str, int],
+    commit: str | None = None,
+    metrics: Path | None = None,
+    notes: str = "",
 ) -> Manifest:
-    """`write_engine` for a checkpoint file and a metrics file.
+    """`write_engine` for a checkpoint file and a metrics file; `counts` and `commit` as in `origin_of`.
 
     Raises:
         DataError: a file is not what it should be.
         EngineError: export or parity failed.
     """
-    return write_engine(load_task(checkpoint), out, golden_inputs, metrics=read_metrics(metrics), notes=notes)
+    origin = origin_of(runs_of(read_checkpoint(checkpoint)[1]), counts=counts, said_commit=commit)
+    task = load_task(checkpoint)
+    return write_engine(task, out, golden_inputs, origin=origin, metrics=read_metrics(metrics), notes=notes)

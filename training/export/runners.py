@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +27,7 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from training.config import FcrnConfig, Recipe
+from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
 
 OUTPUTS = {"depth": ("depth",), "layout": ("boundary", "corners"), "lighting": ("coefficients",)}
@@ -45,17 +45,13 @@ def output_of(recipe: Recipe) -> Output:
     return Sh2PrescaledIrradiance(kind="sh2_prescaled_irradiance", coefficients="coefficients")
 
 
-def _commit() -> str:
-    """The commit of the working tree this code is in; empty outside of one."""
-    try:
-        call = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-        return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
 def manifest_of(
-    recipe: Recipe, *, data: tuple[DataSource, ...] = (), metrics: tuple[Metric, ...] = (), onnx: FileRef = _NO_FILE
+    recipe: Recipe,
+    *,
+    commit: str = "",
+    data: tuple[DataSource, ...] = (),
+    metrics: tuple[Metric, ...] = (),
+    onnx: FileRef = _NO_FILE,
 ) -> Manifest:
     """The manifest of a recipe's model, without a golden pair."""
     return Manifest(
@@ -67,7 +63,7 @@ def manifest_of(
         output=output_of(recipe),
         provenance=Provenance(
             recipe=f"training/recipes/{recipe.name}_edge.yaml",
-            commit=_commit(),
+            commit=commit,
             created=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             licence=recipe.licence,
             data=data,
@@ -105,6 +101,19 @@ class TorchBackend:
         """Nothing to free."""
 
 
+def manifest_at(path: Path) -> Manifest:
+    """The manifest of a model folder, or the one that a checkpoint will be served with.
+
+    Raises:
+        DataError: the path is neither.
+    """
+    if path.is_dir():
+        return read_manifest(path)
+    if path.suffix != ".ckpt":
+        raise DataError(f"{path}: give a checkpoint (.ckpt) or a model folder with manifest.json")
+    return manifest_of(read_checkpoint(path)[0])
+
+
 def open_model(path: Path, *, threads: int = 0) -> tuple[Manifest, Backend]:
     """A model to evaluate: a checkpoint of ours (.ckpt), or a folder with manifest.json and its ONNX.
 
@@ -112,10 +121,8 @@ def open_model(path: Path, *, threads: int = 0) -> tuple[Manifest, Backend]:
         DataError: it is neither.
         EngineError: the folder's model cannot be loaded.
     """
+    manifest = manifest_at(path)
     if path.is_dir():
-        manifest = read_manifest(path)
         return manifest, OrtBackend(path / manifest.onnx.file, manifest, threads=threads)
-    if path.suffix != ".ckpt":
-        raise DataError(f"{path}: give a checkpoint (.ckpt) or a model folder with manifest.json")
     task = load_task(path)
-    return manifest_of(task.recipe), TorchBackend(task.inference_net, OUTPUTS[task.recipe.task])
+    return manifest, TorchBackend(task.inference_net, OUTPUTS[task.recipe.task])

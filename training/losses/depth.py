@@ -24,11 +24,6 @@ def berhu(error: Tensor) -> Tensor:
     return torch.where(size <= c, size, (size * size + c * c) / (2 * c)).mean()
 
 
-def silog(log_error: Tensor, variance_focus: float = 0.85) -> Tensor:
-    """Scale-invariant log error (Eigen et al. 2014, as BTS weighs it) of valid pixels (N,)."""
-    return (log_error.pow(2).mean() - variance_focus * log_error.mean().pow(2)).clamp(min=1e-8).sqrt()
-
-
 def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor, scales: int = 3) -> Tensor:
     """L1 between horizontal and vertical steps of log depth (B, 1, H, W) over halved scales (Li & Snavely 2018)."""
     total = log_predicted.new_zeros(())

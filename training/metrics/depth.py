@@ -1,4 +1,4 @@
-"""Depth metrics of Eigen et al. (2014), each per picture; `pooled` gives one number over all pixels of a set.
+"""Depth metrics of Eigen et al. (2014), each per picture.
 
 Alignments before measuring: `metric` none; `median` the prediction scaled to the truth's median; `affine` the
 least-squares scale and shift of the prediction (for relative depth).
@@ -54,14 +54,3 @@ def per_image(pairs: list[tuple[Array, Array]], alignment: Alignment = "metric")
     """The mean over pictures of each picture's errors."""
     rows = [depth_errors(p, t, alignment) for p, t in pairs]
     return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
-
-
-def pooled(pairs: list[tuple[Array, Array]], alignment: Alignment = "metric") -> dict[str, float]:
-    """The errors over all known pixels of all pictures together; the alignment is each picture's own."""
-    flat_p, flat_t = [], []
-    for predicted, truth in pairs:
-        t = np.asarray(truth, dtype=np.float64)
-        known = t > 0
-        flat_t.append(t[known])
-        flat_p.append(aligned(np.asarray(predicted, dtype=np.float64)[known], t[known], alignment))
-    return depth_errors(np.concatenate(flat_p), np.concatenate(flat_t))

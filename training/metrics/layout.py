@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.geometry import polygon
-from edge.geometry.panorama import direction_from_angles, longitudes
+from edge.geometry.panorama import direction_from_angles, longitudes, pixel_from_angles
 
 Array = npt.NDArray[np.float64]
 _MIN_LATITUDE_RAD = np.radians(1.0)
@@ -25,9 +25,25 @@ def iou_3d(a: npt.ArrayLike, a_height_m: float, b: npt.ArrayLike, b_height_m: fl
     return shared / (area_a * a_height_m + area_b * b_height_m - shared)
 
 
-def pixel_error(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Share of a panorama's pixels that two boundaries (2, W), rad, label differently as ceiling, wall or floor."""
-    return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).sum(axis=0).mean() / np.pi)
+def pixel_error(a: npt.ArrayLike, b: npt.ArrayLike, counted: npt.NDArray[np.bool_] | None = None) -> float:
+    """Share of a panorama's pixels that two boundaries (2, W), rad, label differently as ceiling, wall or floor.
+
+    `counted` (2, W): columns of each boundary that take part; None = all.
+    """
+    difference = np.abs(np.asarray(a, float) - np.asarray(b, float))
+    take = np.ones(difference.shape, np.bool_) if counted is None else counted
+    return float(sum(d[t].mean() for d, t in zip(difference, take, strict=True) if t.any()) / np.pi)
+
+
+def corners_px(
+    polygon_m: npt.ArrayLike, camera_height_m: float, ceiling_height_m: float, width_px: int, height_px: int
+) -> tuple[Array, Array]:
+    """Where a panorama shows the ceiling and the floor ends (N, 2) px of a room's corners, in the polygon's order."""
+    p = np.asarray(polygon_m, dtype=np.float64)
+    reach, lon = np.hypot(p[:, 0], p[:, 1]), np.arctan2(p[:, 0], p[:, 1])
+    ends = (np.arctan2(ceiling_height_m - camera_height_m, reach), -np.arctan2(camera_height_m, reach))
+    up, down = (np.stack(pixel_from_angles(lon, lat, width_px, height_px), axis=1) for lat in ends)
+    return up, down
 
 
 def room_from_boundary(boundary: npt.ArrayLike, camera_height_m: float) -> tuple[Array, float]:
@@ -56,26 +72,3 @@ def corner_error(a: npt.ArrayLike, b: npt.ArrayLike, width_px: int, height_px: i
         d[:, 0] = (d[:, 0] + width_px / 2) % width_px - width_px / 2
         errors.append(np.linalg.norm(d, axis=1).mean())
     return float(min(errors) / np.hypot(width_px, height_px))
-
-
-def best_box(rooms: list[tuple[Array, float]]) -> tuple[tuple[float, float, float], float]:
-    """The camera-centred box (width, depth, height) with the best mean 3D IoU over rooms (polygon, height), and it.
-
-    It is chosen on the very rooms it is measured on, so no picture-blind box does better: the baseline to beat.
-    """
-    best, found = -1.0, (4.0, 4.0, 2.6)
-    sizes = np.exp(np.linspace(np.log(1.5), np.log(14.0), 14))
-    for height in np.linspace(2.2, 3.6, 5) if len(rooms) > 3 else [float(np.median([h for _, h in rooms]))]:
-        for i, width in enumerate(sizes):
-            for depth in sizes[max(0, i - 3) : i + 4]:
-                box = box_polygon(float(width), float(depth))
-                mean = float(np.mean([iou_3d(box, float(height), p, h) for p, h in rooms]))
-                if mean > best:
-                    best, found = mean, (float(width), float(depth), float(height))
-    return found, best
-
-
-def box_polygon(width_m: float, depth_m: float) -> Array:
-    """A rectangle round the camera, along the room frame's axes."""
-    x, y = width_m / 2, depth_m / 2
-    return np.array([[-x, -y], [x, -y], [x, y], [-x, y]])

@@ -9,6 +9,7 @@ from edge.geometry.harmonics import dominant_direction, irradiance_over_pi
 from edge.geometry.panorama import rays, solid_angles
 
 _ROWS = 32
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 def scale_invariant_irradiance_rmse(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
@@ -26,16 +27,14 @@ def direction_error_deg(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float
     return float(np.degrees(np.arccos(np.clip(a @ b, -1.0, 1.0))))
 
 
-def relative_l1(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Mean |error| over the 27 coefficients in units of the true mean of L00."""
-    p, t = np.asarray(predicted, float), np.asarray(truth, float)
-    return float(np.abs(p - t).mean() / t[0].mean())
+def ambient(coefficients: npt.ArrayLike) -> float:
+    """Luminance of L00 (Rec. 709)."""
+    return float(np.asarray(coefficients, float)[0] @ _LUMINANCE)
 
 
 def ambient_log_error(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """|ln| of the ratio of mean L00: how far the level is off, whichever way."""
-    p, t = np.asarray(predicted, float)[0].mean(), np.asarray(truth, float)[0].mean()
-    return float(abs(np.log(max(p, 1e-6) / t)))
+    """|ln| of the ratio of ambient levels: how far the level is off, whichever way."""
+    return float(abs(np.log(max(ambient(predicted), 1e-6) / ambient(truth))))
 
 
 def lighting_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
@@ -43,6 +42,5 @@ def lighting_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str
     return {
         "si_irradiance_rmse": scale_invariant_irradiance_rmse(predicted, truth),
         "direction_error_deg": direction_error_deg(predicted, truth),
-        "relative_l1": relative_l1(predicted, truth),
         "ambient_log_error": ambient_log_error(predicted, truth),
     }

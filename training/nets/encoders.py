@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from edge.errors import DataError
 
+IMAGENET = Path("imagenet")
+"""In place of a weights file: what torchvision downloads."""
 _MOBILENET_TAPS = (1, 3, 6, 13, 17)
 
 
@@ -156,20 +158,32 @@ def load_mobilenet_weights(encoder: MobileNetEncoder, path: Path) -> int:
     return len(fitting)
 
 
-def load_torchvision_weights(encoder: ResNetEncoder | MobileNetEncoder, name: str) -> None:
-    """Fill the encoder with torchvision's ImageNet weights, which torchvision downloads.
+def load_torchvision_weights(encoder: ResNetEncoder | MobileNetEncoder, name: str) -> int:
+    """Fill the encoder with torchvision's ImageNet weights, which torchvision downloads; returns how many tensors.
 
     Raises:
-        DataError: the download failed.
+        DataError: the download failed, or the weights are for another width.
     """
     try:
         net = torchvision.models.get_model(name, weights="DEFAULT")
-    except OSError as e:
-        raise DataError(f"torchvision's weights for {name} cannot be had ({e}); go online, or give --weights") from e
-    if isinstance(encoder, MobileNetEncoder):
-        encoder.load_state_dict(net.state_dict(), strict=False)
-        return
-    for ours, theirs in ((encoder.stem[0], net.conv1), (encoder.stem[1], net.bn1)):
-        ours.load_state_dict(theirs.state_dict())
-    for ours, theirs in zip(encoder.stages, (net.layer1, net.layer2, net.layer3, net.layer4), strict=True):
-        ours.load_state_dict(theirs.state_dict())
+    except (OSError, RuntimeError) as e:
+        raise DataError(
+            f"torchvision's weights for {name} cannot be had ({e}); go online, or give --weights a file"
+        ) from e
+    state = net.state_dict()
+    if isinstance(encoder, ResNetEncoder):
+        state = {_resnet_key(k): v for k, v in state.items()}
+    own = encoder.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    if len(fitting) < len(own):
+        raise DataError(f"torchvision's {name} fits {len(fitting)} of {len(own)} tensors; set net.width: 1.0")
+    encoder.load_state_dict(fitting)
+    return len(fitting)
+
+
+def _resnet_key(key: str) -> str:
+    """Torchvision's name of a tensor -> `ResNetEncoder`'s."""
+    part, _, rest = key.partition(".")
+    if part.startswith("layer"):
+        return f"stages.{int(part[5:]) - 1}.{rest}"
+    return f"stem.{ ({'conv1': 0, 'bn1': 1}.get(part, part)) }.{rest}"

@@ -15,7 +15,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge.errors import DataError
 from training.config import OptimConfig, Recipe, recipe_from_mapping
-from training.nets.encoders import MobileNetEncoder, load_mobilenet_weights
+from training.nets.encoders import (
+    IMAGENET,
+    MobileNetEncoder,
+    ResNetEncoder,
+    load_mobilenet_weights,
+    load_torchvision_weights,
+)
 
 Batch = dict[str, Tensor]
 
@@ -53,6 +59,8 @@ class NounTask(lightning.LightningModule):
         self.net = net
         self.progress = 0.0
         self.trained_s = 0.0
+        self.history: list[dict[str, Any]] = []
+        self.run: dict[str, Any] = {}
         self.averaged = self._average()
         self._scores: list[tuple[dict[str, float], int]] = []
 
@@ -71,12 +79,14 @@ class NounTask(lightning.LightningModule):
         raise NotImplementedError
 
     def start_from(self, weights: Path) -> int:
-        """Fill the encoder from a weights file; returns how many tensors matched.
+        """Fill the encoder from a weights file, or from torchvision's ImageNet weights; returns how many matched.
 
         Raises:
-            DataError: this network has no encoder that such a file fits.
+            DataError: this network has no encoder that such a file fits, or a download failed.
         """
         encoder = getattr(self.net, "encoder", None)
+        if weights == IMAGENET and isinstance(encoder, MobileNetEncoder | ResNetEncoder):
+            return load_torchvision_weights(encoder, getattr(self.recipe.net, "encoder", "mobilenet_v2"))
         if not isinstance(encoder, MobileNetEncoder):
             raise DataError(f"{weights}: weights files are for mobilenet_v2 encoders; drop --weights for this recipe")
         return load_mobilenet_weights(encoder, weights)
@@ -165,13 +175,25 @@ class NounTask(lightning.LightningModule):
         self._scores.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the recipe in the checkpoint."""
+        """Keep in the checkpoint what made it: the recipe, and a record of this run and those it went on from."""
         checkpoint["recipe"] = self.recipe.model_dump(mode="json")
         checkpoint["trained_s"] = self.trained_s
+        length = {"steps": self.global_step, "minutes": round(self.trained_s / 60, 1)}
+        checkpoint["runs"] = [*self.history, self.run | length]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember how long it was trained before."""
+        """Remember how it was trained before."""
         self.trained_s = float(checkpoint.get("trained_s", 0.0))
+        self.history = runs_of(checkpoint)
+
+
+def runs_of(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """Records of the runs that made a checkpoint, first to last; `steps` and `minutes` count from the very start.
+
+    A checkpoint without records gives one with its length alone.
+    """
+    unrecorded = {"steps": checkpoint["global_step"], "minutes": round(checkpoint.get("trained_s", 0.0) / 60, 1)}
+    return list(checkpoint.get("runs", [unrecorded]))
 
 
 def read_checkpoint(path: Path) -> tuple[Recipe, dict[str, Any]]:

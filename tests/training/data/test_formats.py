@@ -10,6 +10,7 @@ import pytest
 
 from edge.errors import DataError
 from edge.geometry.panorama import pixel_from_angles
+from training.data.evaluation import real_layout_cases
 from training.data.horizonnet import read_labelled
 from training.data.rgbd import read_rgbd
 
@@ -39,6 +40,22 @@ def test_a_labelled_room_comes_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(room.polygon_m, L_ROOM, atol=1e-3)
     assert room.ceiling_height_m == pytest.approx(2.5, abs=1e-3)
     assert room.image.shape == (512, 1024, 3)
+
+
+def test_columns_where_an_edge_is_hidden_do_not_count(tmp_path: Path) -> None:
+    """`ignore_spans.csv` names columns of the picture; at half its width they are half as many."""
+    _label(tmp_path, L_ROOM, 1.6, 2.5)
+    path = tmp_path / "ignore_spans.csv"
+    path.write_text('name,boundary,x0,x1,reason\nroom,floor,100,199,"sofa, large"\nother,ceiling,0,1023,dark\n')
+    counted = real_layout_cases(tmp_path)[0].counted_columns(512)
+    assert counted[0].all()
+    np.testing.assert_array_equal(np.flatnonzero(~counted[1]), np.arange(50, 100))
+    path.write_text("name,boundary,x0,x1,reason\nroom,wall,1,2,x\n")
+    with pytest.raises(DataError, match="line 2.*ceiling or floor"):
+        real_layout_cases(tmp_path)
+    path.write_text("name,boundary,x0,x1,reason\nroom,floor,left,2,x\n")
+    with pytest.raises(DataError, match="line 2.*x0"):
+        real_layout_cases(tmp_path)
 
 
 def test_wrong_labels_are_refused(tmp_path: Path) -> None:

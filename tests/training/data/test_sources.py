@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel
+from tests.training.conftest import box_item
 from training.config import AugmentConfig, DataConfig, Recipe, with_overrides
 from training.data.hdri import (
     LightingTraining,
@@ -27,8 +29,9 @@ from training.data.hdri import (
 )
 from training.data.masks import view_masks
 from training.data.photometric import response_table, sensor
-from training.data.rooms import depth_pictures, panorama_rooms, split_rooms
+from training.data.rooms import assets_of, depth_pictures, panorama_rooms, split_rooms
 from training.data.sources import datasets
+from training.data.synthetic.rendered import write_part
 from training.export.runners import manifest_of
 
 
@@ -48,13 +51,19 @@ def hdri(tmp_path: Path) -> Path:
 
 
 def test_split_by_place_leaks_nothing(hdri: Path) -> None:
-    """A held-out name is in no training map; a name that fits none is refused."""
+    """A held-out name is in no training map; a name that is none, even if a part of one, is refused."""
+    for other in ("indoor__bb", "outdoor__c_2"):
+        assert cv2.imwrite(str(hdri / f"{other}.hdr"), _environment(7)[..., ::-1])
     maps = environments(hdri, 64, 32)
-    train, held = split_environments(maps, ("indoor__b", "c"))
-    assert (len(train), len(held)) == (2, 2)
+    train, held = split_environments(maps, ("b", "c"))
+    assert (len(train), len(held)) == (4, 2)
+    np.testing.assert_array_equal(held[0], maps["indoor__b"])
+    np.testing.assert_array_equal(held[1], maps["outdoor__c"])
     assert not any(np.array_equal(a, b) for a in train for b in held)
     with pytest.raises(DataError, match="nowhere"):
         split_environments(maps, ("nowhere",))
+    with pytest.raises(DataError, match="indoor__b"):
+        split_environments(maps, ("indoor__b",))
     with pytest.raises(DataError, match="no .hdr"):
         environments(hdri / "none", 64, 32)
 
@@ -101,6 +110,33 @@ def test_lighting_dataset_mixes_in_rooms(hdri: Path, small_recipe: Callable[...,
     rooms = LightingTraining(maps, Dark(), recipe.input, recipe.augment, DataConfig(rooms_share=1.0), 8)
     flat = rooms[0]["coefficients"].numpy()
     assert np.abs(flat[1:]).max() < 1e-3 * flat[0].min()
+
+
+def test_held_out_skies_are_not_learnt_through_windows(
+    tmp_path: Path, hdri: Path, small_recipe: Callable[..., Recipe]
+) -> None:
+    """Lighting uses no room behind whose windows a held-out environment stands; the other nouns use them all."""
+    skies = ["outdoor__c.hdr", "outdoor__d.hdr", None]
+    folder = tmp_path / "rooms"
+    folder.mkdir()
+    for index in range(30):
+        item = box_item(index)
+        item["attributes"]["description"] = json.dumps({"sky": skies[index % 3]})
+        write_part(folder, item, {"generator": "boxes"})
+    train, val = (split_rooms(folder, part) for part in ("train", "val"))
+    data = {"rooms": folder, "hdri": hdri, "hold_out_hdri": ("c",)}
+    counts = datasets(with_overrides(small_recipe("lighting"), data=data)).counts
+    assert counts["rooms"] == sum(index % 3 != 0 for _, index in train)
+    assert counts["validation_rooms"] == sum(index % 3 != 0 for _, index in val)
+    assert (counts["environments"], counts["validation_environments"]) == (3, 1)
+    assert datasets(with_overrides(small_recipe("layout"), data=data)).counts["rooms"] == len(train)
+
+
+def test_what_rooms_are_made_of_is_read_from_their_files(tmp_path: Path, box_rooms: Path) -> None:
+    """Assets are named in a card only if the rooms' files say that they were used."""
+    write_part(tmp_path, box_item(0), {"assets": "97 models, 0 pictures, 28 skies, root /a"})
+    assert assets_of(tmp_path) == {"models": 97, "pictures": 0, "skies": 28}
+    assert assets_of(box_rooms) == {}
 
 
 def test_room_samples_are_the_devices_own_tensors(box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:

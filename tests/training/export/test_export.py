@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
+import torch
 
 from edge.errors import DataError, EngineError
 from edge.inference.manifest import Metric, read_manifest, sha256_of
 from edge.inference.ort import OrtBackend
 from training.config import Recipe
+from training.export.card import not_better
 from training.export.engine import read_metrics, write_engine
-from training.export.onnx import checked_tolerances
+from training.export.onnx import check_difference, golden_tolerances
+from training.provenance import Origin, origin_of
+from training.tasks.base import NounTask
 from training.tasks.build import build_task
 
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -48,32 +54,120 @@ def _recipe(make: Callable[..., Recipe], task: str, change: dict[str, Any]) -> R
     return make(task, **change)
 
 
+def _learner(recipe: Recipe) -> NounTask:
+    """A network whose every layer has a say: normalised by its own statistics, no answer that starts at zero."""
+    learner = build_task(recipe)
+    for module in learner.net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        learner.net.train()(torch.from_numpy(_inputs(recipe)))
+    net: Any = learner.net
+    if recipe.task == "lighting" and hasattr(net, "answer"):
+        torch.nn.init.normal_(net.answer.weight, std=0.3)
+    learner.averaged = None
+    return learner.eval()
+
+
+def _differences(folder: Path) -> dict[str, float]:
+    """By output: the largest difference from the recorded one, over all recorded rows, as a share of the tolerance."""
+    manifest = read_manifest(folder)
+    assert manifest.golden is not None
+    with np.load(folder / "golden.npz") as golden, OrtBackend(folder / "model.onnx", manifest, threads=1) as model:
+        out = model.run(golden[f"input:{manifest.input.name}"])
+        return {
+            name: float(np.abs(out[name] - golden[f"output:{name}"]).max() / tolerance)
+            for name, tolerance in manifest.golden.tolerance.items()
+        }
+
+
+def _write(learner: NounTask, folder: Path, inputs: np.ndarray, **more: Any) -> None:
+    write_engine(learner, folder, inputs, origin=Origin("abc1234", ("- Run 1.",)), **more)
+
+
 @pytest.mark.parametrize("name", [*SHIPPED, *PUBLISHED])
 def test_onnx_equals_torch(name: str, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
-    """Every network exports, ONNX Runtime agrees with torch, and the golden pair proves it from the folder alone."""
+    """Every network exports, and from the folder alone ONNX Runtime gives torch's answer to 1e-4 of its range."""
     task, change = {**SHIPPED, **PUBLISHED}[name]
     recipe = _recipe(small_recipe, task, change)
-    learner = build_task(recipe).eval()
+    learner = _learner(recipe)
     inputs = _inputs(recipe)
     metric = Metric(name="m", value=0.5, data="nothing", baseline=1.0, baseline_name="b")
-    write_engine(learner, tmp_path, inputs, metrics=(metric,), notes="A test.")
+    _write(learner, tmp_path, inputs, metrics=(metric,), notes="A test.")
 
     manifest = read_manifest(tmp_path)
     assert manifest.onnx.sha256 == sha256_of(tmp_path / "model.onnx")
     assert manifest.golden is not None
     assert manifest.golden.sha256 == sha256_of(tmp_path / "golden.npz")
+    assert manifest.provenance.commit == "abc1234"
+    rows = 2 if recipe.input.mask_channel else 1
     with np.load(tmp_path / "golden.npz") as golden, OrtBackend(tmp_path / "model.onnx", manifest, threads=1) as model:
-        out = model.run(golden[f"input:{manifest.input.name}"])
-        for output, tolerance in manifest.golden.tolerance.items():
-            assert np.abs(out[output] - golden[f"output:{output}"]).max() <= tolerance
-    assert "| m | nothing | 0.500 | 1.000 | b |" in (tmp_path / "card.md").read_text(encoding="utf-8")
+        given = golden[f"input:{manifest.input.name}"]
+        np.testing.assert_array_equal(given, inputs[:rows])
+        out = model.run(given)
+        with torch.no_grad():
+            found = learner.net(torch.from_numpy(given))
+        tensors = found if isinstance(found, tuple) else (found,)
+        for output, expected in zip(manifest.output_names, tensors, strict=True):
+            for mine, theirs in zip(out[output], expected.numpy(), strict=True):
+                assert np.abs(mine - theirs).max() <= 1e-4 * np.ptp(theirs)
+                assert manifest.golden.tolerance[output] <= 0.005 * np.ptp(theirs) * (1 + 1e-6)
+    assert "| m | nothing | 0.500 | 1.000 (b) |" in (tmp_path / "card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("task", ["depth", "layout", "lighting"])
+def test_a_changed_weight_fails_the_golden_pair(task: str, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+    """The first layer made 20 % stronger is noticed: the golden pair proves more than that the file runs."""
+    recipe = small_recipe(task)
+    learner = _learner(recipe)
+    _write(learner, tmp_path, _inputs(recipe))
+    assert max(_differences(tmp_path).values()) < 0.05
+    path = tmp_path / "model.onnx"
+    model = onnx.load(path)
+    first = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")
+    kernel = next(t for t in model.graph.initializer if t.name == first)
+    stronger = onnx.numpy_helper.to_array(kernel) * np.float32(1.2)
+    kernel.CopyFrom(onnx.numpy_helper.from_array(stronger, kernel.name))
+    path.write_bytes(model.SerializeToString())
+    assert max(_differences(tmp_path).values()) > 1.0
 
 
 def test_a_wrong_export_is_refused() -> None:
-    """A difference beyond rounding is an error, not a tolerance."""
-    assert checked_tolerances({"depth": (1e-6, 4.0)})["depth"] == pytest.approx(0.02)
+    """A difference beyond rounding, by the range of the output, is an error and not a tolerance."""
+    expected = np.array([[1.0, 3.0], [5.0, 5.5]], np.float32)
+    check_difference("depth", expected, expected + np.float32(1e-4))
     with pytest.raises(EngineError, match="differs from torch"):
-        checked_tolerances({"depth": (0.1, 4.0)})
+        check_difference("depth", expected, expected + np.float32(1e-3))
+    with pytest.raises(EngineError, match="differs from torch"):
+        check_difference("depth", expected, expected * np.float32(np.nan))
+    assert golden_tolerances({"depth": expected})["depth"] == pytest.approx(0.005 * 0.5)
+
+
+def test_the_card_says_where_a_constant_is_better() -> None:
+    """One sentence made from the rows: errors must be smaller and overlaps larger than the baseline's."""
+    better = Metric(name="direction error", value=9.0, data="a", baseline=10.0, baseline_name="up")
+    assert not_better((better, better.model_copy(update={"name": "2D IoU", "value": 11.0}))).startswith(
+        "It beats every"
+    )
+    said = not_better((better, better.model_copy(update={"name": "2D IoU", "data": "views"})))
+    assert "in 1 of 2 comparisons" in said
+    assert "2D IoU, views: 9.000 against 10.000 of up" in said
+
+
+def test_the_card_says_how_it_was_trained() -> None:
+    """Every run with its own length and data; what no checkpoint recorded is said to be missing."""
+    first = {"steps": 100, "minutes": 25.0}
+    second = {"steps": 150, "minutes": 45.0, "commit": "abc1234", "dirty": True, "rooms": 7, "environments": 3}
+    origin = origin_of([first, second], counts={"rooms": 99})
+    assert origin.commit == "abc1234-dirty"
+    assert "100 steps in 25 minutes" in origin.lines[0]
+    assert "not recorded" in origin.lines[0]
+    assert "50 steps in 20 minutes; from run 1; 7 rooms to learn from, 3 HDRIs to learn from" in origin.lines[1]
+    assert not any("99" in line for line in origin.lines)
+    said = origin_of([first], counts={"rooms": 99}, said_commit="def5678")
+    assert said.commit == "def5678"
+    assert any("99 rooms" in line for line in said.lines)
+    assert any("that of the exporter" in line for line in origin_of([first], counts={}).lines)
 
 
 def test_metrics_files_are_checked(tmp_path: Path) -> None:

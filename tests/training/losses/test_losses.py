@@ -9,7 +9,7 @@ import torch
 from edge.geometry.harmonics import irradiance_over_pi
 from edge.geometry.panorama import rays, solid_angles
 from training.config import LossConfig
-from training.losses.depth import DepthLoss, berhu, gradient_difference, silog
+from training.losses.depth import DepthLoss, berhu, gradient_difference
 from training.losses.layout import LayoutLoss
 from training.losses.lighting import LightingLoss
 
@@ -62,11 +62,6 @@ def test_gradient_term_ignores_a_common_factor() -> None:
     target = torch.rand(1, 1, 16, 16) + 1
     valid = torch.ones_like(target, dtype=torch.bool)
     assert float(gradient_difference(torch.log(target * 3), torch.log(target), valid)) == pytest.approx(0, abs=1e-6)
-
-
-def test_silog_of_a_common_factor_is_its_unfocused_rest() -> None:
-    """For a constant log error d the loss is |d| sqrt(1 - focus)."""
-    assert float(silog(torch.full((50,), 0.3))) == pytest.approx(0.3 * (1 - 0.85) ** 0.5, rel=1e-4)
 
 
 def test_layout_loss_counts_seen_columns_only() -> None:

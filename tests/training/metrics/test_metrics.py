@@ -7,12 +7,12 @@ import pytest
 
 from edge.geometry.harmonics import project_panorama, rotate_yaw
 from edge.geometry.panorama import longitudes, rays
-from edge.geometry.polygon import boundary_latitudes
-from training.metrics.depth import depth_errors, per_image, pooled
+from edge.geometry.polygon import area_m2, boundary_latitudes
+from training.metrics.boxes import best_box, best_floor, best_wedge, box_polygon, wedge
+from training.metrics.depth import depth_errors, per_image
 from training.metrics.layout import (
-    best_box,
-    box_polygon,
     corner_error,
+    corners_px,
     iou_2d,
     iou_3d,
     pixel_error,
@@ -39,11 +39,10 @@ def test_alignments_remove_what_they_say() -> None:
     assert depth_errors(truth * 7 + 2, truth, "median")["absrel"] > 0.01
 
 
-def test_pooled_and_per_picture_means_differ_by_how_pixels_are_counted() -> None:
-    """A large good picture and a small bad one: pooling weighs by pixels, the mean by pictures."""
+def test_pictures_count_the_same_whatever_their_size() -> None:
+    """A large good picture and a small bad one: the mean is over pictures, not pixels."""
     good, bad = (np.ones((10, 10)), np.ones((10, 10))), (np.full((2, 2), 2.0), np.ones((2, 2)))
     assert per_image([good, bad])["absrel"] == pytest.approx(0.5)
-    assert pooled([good, bad])["absrel"] == pytest.approx(4 / 104)
 
 
 def test_iou_3d_by_hand() -> None:
@@ -70,6 +69,10 @@ def test_pixel_error_is_the_share_of_relabelled_pixels() -> None:
     b = a.copy()
     b[1] += np.pi / 10
     assert pixel_error(a, b) == pytest.approx(0.1)
+    counted = np.ones((2, 32), bool)
+    counted[1, :16] = False
+    b[1, 16:] = a[1, 16:]
+    assert pixel_error(a, b, counted) == 0.0
 
 
 def test_corner_error_is_measured_round_the_panorama() -> None:
@@ -79,12 +82,42 @@ def test_corner_error_is_measured_round_the_panorama() -> None:
     assert np.isnan(corner_error(a, [*b, [3.0, 3.0]], 100, 50))
 
 
+def test_corners_are_where_the_panorama_shows_them() -> None:
+    """A corner straight ahead at 2 m: mid-picture, its floor end 45 degrees down for a camera 2 m high."""
+    up, down = corners_px([[0.0, 2.0], [-2.0, -2.0], [2.0, -2.0]], 2.0, 4.0, 400, 200)
+    np.testing.assert_allclose(down[0], [200.0, 150.0])
+    np.testing.assert_allclose(up[0], [200.0, 50.0])
+
+
 def test_best_box_finds_a_box() -> None:
-    """Rooms that are all the same centred box are found to within the search's steps."""
-    size, overlap = best_box([(box_polygon(4.0, 5.0), 2.55)] * 4)
-    assert overlap > 0.75
-    assert size[0] == pytest.approx(4.0, rel=0.1)
-    assert size[1] == pytest.approx(5.0, rel=0.1)
+    """Rooms that are all the same centred box are found to within the search's steps, floor and height apart."""
+    rooms = [box_polygon(4.0, 5.0)] * 3
+    box, floor = best_box(rooms, [2.4, 2.5, 2.6]), best_floor(rooms)
+    assert box.overlap > 0.85
+    assert floor.overlap > 0.93
+    assert (box.width_m, box.depth_m, box.height_m) == pytest.approx((4.0, 5.0, 2.5), rel=0.05)
+    assert np.isnan(floor.height_m)
+
+
+def test_best_box_is_no_worse_than_any_box_tried_by_hand() -> None:
+    """On mixed rooms the search's mean overlap is at least that of a few sensible boxes, less a grid step."""
+    rooms = [box_polygon(3, 4) + [0.5, 0], box_polygon(6, 5), box_polygon(4, 8) + [-1, 1]]
+    heights = [2.4, 2.8, 3.6]
+    box = best_box(rooms, heights)
+    for width, depth, height in ((4, 4, 2.8), (4, 5, 2.6), (5, 5, 3.0), (6, 5, 2.8)):
+        mean = np.mean([iou_3d(box_polygon(width, depth), height, r, h) for r, h in zip(rooms, heights, strict=True)])
+        assert box.overlap >= mean - 0.01
+    assert box.overlap == pytest.approx(
+        np.mean([iou_3d(box.polygon, box.height_m, r, h) for r, h in zip(rooms, heights, strict=True)])
+    )
+
+
+def test_wedges_of_boxes_by_hand() -> None:
+    """Between -45 and 45 degrees a centred square of side 4 shows the triangle to its front wall: 4 square metres."""
+    lon = np.radians(np.linspace(-45, 45, 91))
+    seen = wedge(2 / np.cos(lon), lon)
+    assert area_m2(seen) == pytest.approx(4.0)
+    assert best_wedge([seen, seen], lon).overlap > 0.9
 
 
 def test_lighting_metrics_of_a_turned_environment() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ import torch
 from edge.errors import DataError
 from training.config import OptimConfig, Recipe, with_overrides
 from training.data.hdri import LightingValidation
+from training.data.rooms import split_rooms
 from training.data.sources import datasets
 from training.fit import fit
-from training.tasks.base import learning_rate, read_checkpoint
+from training.nets.encoders import IMAGENET
+from training.tasks.base import learning_rate, read_checkpoint, runs_of
 from training.tasks.build import build_task, load_task
 
 
@@ -72,12 +75,44 @@ def test_fit_writes_checkpoints_that_load_and_go_on(
         torch.testing.assert_close(value, content["state_dict"][name], msg=name)
     with pytest.raises(DataError, match="raise --steps"):
         fit(recipe, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+    runs = runs_of(content)
+    assert [(r["steps"], r["rooms"], r["validation_rooms"]) for r in runs] == [(4, *_split_sizes(box_rooms))]
+    assert {"commit", "dirty"} <= runs[0].keys()
     longer = with_overrides(recipe, optim={"steps": 6})
     final = fit(longer, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
-    assert read_checkpoint(final)[1]["global_step"] == 6
+    content = read_checkpoint(final)[1]
+    assert content["global_step"] == 6
+    assert [r["steps"] for r in runs_of(content)] == [4, 6]
     other = with_overrides(small_recipe("layout"), data={"rooms": box_rooms})
     with pytest.raises(DataError, match="another network"):
         fit(other, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+
+
+def _split_sizes(rooms: Path) -> tuple[int, int]:
+    return len(split_rooms(rooms, "train")), len(split_rooms(rooms, "val"))
+
+
+def test_random_weights_are_not_frozen(tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
+    """Blocks are kept as they are only where they start from something learnt."""
+    recipe = with_overrides(small_recipe("depth", optim={"freeze_blocks": 4}), data={"rooms": box_rooms})
+    with pytest.raises(DataError, match="freeze_blocks.*--weights"):
+        fit(recipe, tmp_path, workers=0, accelerator="cpu", show_progress=False)
+
+
+@pytest.mark.parametrize(("task", "encoder"), [("depth", "resnet18"), ("lighting", "mobilenet_v2")])
+def test_imagenet_weights_that_cannot_be_had_are_said(
+    task: str, encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_recipe: Callable[..., Recipe]
+) -> None:
+    """Without a network, `--weights imagenet` is one message that names the way out."""
+
+    def cut(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", cut)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    change = {"net": {"encoder": encoder, "skips": False}} if task == "depth" else {}
+    with pytest.raises(DataError, match=f"{encoder} cannot be had.*--weights a file"):
+        build_task(small_recipe(task, **change), weights=IMAGENET)
 
 
 def test_a_time_limit_ends_the_run(tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
