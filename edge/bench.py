@@ -28,6 +28,7 @@ from edge.publish.watch import Watcher
 
 STAGES = ("capture", "preprocess", "inference", "postprocess")
 _ROUND_S = 2.0
+_REPLAY_HZ = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,22 @@ class _Samples:
         self.work[result.frame.camera, result.task].append(sum(result.stage_s[s] for s in STAGES[1:]) * 1000)
 
 
-def _every_frame(config: Config) -> Config:
-    """The configuration with every task on every frame and health out of the way."""
+def _saturated(config: Config) -> Config:
+    """The configuration with every task on every frame, recordings fast enough that one always waits, and no health."""
     data = config.model_copy(deep=True)
+    cameras = tuple(
+        c.model_copy(update={"source": c.source.model_copy(update={"fps": _REPLAY_HZ})})
+        if c.source.type == "replay"
+        else c
+        for c in data.cameras
+    )
     tasks = {
         name: getattr(data.tasks, name).model_copy(update={"every_s": None, "every_frames": 1})
         for name in ("depth", "layout", "lighting")
     }
     return data.model_copy(
         update={
+            "cameras": cameras,
             "tasks": data.tasks.model_copy(update=tasks),
             "health": data.health.model_copy(update={"every_s": 3600.0}),
         }
@@ -139,7 +147,7 @@ def measure(config: Config, *, seconds: float, on_progress: Callable[[str], None
         EdgeError: a part does not start.
     """
     samples = _Samples()
-    daemon = Daemon(_every_frame(config), on_progress=on_progress, on_result=samples.note)
+    daemon = Daemon(_saturated(config), on_progress=on_progress, on_result=samples.note)
     try:
         daemon.start(infer=False)
         assert daemon.endpoint is not None

@@ -13,8 +13,8 @@ _HIGHER_IS_BETTER = ("IoU", "delta")
 _MEASURED = {
     "depth": "Nothing measured here was trained on. The baseline is told the set's mean depth; the model is not.",
     "layout": (
-        "Nothing measured here was trained on. Baseline boxes are chosen on the very rooms they are measured on, for the "
-        "overlap that their row measures (for pixel error: for 3D IoU); the model has seen none of those rooms."
+        "Nothing measured here was trained on. Baseline boxes are chosen on the very rooms they are measured on, for "
+        "the overlap that their row measures (for pixel error: for 3D IoU); the model has seen none of those rooms."
     ),
     "lighting": (
         "Nothing measured here was trained on, but the rows called validation watched the training and chose between "
