@@ -14,7 +14,8 @@ from edge.errors import GeometryError
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_at
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
-from edge.perception.preprocess import resize
+from edge.inference.manifest import InputSpec
+from edge.perception.preprocess import resize, tensor_from_image
 from edge.scene import BoolArray, CameraModel, ImageArray, Intrinsics
 
 _FloatMap = npt.NDArray[np.float32]
@@ -118,3 +119,32 @@ class CanvasMap:
         border = cv2.BORDER_REPLICATE if self._wrap else cv2.BORDER_CONSTANT
         out = cv2.remap(source, *self._map, cv2.INTER_LINEAR, borderMode=border, borderValue=(0, 0, 0))
         return np.asarray(out, dtype=np.uint8), self.mask
+
+
+class CanvasInput:
+    """What a network on the panorama canvas is fed of one camera; the tables follow the pictures' size."""
+
+    def __init__(self, spec: InputSpec, camera: CameraModel) -> None:
+        """`spec`: the manifest's input, equirectangular."""
+        self._spec, self._camera = spec, camera
+        self._image_wh = (0, 0)
+        self._map: CanvasMap | None = None
+
+    @property
+    def mask(self) -> BoolArray:
+        """(H, W) what the camera of the last prepared picture sees."""
+        assert self._map is not None
+        return self._map.mask
+
+    def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size.
+
+        Raises:
+            GeometryError: see `CanvasMap`.
+        """
+        wh = (image.shape[1], image.shape[0])
+        if self._map is None or wh != self._image_wh:
+            self._map, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
+        canvas, mask = self._map.apply(image)
+        full = self._camera.projection == "equirectangular"
+        return tensor_from_image(canvas, self._spec, mask=None if full else mask)[None]

@@ -26,8 +26,7 @@ from edge.geometry.walls import (
     without_redundant_corners,
 )
 from edge.inference.manifest import BoundaryCorners, Manifest
-from edge.perception.canvas import CanvasMap
-from edge.perception.preprocess import tensor_from_image
+from edge.perception.canvas import CanvasInput
 from edge.perception.smoothing import ExponentialSmoother
 from edge.scene import BoolArray, CameraModel, Fit, ImageArray, RoomLayout
 
@@ -273,19 +272,13 @@ class LayoutReader:
     def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, fit: FitChoice) -> None:
         """`smoothing_s`: time constant on the boundary; 0 = none."""
         assert isinstance(manifest.output, BoundaryCorners)
-        self._spec, self._output, self._camera, self._fit = manifest.input, manifest.output, camera, fit
+        self._output, self._camera, self._fit = manifest.output, camera, fit
+        self._input = CanvasInput(manifest.input, camera)
         self._smoother = ExponentialSmoother(smoothing_s)
-        self._canvas: CanvasMap | None = None
-        self._image_wh = (0, 0)
 
     def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
         """(1, C, H, W) input for a picture of any size."""
-        wh = (image.shape[1], image.shape[0])
-        if self._canvas is None or wh != self._image_wh:
-            self._canvas, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
-        canvas, mask = self._canvas.apply(image)
-        full = self._camera.projection == "equirectangular"
-        return tensor_from_image(canvas, self._spec, mask=None if full else mask)[None]
+        return self._input.prepare(image)
 
     def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> RoomLayout:
         """The room, from the answer to the last `prepare`d picture.
@@ -293,12 +286,11 @@ class LayoutReader:
         Raises:
             GeometryError: see `layout_from_boundary`.
         """
-        assert self._canvas is not None
         boundary = outputs[self._output.boundary][0].astype(np.float64)
         logits = outputs[self._output.corners][0, 0].astype(np.float64)
         probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
         ceiling, ground, corner = self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
-        visible, edges_seen = _in_view(self._canvas.mask, np.stack([ceiling, ground]))
+        visible, edges_seen = _in_view(self._input.mask, np.stack([ceiling, ground]))
         return layout_from_boundary(
             ceiling,
             ground,

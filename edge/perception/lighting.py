@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from edge.geometry import harmonics
 from edge.inference.manifest import Manifest, Sh2PrescaledIrradiance
-from edge.perception.canvas import CanvasMap
-from edge.perception.preprocess import tensor_from_image
+from edge.perception.canvas import CanvasInput
 from edge.perception.smoothing import ExponentialSmoother
 from edge.scene import CameraModel, ImageArray, Lighting
 
@@ -36,20 +35,13 @@ class LightingReader:
     def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float) -> None:
         """`smoothing_s`: time constant on the coefficients; 0 = none."""
         assert isinstance(manifest.output, Sh2PrescaledIrradiance)
-        self._spec, self._output, self._camera = manifest.input, manifest.output, camera
+        self._output, self._input = manifest.output, CanvasInput(manifest.input, camera)
         self._to_room = harmonics.rotation_matrix(self._output.room_from_model)
         self._smoother = ExponentialSmoother(smoothing_s)
-        self._canvas: CanvasMap | None = None
-        self._image_wh = (0, 0)
 
     def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
         """(1, C, H, W) input for a picture of any size."""
-        wh = (image.shape[1], image.shape[0])
-        if self._canvas is None or wh != self._image_wh:
-            self._canvas, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
-        canvas, mask = self._canvas.apply(image)
-        full = self._camera.projection == "equirectangular"
-        return tensor_from_image(canvas, self._spec, mask=None if full else mask)[None]
+        return self._input.prepare(image)
 
     def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> Lighting:
         """The lighting, from the answer to the last `prepare`d picture."""
