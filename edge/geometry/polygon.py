@@ -30,12 +30,6 @@ def area_m2(polygon: npt.ArrayLike) -> float:
     return abs(signed_area_m2(polygon))
 
 
-def perimeter_m(polygon: npt.ArrayLike) -> float:
-    """Length of the closed outline."""
-    p = _checked(polygon)
-    return float(np.linalg.norm(np.roll(p, -1, axis=0) - p, axis=1).sum())
-
-
 def counter_clockwise(polygon: npt.ArrayLike) -> Array:
     """The same polygon with its corners counter-clockwise seen from above."""
     p = _checked(polygon)

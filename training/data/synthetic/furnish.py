@@ -37,7 +37,6 @@ CENTRE_PLANS: dict[str, list[tuple[str, float]]] = {
     "hall": [("carpet", 0.5)],
     "clutter": [("carpet", 0.4), ("table", 0.6), ("stool", 0.6), ("chair", 0.6), ("coffee_table", 0.4)],
 }
-TALL = frozenset({"shelf", "fridge", "floor_lamp", "fireplace"})
 TOPS = frozenset({"table", "coffee_table", "desk", "drawer", "nightstand", "counter"})
 
 

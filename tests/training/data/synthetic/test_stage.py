@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import shapely
 
-from edge.geometry.polygon import area_m2, perimeter_m
+from edge.geometry.polygon import area_m2
 from training.data.synthetic.assets import Catalog
 from training.data.synthetic.description import wall_frame
 from training.data.synthetic.rooms import describe
@@ -41,7 +42,7 @@ def test_shell_closes(index: int) -> None:
     bare = build(room, Catalog(), empty=True)
     assert bare.merged("floor")[0].area_m2 == pytest.approx(area_m2(room.polygon))
     assert bare.glows[0].solid.area_m2 == pytest.approx(area_m2(room.polygon))
-    assert bare.merged("wall0")[0].area_m2 == pytest.approx(perimeter_m(room.polygon) * room.height_m)
+    assert bare.merged("wall0")[0].area_m2 == pytest.approx(shapely.Polygon(room.polygon).length * room.height_m)
     stage = build(room, Catalog())
     assert stage.merged("ceiling")[0].area_m2 == pytest.approx(area_m2(room.polygon))
 
