@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from edge.geometry.panorama import latitudes, longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
 
 Array = npt.NDArray[np.float64]
 CORNER_DECAY = 0.96
 """HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
+_GUESSED = 0.3
 _NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 14.0
 
 
@@ -100,6 +101,19 @@ def boundary_target(room: PanoramaRoom, columns: int) -> npt.NDArray[np.float32]
         room.polygon_m, longitudes(columns), room.camera_height_m, room.ceiling_height_m
     )
     return -np.stack([ceiling, floor]).astype(np.float32)
+
+
+def edge_weights(boundary: npt.NDArray[np.float32], mask: BoolArray | None) -> npt.NDArray[np.float32]:
+    """How much each edge (2, columns; latitudes, positive down) counts where only `mask` (H, W) is seen.
+
+    1 in view; `_GUESSED` above or below a view that shows the column; 0 in columns out of view.
+    """
+    if mask is None:
+        return np.ones_like(boundary)
+    height_px, width_px = mask.shape
+    x = np.arange(boundary.shape[1]) * width_px // boundary.shape[1]
+    y = ((boundary / np.pi + 0.5) * height_px).astype(int).clip(0, height_px - 1)
+    return np.where(mask[y, x], 1.0, np.where(mask.any(axis=0)[x], _GUESSED, 0.0)).astype(np.float32)
 
 
 def corner_columns(polygon: npt.ArrayLike, columns: int) -> Array:

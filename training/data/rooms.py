@@ -114,7 +114,7 @@ def _rng(index: int, fixed: bool) -> np.random.Generator:
 
 
 class LayoutSamples(Dataset[Sample]):
-    """`image`, `boundary` (2, W), `corners` (1, W), `seen` (1, W) bool, and for validation `index` of the room."""
+    """`image`, `boundary` (2, W), `corners` (1, W), `seen` (2, W) 0..1, and for validation `index` of the room."""
 
     def __init__(self, rooms: list[PanoramaRoom], recipe: Recipe, columns: int, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each room once, unchanged, for validation."""
@@ -145,14 +145,14 @@ class LayoutSamples(Dataset[Sample]):
         if not fixed:
             room = self._varied(room, rng)
             if rng.random() < self._augment.perspective_share:
-                mask = random_view_mask(rng, self._spec.width_px, self._spec.height_px)
-        seen = np.ones(self._spec.width_px, np.bool_) if mask is None else np.asarray(mask.any(axis=0), np.bool_)
-        at = np.arange(self._columns) * len(seen) // self._columns
+                size = (self._spec.width_px, self._spec.height_px)
+                mask = random_view_mask(rng, *size, centred=rng.random() < 0.7)
+        boundary = panoramic.boundary_target(room, self._columns)
         return {
             "image": torch.from_numpy(tensor_from_image(room.image, self._spec, mask=mask)),
-            "boundary": torch.from_numpy(panoramic.boundary_target(room, self._columns)),
+            "boundary": torch.from_numpy(boundary),
             "corners": torch.from_numpy(panoramic.corner_target(room.polygon_m, self._columns)),
-            "seen": torch.from_numpy(seen[at][None]),
+            "seen": torch.from_numpy(panoramic.edge_weights(boundary, mask)),
             "index": torch.tensor(index),
         }
 

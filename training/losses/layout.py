@@ -1,4 +1,4 @@
-"""Layout loss of HorizonNet: L1 of the boundary and binary cross entropy of the corners, over the columns seen."""
+"""Layout loss of HorizonNet: L1 of the boundary and binary cross entropy of the corners, over what is seen."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class LayoutLoss(torch.nn.Module):
             predicted: boundary (B, 2, W) rad and corner logits (B, 1, W).
             boundary: (B, 2, W) rad, positive down.
             corners: (B, 1, W) 0..1.
-            seen: (B, 1, W) bool.
+            seen: (B, 2, W) how much each edge of a column counts, 0..1; its corner counts as much as the greater.
         """
-        weight = seen.to(boundary.dtype)
+        edges = ((predicted[0] - boundary).abs() * seen).sum() / seen.sum().clamp(min=1)
+        weight = seen.amax(dim=1, keepdim=True)
         columns = weight.sum().clamp(min=1)
-        edges = ((predicted[0] - boundary).abs() * weight).sum() / (2 * columns)
         entropy = F.binary_cross_entropy_with_logits(predicted[1], corners, reduction="none")
         return self.config.boundary * edges + self.config.corners * (entropy * weight).sum() / columns

@@ -138,17 +138,16 @@ class Fcrn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Metres."""
         raw = self.raw(x)
-        return torch.exp(raw) if self.config.activation == "log" else raw
+        if self.config.activation == "log":
+            return torch.exp(raw.clamp(math.log(self.config.min_m), math.log(self.config.max_m)))
+        return raw
 
     def raw(self, x: Tensor) -> Tensor:
-        """The last layer: ln(metres) limited to its range, or metres, as `activation` says."""
+        """The last layer: ln(metres), or metres, as `activation` says; unlimited, so that every error has a gradient."""
         maps = self.encoder(x)
         x = self.bridge(maps[-1])
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if self.config.skips:
                 x = x + self.skips[i](maps[-2 - i])
-        x = self.answer(x)
-        if self.config.activation == "log":
-            return x.clamp(math.log(self.config.min_m), math.log(self.config.max_m))
-        return x
+        return cast(Tensor, self.answer(x))

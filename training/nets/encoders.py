@@ -79,16 +79,13 @@ def build_encoder(name: str, width: float = 1.0) -> ResNetEncoder | MobileNetEnc
     return MobileNetEncoder(width) if name == "mobilenet_v2" else ResNetEncoder(name)
 
 
-def add_mask_channel(encoder: ResNetEncoder | MobileNetEncoder, *, random: bool = False) -> None:
-    """Give the first convolution a fourth input channel, in place.
-
-    Its weights are zero, or `random` and as large as the others', for a channel that is zero on whole panoramas.
-    """
+def add_mask_channel(encoder: ResNetEncoder | MobileNetEncoder) -> None:
+    """Give the first convolution a fourth input channel with weights of zero, in place."""
     parent = cast(nn.Sequential, encoder.stem if isinstance(encoder, ResNetEncoder) else encoder.features[0])
     old = cast(nn.Conv2d, parent[0])
     new = nn.Conv2d(4, old.out_channels, old.kernel_size, old.stride, old.padding, bias=False)  # type: ignore[arg-type]
     with torch.no_grad():
-        new.weight.normal_(0.0, float(old.weight.std()) if random else 0.0)
+        new.weight.zero_()
         new.weight[:, :3] = old.weight
     parent[0] = new
 

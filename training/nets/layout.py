@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config import HorizonNetConfig
-from training.nets.encoders import add_mask_channel, build_encoder, wrap_convolutions
+from training.nets.encoders import build_encoder, wrap_convolutions
 
 _SHARE = 8
+_MASK_ROWS = 16
+"""Rows to which the mask is averaged for the columns that the LSTM reads."""
 _BIAS = (-1.0, -0.478, 0.425)
 """HorizonNet's start: corner logit, ceiling latitude, floor latitude (positive down, rad)."""
 
@@ -75,6 +77,7 @@ class HorizonNet(nn.Module):
             outputs = max(16, channels // 4) if light else channels // _SHARE
             squeezes.append(HeightCompression(channels, outputs, light))
             size += outputs * rows
+        size += _MASK_ROWS if mask_channel else 0
         self.squeezes = nn.ModuleList(squeezes)
         self.lstm = nn.LSTM(
             size,
@@ -90,22 +93,22 @@ class HorizonNet(nn.Module):
             self.answer.bias.copy_(torch.tensor(_BIAS).repeat_interleave(config.step_columns))
 
     def finish(self) -> None:
-        """Add the mask channel and wrap every convolution; call once, after pretrained weights are in."""
-        if self._mask:
-            add_mask_channel(self.encoder, random=True)
+        """Wrap every convolution; call once, after pretrained weights are in."""
         wrap_convolutions(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Boundary and corner logits, each `step_columns * W / 4` columns wide."""
-        if self._mask:
-            # The fourth channel becomes "unseen": 0 on a whole panorama, which pretrained filters then see unchanged.
-            x = torch.cat([x[:, :3], 1 - x[:, 3:]], dim=1)
-        maps = self.encoder(x)[1:]
-        rows = [squeeze(m, self.columns) for squeeze, m in zip(self.squeezes, maps, strict=True)]
-        sequence = torch.cat(rows, dim=1).transpose(1, 2)
-        read = self.lstm(sequence)[0]
+        read = self.lstm(self.read_columns(x))[0]
         out = self.answer(self.dropout(read))
         b = out.shape[0]
         out = out.view(b, self.columns, 3, self.config.step_columns).permute(0, 2, 1, 3)
         out = cast(Tensor, out.reshape(b, 3, self.columns * self.config.step_columns))
         return out[:, 1:], out[:, :1]
+
+    def read_columns(self, x: Tensor) -> Tensor:
+        """(B, W / 4, features) what the LSTM reads of each column."""
+        maps = self.encoder(x[:, :3])[1:]
+        rows = [squeeze(m, self.columns) for squeeze, m in zip(self.squeezes, maps, strict=True)]
+        if self._mask:  # pretrained filters see a picture as ever; what is out of view is told to the columns
+            rows.append(F.avg_pool2d(1 - x[:, 3:], (x.shape[2] // _MASK_ROWS, 4)).flatten(1, 2))
+        return torch.cat(rows, dim=1).transpose(1, 2)

@@ -13,7 +13,7 @@ from training.tasks.base import Batch, NounTask
 
 
 class LayoutTask(NounTask):
-    """Batches hold `image` (B, C, H, W), `boundary` (B, 2, W), `corners` (B, 1, W), `seen` (B, 1, W) bool."""
+    """Batches hold `image` (B, C, H, W), `boundary` (B, 2, W), `corners` (B, 1, W), `seen` (B, 2, W) 0..1."""
 
     net: HorizonNet
 

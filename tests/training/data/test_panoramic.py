@@ -12,6 +12,7 @@ from training.data.panoramic import (
     boundary_target,
     corner_columns,
     corner_target,
+    edge_weights,
     mirrored,
     random_stretch,
     stretch_matrix,
@@ -88,3 +89,14 @@ def test_random_stretch_keeps_the_camera_inside() -> None:
         reach = wall_distances(room.polygon_m, longitudes(64))
         assert reach.min() > 0.35
         assert reach.max() < 14.5
+
+
+def test_edges_out_of_view_count_little_and_unseen_columns_not_at_all() -> None:
+    """A mask of the lower right half: the floor edge counts fully there, the ceiling edge a little, the left nothing."""
+    boundary = np.stack([np.full(8, -0.5), np.full(8, 0.6)]).astype(np.float32)
+    mask = np.zeros((16, 32), np.bool_)
+    mask[8:, 16:] = True
+    weights = edge_weights(boundary, mask)
+    assert (weights[:, :4] == 0).all() and (weights[1, 4:] == 1).all()
+    assert ((weights[0, 4:] > 0) & (weights[0, 4:] < 1)).all()
+    np.testing.assert_array_equal(edge_weights(boundary, None), 1)

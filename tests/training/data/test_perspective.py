@@ -26,13 +26,16 @@ def _picture() -> DepthPicture:
     return DepthPicture(np.repeat(grey[..., None], 3, axis=2), depth, 100.0, 100.0)
 
 
-@pytest.mark.parametrize(("zoom", "centre"), [(1.0, (64.0, 48.0)), (1.5, (64.0, 48.0)), (1.6, (55.0, 60.0))])
-def test_zoomed_depth_is_what_the_longer_lens_sees(zoom: float, centre: tuple[float, float]) -> None:
-    """z-depth keeps its value; the lens gets longer; the principal point moves with the crop."""
+_ZOOMED = [((1.0, 1.0), (64.0, 48.0)), ((1.5, 1.5), (64.0, 48.0)), ((1.6, 1.2), (55.0, 46.0))]
+
+
+@pytest.mark.parametrize(("zoom", "centre"), _ZOOMED)
+def test_zoomed_depth_is_what_the_longer_lens_sees(zoom: tuple[float, float], centre: tuple[float, float]) -> None:
+    """z-depth keeps its value; the lens gets longer, each way by its own zoom; the principal point moves."""
     out = warped(_picture(), zoom, 0.0, centre)
-    assert out.focal_px == pytest.approx(100 * zoom)
-    cx, cy = W / 2 + (W / 2 - centre[0]) * zoom, H / 2 + (H / 2 - centre[1]) * zoom
-    expected = _plane_depth(100 * zoom, 100 * zoom, cx, cy)
+    assert (out.fx_px, out.fy_px) == (100 * zoom[0], 100 * zoom[1])
+    cx, cy = W / 2 + (W / 2 - centre[0]) * zoom[0], H / 2 + (H / 2 - centre[1]) * zoom[1]
+    expected = _plane_depth(out.fx_px, out.fy_px, cx, cy)
     known = out.depth_m > 0
     assert known.mean() > 0.97
     np.testing.assert_allclose(out.depth_m[known], expected[known], rtol=0.02)
@@ -41,7 +44,7 @@ def test_zoomed_depth_is_what_the_longer_lens_sees(zoom: float, centre: tuple[fl
 def test_turning_about_the_optical_axis_keeps_z() -> None:
     """A roll turns the plane's normal in the picture plane and nothing else."""
     angle = 0.1
-    out = warped(_picture(), 1.0, angle, (W / 2, H / 2))
+    out = warped(_picture(), (1.0, 1.0), angle, (W / 2, H / 2))
     c, s = np.cos(angle), np.sin(angle)
     x, y = np.meshgrid((np.arange(W) + 0.5 - W / 2) / 100, (np.arange(H) + 0.5 - H / 2) / 100)
     source_x, source_y = c * x - s * y, s * x + c * y
@@ -64,10 +67,18 @@ def test_random_crops_know_all_their_depth() -> None:
         assert (random_crop(_picture(), rng, 1.8).depth_m > 0).mean() > 0.9
 
 
-def test_halved_depth_ignores_the_unknown() -> None:
-    """A block's value is the mean of what is known in it."""
+def test_random_crops_change_the_shape_of_pixels() -> None:
+    """Cameras of 16 : 9 and 4 : 3 are met: fx / fy spreads either way, by no more than 4 : 3."""
+    rng = np.random.default_rng(4)
+    ratios = [crop.fx_px / crop.fy_px for crop in (random_crop(_picture(), rng, 1.6) for _ in range(100))]
+    assert min(ratios) < 0.85 and max(ratios) > 1.18
+    assert 0.75 - 1e-9 <= min(ratios) and max(ratios) <= 4 / 3 + 1e-9
+
+
+def test_halved_depth_ignores_the_unknown_and_blends_nothing() -> None:
+    """A block's value is one that the picture has: that of the nearest known surface in it."""
     depth = np.array([[1, 3, 0, 0], [0, 2, 0, 0]], np.float32)
-    np.testing.assert_array_equal(halved_depth(depth), [[2.0, 0.0]])
+    np.testing.assert_array_equal(halved_depth(depth), [[1.0, 0.0]])
 
 
 def test_a_view_sees_the_panorama_along_its_rays() -> None:
