@@ -37,7 +37,11 @@ SIZES: dict[str, tuple[Span, Span, Span]] = {
     "carpet": ((1.2, 2.6), (1.0, 2.0), (0.01, 0.02)), "picture": ((0.3, 1.0), (0.02, 0.04), (0.3, 0.9)),
     "wall_shelf": ((0.5, 1.1), (0.18, 0.28), (0.1, 0.2)), "cabinet": ((0.5, 0.6), (0.3, 0.38), (0.6, 0.75)),
     "mirror": ((0.4, 0.7), (0.02, 0.04), (0.5, 0.9)), "floor_lamp": ((0.3, 0.45), (0.3, 0.45), (1.4, 1.75)),
-    "table_lamp": ((0.2, 0.3), (0.2, 0.3), (0.32, 0.5)),
+    "table_lamp": ((0.2, 0.3), (0.2, 0.3), (0.32, 0.5)), "crate": ((0.25, 0.6), (0.25, 0.5), (0.2, 0.5)),
+    "monitor": ((0.45, 0.75), (0.16, 0.2), (0.36, 0.5)), "tv": ((0.8, 1.4), (0.18, 0.25), (0.52, 0.85)),
+    "wardrobe": ((0.9, 2.0), (0.5, 0.65), (1.85, 2.2)), "radiator": ((0.6, 1.4), (0.08, 0.14), (0.5, 0.6)),
+    "screen": ((1.0, 1.8), (0.04, 0.06), (1.2, 1.6)), "whiteboard": ((1.0, 2.0), (0.02, 0.04), (0.8, 1.1)),
+    "books": ((0.15, 0.3), (0.12, 0.22), (0.05, 0.25)),
 }  # fmt: skip
 """Kind -> ranges of width, depth and height in metres."""
 
@@ -106,7 +110,7 @@ class Catalog:
         """A covering for floor, wall, ceiling, wood or fabric; None for plain colour."""
         names = self.textures.get(role, ())
         k, plain = rng.random(), rng.random()
-        if not names or (role == "wall" and plain < 0.35):
+        if not names or (role == "wall" and plain < 0.4):
             return None
         return names[int(k * len(names))]
 
@@ -138,8 +142,8 @@ def _names(folder: Path, pattern: str) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def read_catalog(root: Path | None, pictures: bool = True) -> Catalog:
-    """What a folder of assets offers; without a folder, everything is made here.
+def read_catalog(root: Path | None, pictures: bool = True, without_skies: tuple[str, ...] = ()) -> Catalog:
+    """What a folder of assets offers but for those skies (file names); without a folder, everything is made here.
 
     Raises:
         DataError: the folder is not there, or a model in it cannot be read.
@@ -156,7 +160,7 @@ def read_catalog(root: Path | None, pictures: bool = True) -> Catalog:
         role: tuple(n for n in found if any(w in n.lower() for w in words)) or PROCEDURAL[role]
         for role, words in TEXTURE_WORDS.items()
     }
-    skies = tuple(n for n in _names(root / "hdri", "*.hdr") if n.startswith("outdoor"))
+    skies = tuple(n for n in _names(root / "hdri", "*.hdr") if n.startswith("outdoor") and n not in without_skies)
     hung = tuple(_names(root / "pictures", "*.jpg")) if pictures else ()
     return Catalog(root, {k: v for k, v in furniture.items() if v}, extents, textures, hung, skies)
 

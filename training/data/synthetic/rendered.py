@@ -18,7 +18,6 @@ not full yet. Every file appears whole, by a rename, so a killed run leaves noth
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -32,8 +31,10 @@ from edge.errors import DataError
 from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import longitudes, pixel_from_angles
 from edge.geometry.polygon import boundary_latitudes, wall_distances
+from training.data.entries import Part, part_of
 from training.data.synthetic.assets import Catalog, srgb_from_linear
 from training.data.synthetic.description import Room, View
+from training.data.synthetic.rooms import relit
 from training.data.synthetic.stage import build
 from training.data.synthetic.tracer import Shot, Tracer
 
@@ -41,6 +42,8 @@ Floats = npt.NDArray[np.float32]
 Item = dict[str, Any]
 SHARD_ROOMS = 32
 HALF_MAX = 65000.0
+DARKEST = 1e-3
+"""Least median luminance of a panorama; a daylit room has about 1, a lamplit one at night 0.03."""
 
 
 def exposure_scale(radiance: Floats, target: float) -> float:
@@ -116,9 +119,15 @@ def room_arrays(room: Room, panorama: Shot, views: list[Shot]) -> Item:
 def render_room(
     tracer: Tracer, room: Room, catalog: Catalog, size_px: tuple[int, int], view_size_px: tuple[int, int]
 ) -> Item:
-    """Build and render one room; sizes are (width, height)."""
-    scene = tracer.scene(room, build(room, catalog))
-    return room_arrays(room, *tracer.room(scene, room, size_px[0], view_size_px))
+    """Build and render one room; sizes are (width, height).
+
+    Where no light gets out between the furniture, the room is described and rendered anew with a lamp more.
+    """
+    panorama, views = tracer.room(tracer.scene(room, build(room, catalog)), room, size_px[0], view_size_px)
+    if np.median(panorama.radiance.mean(-1)) < DARKEST:
+        room = relit(room)
+        panorama, views = tracer.room(tracer.scene(room, build(room, catalog)), room, size_px[0], view_size_px)
+    return room_arrays(room, panorama, views)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -232,8 +241,6 @@ class RenderedRooms:
         return {name: RenderedRooms(self._paths, indices) for name, indices in parts.items()}
 
 
-def split_of(index: int, seed: int = 0) -> str:
+def split_of(index: int, seed: int = 0) -> Part:
     """train, val or test, by a stable hash of the room's index."""
-    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
-    share = int.from_bytes(digest, "big") / 2**64
-    return "train" if share < 0.8 else "val" if share < 0.9 else "test"
+    return part_of(str(index), seed)

@@ -1,4 +1,9 @@
-"""Random rooms: plan, openings, furniture, light and cameras, drawn from a seed. No renderer here."""
+"""Random rooms: openings, looks, furniture, light and cameras, drawn from a seed. No renderer here.
+
+Two things are left to the trainer on purpose. The panorama camera stands level, so that its layout is exact; a tilted
+one is a turned picture, which `training.data` makes at will. And pictures are clean: exposure is drawn here, but noise,
+blur, response and compression belong to a camera and are drawn anew for every sample by `training.data.photometric`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,7 @@ from training.data.synthetic.description import (
     Array,
     Color,
     Opening,
+    Piece,
     Room,
     Surface,
     View,
@@ -22,56 +28,15 @@ from training.data.synthetic.description import (
     wall_frame,
 )
 from training.data.synthetic.furnish import ceiling_lamps, furnish
+from training.data.synthetic.plans import floor_plan
 
-GENERATOR = "rooms-1"
+GENERATOR = "rooms-2"
 """Changes whenever the same seed would give another room."""
 
 
 def room_seed(seed: int, index: int) -> int:
     """The seed of one room, whichever worker makes it."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-
-
-# --- plans ---------------------------------------------------------------------------------------------------------
-
-
-def _outline(rng: np.random.Generator, style: str) -> list[list[float]]:
-    w, d = 1.0, float(rng.uniform(0.55, 1.0))
-    a, b = float(rng.uniform(0.2, 0.55)) * w, float(rng.uniform(0.2, 0.55)) * d
-    if style == "L":
-        return [[0, 0], [w, 0], [w, d - b], [w - a, d - b], [w - a, d], [0, d]]
-    if style == "T":
-        left, right = float(rng.uniform(0.1, 0.35)), float(rng.uniform(0.65, 0.9))
-        b2 = float(rng.uniform(0.2, 0.5)) * d
-        return [[0, 0], [w, 0], [w, d - b], [right, d - b], [right, d], [left, d], [left, d - b2], [0, d - b2]]
-    if style == "notch":
-        left = float(rng.uniform(0.15, 0.6))
-        right, deep = left + float(rng.uniform(0.12, 0.3)), float(rng.uniform(0.08, 0.35)) * d
-        return [[0, 0], [w, 0], [w, d], [right, d], [right, d - deep], [left, d - deep], [left, d], [0, d]]
-    if style == "pillar":
-        p, q = float(rng.uniform(0.06, 0.14)), float(rng.uniform(0.06, 0.14))
-        return [[0, 0], [w, 0], [w, d - p], [w - q, d - p], [w - q, d], [0, d]]
-    if style == "cut":
-        return [[0, 0], [w, 0], [w, d - 0.6 * b], [w - 0.6 * a, d], [0, d]]
-    if style == "trapezoid":
-        skew, top = rng.uniform(-0.15, 0.15, 2)
-        return [[0, 0], [w, 0], [w - abs(skew), d], [abs(skew) * 0.5, d * (1 + top)]]
-    return [[0, 0], [w, 0], [w, d], [0, d]]
-
-
-def floor_plan(rng: np.random.Generator) -> tuple[str, Array]:
-    """A plan of 6..60 m2, its style and its counter-clockwise corners (N, 2), somewhere in the plane."""
-    style = str(
-        rng.choice(["box", "L", "T", "notch", "pillar", "cut", "trapezoid"], p=[0.34, 0.22, 0.1, 0.1, 0.08, 0.08, 0.08])
-    )
-    outline = np.array(_outline(rng, style))
-    if rng.random() < 0.5:
-        outline = (outline * [-1, 1])[::-1]
-    target_m2 = float(np.exp(rng.uniform(np.log(6.5), np.log(58))))
-    if style in ("L", "T", "notch"):
-        target_m2 = max(target_m2, 12.0)
-    scale = np.sqrt(target_m2 / shapely.Polygon(outline).area)
-    return style, outline * scale
 
 
 # --- openings ------------------------------------------------------------------------------------------------------
@@ -101,8 +66,9 @@ def _door(rng: np.random.Generator, wall: int, length_m: float, height_m: float,
 
 
 def _window(rng: np.random.Generator, wall: int, length_m: float, height_m: float, catalog: Catalog) -> Opening:
-    width_m = min(float(rng.uniform(0.6, 2.6)), length_m - 0.3)
-    bottom_m = float(rng.uniform(0.03, 0.1) if rng.random() < 0.15 else rng.uniform(0.6, 1.15))
+    tall = rng.random() < 0.18
+    width_m = min(float(rng.uniform(0.9, 3.4) if tall else rng.uniform(0.6, 2.6)), length_m - 0.3)
+    bottom_m = float(rng.uniform(0.03, 0.1) if tall else rng.uniform(0.6, 1.15))
     top_m = height_m - float(rng.uniform(0.12, 0.6))
     return Opening(
         wall, "window", float(rng.uniform(0.12, length_m - width_m - 0.12)), width_m, bottom_m,
@@ -118,12 +84,12 @@ def openings(rng: np.random.Generator, polygon: Array, height_m: float, catalog:
     out: list[Opening] = []
     lengths = [wall_frame(polygon, i)[3] for i in range(len(polygon))]
     wide = [i for i, length in enumerate(lengths) if length > 1.15]
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 4)) if wide else 0):
         wall = int(rng.choice(wide))
         door = _door(rng, wall, lengths[wall], height_m, catalog)
         if _fits(polygon, out, door):
             out.append(door)
-    share = float(rng.choice([0.0, 0.35, 0.7], p=[0.15, 0.5, 0.35]))
+    share = float(rng.choice([0.0, 0.35, 0.7, 1.0], p=[0.15, 0.42, 0.31, 0.12]))
     for wall in wide:
         for _ in range(1 + int(lengths[wall] / 3.5)):
             window = _window(rng, wall, lengths[wall], height_m, catalog)
@@ -150,6 +116,45 @@ def _surface(rng: np.random.Generator, catalog: Catalog, role: str, gloss: float
     neutral = role in ("floor", "wood")
     color = (1.0, 1.0, 1.0) if neutral and rng.random() < 0.6 else _paint(rng)
     return Surface(texture, color, float(rng.uniform(0.8, 2.2)), gloss)
+
+
+MOODS = {"white": 0.24, "painted": 0.27, "mixed": 0.35, "wood": 0.07, "dark": 0.07}
+"""How a room looks as a whole -> share. Only `mixed` has brick, concrete or tiles on its walls."""
+
+
+def _wall_covering(rng: np.random.Generator, catalog: Catalog, mood: str) -> Surface:
+    tile_m = float(rng.uniform(0.8, 2.2))
+    if mood == "mixed":
+        return _surface(rng, catalog, "wall", 0.0)
+    if mood == "wood":
+        tone = float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
+        return Surface(catalog.pick_texture(rng, "wood"), (1.3 * tone, tone, 0.7 * tone), tile_m, 0.2)
+    if mood == "painted":
+        return Surface(None, _paint(rng), tile_m, 0.0)
+    value = rng.uniform(0.72, 0.9) if mood == "white" else np.exp(rng.uniform(np.log(0.03), np.log(0.2)))
+    r, g, b = (float(v) for v in np.clip(value * (1 + rng.uniform(-0.04, 0.04, 3)), 0.02, 0.92))
+    return Surface(None, (r, g, b), tile_m, 0.0)
+
+
+def _ceiling(rng: np.random.Generator, catalog: Catalog, mood: str) -> Surface:
+    if mood == "wood" and rng.random() < 0.5:
+        return _wall_covering(rng, catalog, mood)
+    if rng.random() < 0.2:
+        return _surface(rng, catalog, "ceiling", 0.0)
+    value = float(rng.uniform(0.6, 0.9))
+    return Surface(None, (value, value, value), 1.0, 0.0)
+
+
+def _height_m(rng: np.random.Generator, area_m2: float) -> float:
+    if rng.random() < (0.35 if area_m2 > 40 else 0.1):
+        return float(rng.uniform(2.9, 4.0))
+    return float(np.clip(rng.normal(2.6, 0.22), 2.2, 3.3))
+
+
+def _camera_height_m(rng: np.random.Generator, height_m: float) -> float:
+    """Mostly a tripod or a person's eyes; sometimes on a table, or high up as cameras on walls are."""
+    usual = rng.random() < 0.75
+    return float(min(np.clip(rng.normal(1.55, 0.17), 1.1, 2.0) if usual else rng.uniform(0.8, 2.4), height_m - 0.35))
 
 
 def _lit(rng: np.random.Generator, holes: list[Opening], catalog: Catalog) -> tuple[list[Opening], str | None, float]:
@@ -190,18 +195,49 @@ def _free_point(rng: np.random.Generator, area: BaseGeometry) -> Array:
     return np.array([inside.x, inside.y])
 
 
-def _view(rng: np.random.Generator, polygon: Array, free: BaseGeometry, height_m: float) -> View:
-    p = _free_point(rng, free)
-    yaws = rng.uniform(-np.pi, np.pi, 4)
-    far = np.minimum(wall_distances(polygon - p, yaws), 4.0)
-    yaw = float(yaws[rng.choice(4, p=far / far.sum())])
-    pitch_deg = rng.uniform(-90, 90) if rng.random() < 0.12 else rng.uniform(-25, 10)
-    roll_deg = float(np.clip(rng.normal(0, 2.5), -10, 10))
-    z = float(min(rng.uniform(0.8, 2.0), height_m - 0.2))
-    return View(
-        (float(p[0]), float(p[1]), z), yaw, float(np.radians(pitch_deg)), float(np.radians(roll_deg)),
-        float(np.radians(rng.uniform(50, 115))), exposure_target(rng),
-    )  # fmt: skip
+def _clearance_m(view: View, polygon: Array, tall: BaseGeometry) -> tuple[float, float]:
+    """Distances that a view sees along a fan of its horizon: their median and their spread (of the log)."""
+    p = np.asarray(view.position_m[:2])
+    fan = view.yaw_rad + np.linspace(-0.4, 0.4, 7) * view.hfov_rad
+    reach = wall_distances(polygon - p, fan)
+    ends = p + reach[:, None] * np.stack([np.sin(fan), np.cos(fan)], axis=1)
+    here = shapely.Point(p)
+    met = shapely.intersection(shapely.linestrings(np.stack([np.broadcast_to(p, ends.shape), ends], axis=1)), tall)
+    reach = np.where(shapely.is_empty(met), reach, np.minimum(reach, shapely.distance(here, met)))
+    return float(np.median(reach)), float(np.std(np.log(np.maximum(reach, 0.05))))
+
+
+def _in_sight(view: View, pieces: list[Piece]) -> int:
+    """How many pieces stand within a view's angle, at most 5 m away."""
+    if not pieces:
+        return 0
+    there = np.array([p.position_m[:2] for p in pieces]) - view.position_m[:2]
+    off = (np.arctan2(there[:, 0], there[:, 1]) - view.yaw_rad + np.pi) % (2 * np.pi) - np.pi
+    return int(np.sum((np.abs(off) < view.hfov_rad / 2) & (np.hypot(*there.T) < 5.0)))
+
+
+def _view(
+    rng: np.random.Generator, polygon: Array, free: BaseGeometry, height_m: float, pieces: list[Piece]
+) -> View:  # fmt: skip
+    """The best of a few cameras drawn at random: one that looks into the room, not at a wall before its lens."""
+    candidates = []
+    for _ in range(8):
+        p = _free_point(rng, free)
+        pitch_deg = rng.uniform(-75, 60) if rng.random() < 0.08 else rng.uniform(-32, 10)
+        roll_deg = float(np.clip(rng.normal(0, 2.5), -10, 10))
+        z = float(min(rng.uniform(0.6, 2.3), height_m - 0.2))
+        candidates.append(View(
+            (float(p[0]), float(p[1]), z), float(rng.uniform(-np.pi, np.pi)), float(np.radians(pitch_deg)),
+            float(np.radians(roll_deg)), float(np.radians(rng.uniform(45, 110))), exposure_target(rng),
+        ))  # fmt: skip
+    scores = []
+    for view in candidates:
+        tall = [rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad) for p in pieces
+                if p.position_m[2] < view.position_m[2] < p.position_m[2] + p.size_m[2] + 0.1]  # fmt: skip
+        middle_m, spread = _clearance_m(view, polygon, shapely.unary_union(tall))
+        furnished = 0.25 * min(_in_sight(view, pieces), 4)
+        scores.append(min(middle_m, 3.0) + 1.5 * min(spread, 0.6) + furnished + 0.8 * rng.random())
+    return candidates[int(np.argmax(scores))]
 
 
 def _moved(room_xy: Array, phi: float, position: npt.ArrayLike) -> Array:
@@ -223,9 +259,10 @@ def describe(seed: int, index: int, catalog: Catalog, views: int = 3, style: str
     own = room_seed(seed, index)
     rng = np.random.default_rng(own)
     plan_style, plan = floor_plan(rng)
-    height_m = float(np.clip(rng.normal(2.65, 0.3), 2.2, 3.6))
+    mood = str(rng.choice(list(MOODS), p=list(MOODS.values())))
+    height_m = _height_m(rng, shapely.Polygon(plan).area)
     holes, sky, lamp_level = _lit(rng, openings(rng, plan, height_m, catalog), catalog)
-    camera_height_m = float(min(np.clip(rng.normal(1.55, 0.18), 1.1, 1.9), height_m - 0.35))
+    camera_height_m = _camera_height_m(rng, height_m)
     outline = shapely.Polygon(plan)
     camera = _free_point(rng, outline.buffer(-0.45) if not outline.buffer(-0.45).is_empty else outline.buffer(-0.4))
     fabric = _surface(rng, catalog, "fabric", 0.0)
@@ -240,7 +277,7 @@ def describe(seed: int, index: int, catalog: Catalog, views: int = 3, style: str
         moved.append(
             replace(piece, position_m=(float(x), float(y), piece.position_m[2]), turn_rad=piece.turn_rad + phi)
         )
-    blocked = shapely.unary_union([f.buffer(0.2) for f in footprints]) if footprints else shapely.Polygon()
+    blocked = shapely.unary_union([f.buffer(0.3) for f in footprints]) if footprints else shapely.Polygon()
     free = outline.buffer(-0.4).difference(blocked)
     if free.area < 0.2:
         free = shapely.Point(camera).buffer(0.2)
@@ -250,14 +287,24 @@ def describe(seed: int, index: int, catalog: Catalog, views: int = 3, style: str
         polygon_m=tuple((float(x), float(y)) for x, y in polygon),
         height_m=height_m, camera_height_m=camera_height_m,
         floor=_surface(rng, catalog, "floor", float(rng.choice([0.0, 0.35, 0.7]))),
-        ceiling=_surface(rng, catalog, "ceiling", 0.0) if rng.random() < 0.25
-        else Surface(None, tuple(float(v) for v in np.full(3, rng.uniform(0.6, 0.9))), 1.0, 0.0),  # type: ignore[arg-type]
-        walls=(_surface(rng, catalog, "wall", 0.0), _surface(rng, catalog, "wall", 0.0)),
+        ceiling=_ceiling(rng, catalog, mood),
+        walls=(_wall_covering(rng, catalog, mood),
+               _wall_covering(rng, catalog, "painted" if mood == "white" else mood)),
         accent_wall=int(rng.integers(0, len(plan))) if rng.random() < 0.35 else -1,
-        trim=Surface(None, _paint(rng), 1.0, 0.3),
+        trim=Surface(None, (0.8, 0.8, 0.78) if mood == "white" else _paint(rng), 1.0, 0.3),
         wood=_surface(rng, catalog, "wood", 0.3), fabric=fabric,
         skirting_m=float(rng.uniform(0.05, 0.13)) if rng.random() < 0.7 else 0.0,
         cornice_m=float(rng.uniform(0.03, 0.1)) if rng.random() < 0.3 else 0.0,
         openings=tuple(holes), pieces=tuple(moved), sky=sky, exposure=exposure_target(rng),
-        views=tuple(_view(rng, polygon, free, height_m) for _ in range(views)),
+        views=tuple(_view(rng, polygon, free, height_m, moved) for _ in range(views)),
     )  # fmt: skip
+
+
+def relit(room: Room) -> Room:
+    """The same room with a lit panel on its ceiling above the panorama camera, for lamps that furniture shuts in."""
+    size = (0.6, 0.6, 0.04)
+    panel = Piece(
+        "panel_lamp", None, (0.0, 0.0, room.height_m - size[2] - 0.001), size, 0.0, (0.8, 0.8, 0.8), False,
+        (22.0, 20.0, 17.0),
+    )  # fmt: skip
+    return replace(room, pieces=(*room.pieces, panel))

@@ -169,12 +169,38 @@ def _lamp(w: float, d: float, h: float) -> list[Solid]:
     return [foot, pole, cylinder([0, 0, 0.76 * h], r, 0.7 * r, 0.24 * h, "glow")]
 
 
+def _monitor(w: float, d: float, h: float) -> list[Solid]:
+    return [
+        box([0, 0, 0.008], [0.4 * w, d, 0.016], "gloss"),
+        box([0, 0.2 * d, 0.25 * h], [0.05, 0.03, 0.5 * h], "gloss"),
+        box([0, 0, 0.58 * h], [w, 0.025, 0.84 * h], "gloss"),
+    ]
+
+
+def _radiator(w: float, d: float, h: float) -> list[Solid]:
+    ribs = max(3, int(w / 0.08))
+    bars = [box([w * ((i + 0.5) / ribs - 0.5), 0, 0.54 * h], [0.7 * w / ribs, d, 0.92 * h], "gloss")
+            for i in range(ribs)]  # fmt: skip
+    return [*bars, box([0, 0, 0.54 * h], [w, 0.3 * d, 0.8 * h], "gloss"), *_legs(0.9 * w, d, 0.1 * h, 0.02, "gloss")]
+
+
+def _wardrobe(w: float, d: float, h: float) -> list[Solid]:
+    doors = max(2, round(w / 0.5))
+    leaf, front = [w / doors - 0.008, 0.016, 0.93 * h], -d / 2 - 0.008
+    fronts = [box([w * ((i + 0.5) / doors - 0.5), front, 0.52 * h], leaf, "wood") for i in range(doors)]
+    grips = [w * ((i + 0.9 - 0.8 * (i % 2)) / doors - 0.5) for i in range(doors)]
+    knobs = [box([x, front - 0.017, 0.5 * h], [0.015, 0.02, 0.14], "gloss") for x in grips]
+    return [box([0, 0, h / 2], [w, d, h], "wood"), *fronts, *knobs]
+
+
 _BUILDERS = {
+    "monitor": _monitor, "tv": _monitor, "radiator": _radiator, "wardrobe": _wardrobe,
     "table": _table, "coffee_table": _table, "desk": _table, "chair": _seat, "sofa": _sofa, "armchair": _sofa,
     "bed": _bed, "shelf": _shelf, "wall_shelf": _shelf, "drawer": _chest, "nightstand": _chest, "counter": _chest,
     "fridge": _chest, "oven": _chest, "plant": _plant, "small_plant": _plant, "floor_lamp": _lamp, "table_lamp": _lamp,
 }  # fmt: skip
-_ROLES = {"carpet": "fabric", "picture": "picture", "mirror": "mirror", "panel_lamp": "glow", "bathtub": "gloss"}
+_ROLES = {"carpet": "fabric", "picture": "picture", "mirror": "mirror", "panel_lamp": "glow", "bathtub": "gloss",
+          "crate": "matt", "screen": "fabric"}  # fmt: skip
 
 
 def furniture(kind: str, size_m: tuple[float, float, float]) -> list[Solid]:

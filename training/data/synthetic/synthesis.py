@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from edge.errors import DataError
-from training.data.synthetic.assets import read_catalog
+from training.data.synthetic.assets import Catalog, read_catalog
 from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, render_room, scan, write_part
 from training.data.synthetic.rooms import GENERATOR, describe
 from training.data.synthetic.tracer import Tracer
@@ -35,6 +35,12 @@ class Job:
     samples: int
     views: int
     threads: int
+    without_skies: tuple[str, ...] = ()
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the rooms are made of."""
+        return read_catalog(self.assets, self.pictures, self.without_skies)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -42,7 +48,7 @@ class Job:
         return {
             "generator": GENERATOR, "seed": self.seed, "samples": self.samples, "size_px": list(self.size_px),
             "view_size_px": list(self.view_size_px), "views": self.views,
-            "assets": read_catalog(self.assets, self.pictures).summary,
+            "assets": self.catalog.summary, "without_skies": " ".join(self.without_skies),
         }  # fmt: skip
 
 
@@ -52,7 +58,7 @@ _tracer: Tracer | None = None
 def _render(job: Job, index: int) -> int:
     """Render one room in a worker; its renderer is made once a process."""
     global _tracer
-    catalog = read_catalog(job.assets, job.pictures)
+    catalog = job.catalog
     if _tracer is None:
         _tracer = Tracer(catalog, job.threads, job.samples)
     room = describe(job.seed, index, catalog, job.views)
@@ -75,6 +81,23 @@ def _flat(value: Any) -> list[Any]:
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
+def _held_out(assets: Path | None, places: tuple[str, ...]) -> tuple[str, ...]:
+    """File names of the environments that show the places named."""
+    if not places:
+        return ()
+    from training.data.hdri import place_of  # imports torch, which rendering processes do without
+
+    folder = assets / "hdri" if assets is not None else None
+    names = sorted(p.name for p in folder.glob("*.hdr")) if folder is not None else []
+    for place in places:
+        if place not in map(place_of, names):
+            raise DataError(
+                f"no environment in {folder} shows {place!r}, so it cannot be held out; "
+                "give a file's name without its kind and ending"
+            )
+    return tuple(n for n in names if place_of(n) in places)
+
+
 def _finished(job: Job, todo: list[int], workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
     for start in range(0, len(todo), POOL_ROOMS):
@@ -95,7 +118,7 @@ def synthesize(
     out: Path, rooms: int, seed: int = 1, workers: int = 1, assets: Path | None = None, *,
     size_px: tuple[int, int] = (512, 256), samples: int = 16, views: int = 3,
     view_size_px: tuple[int, int] = (256, 192), threads: int = 1, pictures: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    hold_out_skies: tuple[str, ...] = (), progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Render rooms 0..rooms-1 of a series into a folder; what is there already is kept. Returns the shards.
 
@@ -113,6 +136,7 @@ def synthesize(
         view_size_px: width and height of those.
         threads: of each process.
         pictures: whether pictures from the assets may hang on walls.
+        hold_out_skies: places, as `place_of` names them, that stand behind no window.
         progress: called with (rooms finished, rooms in all), at first with those found.
 
     Raises:
@@ -123,7 +147,8 @@ def synthesize(
             f"panorama {size_px} must be twice as wide as high and all counts positive; correct the options"
         )
     out.mkdir(parents=True, exist_ok=True)
-    job = Job(out, seed, assets, pictures, size_px, view_size_px, samples, views, threads)
+    job = Job(out, seed, assets, pictures, size_px, view_size_px, samples, views, threads,
+              _held_out(assets, hold_out_skies))  # fmt: skip
     _check_same_run(job)
     have = set(scan(out))
     todo = [i for i in range(rooms) if i not in have]

@@ -55,7 +55,7 @@ def _find_llvm() -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _mitsuba(threads: int) -> tuple[Any, Any]:
+def mitsuba_started(threads: int) -> tuple[Any, Any]:
     """Mitsuba and Dr.Jit in LLVM mode, set up once a process."""
     os.environ["OIDN_NUM_THREADS"], os.environ["OIDN_SET_AFFINITY"] = str(threads), "0"
     library = _find_llvm()
@@ -110,7 +110,7 @@ class Tracer:
     """
 
     def __init__(self, catalog: Catalog, threads: int = 1, samples: int = 16, denoise: bool = True) -> None:
-        self._mi, self._dr = _mitsuba(threads)
+        self._mi, self._dr = mitsuba_started(threads)
         self._catalog, self._samples, self._denoise = catalog, samples, denoise
         self._integrator = self._mi.load_dict({"type": "path", "max_depth": PATH_DEPTH, "rr_depth": 3})
 

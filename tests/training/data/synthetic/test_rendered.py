@@ -1,5 +1,7 @@
 """Rendered rooms: labels agree with pictures and with exact geometry; files resume, repeat and split as promised."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,7 +16,7 @@ from edge.geometry.polygon import boundary_latitudes
 from edge.geometry.rigid import rotation_room_camera
 from training.data.synthetic import RenderedRooms, contact_sheet, render_clip, split_of, synthesize
 from training.data.synthetic.assets import Catalog
-from training.data.synthetic.description import Room
+from training.data.synthetic.description import Piece, Room
 from training.data.synthetic.rendered import merge_parts, render_room, visible_corners, write_part
 from training.data.synthetic.rooms import describe
 from training.data.synthetic.stage import build
@@ -134,6 +136,20 @@ def test_rooms_do_not_depend_on_workers(folder: Path, tracer: Tracer) -> None:
     there = RenderedRooms(folder).read(2)
     for name in ("panorama", "radiance", "range_m", "sh", "corners_px", "view_image", "view_depth_m"):
         assert np.array_equal(alone[name], there[name]), name
+
+
+def test_no_room_is_black(tracer: Tracer) -> None:
+    """A room whose only lamp is shut into a box gets a lamp that lights it, the same each time; others stay."""
+    room = describe(9, 0, Catalog(), views=1)
+    lamp = Piece("panel_lamp", None, (0, 0, 0.2), (0.1, 0.1, 0.1), 0.0, (1, 1, 1), False, (20, 20, 20))
+    lid = Piece("crate", None, (0, 0, 0.1), (0.4, 0.4, 0.5), 0.0, (0.5, 0.5, 0.5), False)
+    dark = replace(room, openings=(), pieces=(lamp, lid))
+    items = [render_room(tracer, dark, Catalog(), SIZE, VIEW) for _ in range(2)]
+    assert np.median(items[0]["radiance"]) > 0.01
+    assert np.array_equal(items[0]["panorama"], items[1]["panorama"])
+    assert len(json.loads(items[0]["attributes"]["description"])["pieces"]) == 3
+    lit = render_room(tracer, room, Catalog(), SIZE, VIEW)
+    assert lit["attributes"]["description"] == room.to_json()
 
 
 def test_interrupted_run_goes_on(folder: Path, tmp_path: Path, tracer: Tracer) -> None:

@@ -30,13 +30,33 @@ def test_same_seed_same_room(rooms: list[Room]) -> None:
 
 
 def test_plans_are_rooms(rooms: list[Room]) -> None:
-    """Plans are simple, counter-clockwise, 6 to 60 m2 and 2.2 to 3.6 m high, and of many shapes."""
+    """Plans are simple, counter-clockwise, 2.5 to 90 m2, 2.2 to 4 m high, and wide enough for a camera."""
     for room in rooms:
         assert is_simple(room.polygon)
         assert signed_area_m2(room.polygon) > 0
-        assert 6 <= area_m2(room.polygon) <= 60
-        assert 2.2 <= room.height_m <= 3.6
-    assert {len(room.polygon) for room in rooms} >= {4, 5, 6, 8}
+        assert 2.5 <= area_m2(room.polygon) <= 90
+        assert 2.2 <= room.height_m <= 4.0
+        assert not shapely.Polygon(room.polygon).buffer(-0.4).is_empty
+
+
+def _is_manhattan(room: Room) -> bool:
+    edges = np.roll(room.polygon, -1, axis=0) - room.polygon
+    angles = np.degrees(np.arctan2(edges[:, 1], edges[:, 0]))
+    return bool(np.all(np.abs((angles - angles[0] + 45) % 90 - 45) < 0.5))
+
+
+def test_plans_are_of_many_kinds(rooms: list[Room]) -> None:
+    """A fair share has slanted walls, reflex corners, ten or more corners; there are closets, halls and high rooms."""
+    convex = [shapely.Polygon(r.polygon).convex_hull.area < 1.001 * area_m2(r.polygon) for r in rooms]
+    assert 0.2 <= np.mean([not _is_manhattan(r) for r in rooms]) <= 0.5
+    assert 0.45 <= np.mean(np.logical_not(convex)) <= 0.8
+    assert np.mean([len(r.polygon) >= 10 for r in rooms]) >= 0.08
+    areas = [area_m2(r.polygon) for r in rooms]
+    assert min(areas) < 5
+    assert max(areas) > 50
+    assert np.mean([r.height_m > 3.2 for r in rooms]) >= 0.04
+    assert any(not r.pieces for r in rooms)
+    assert max(len(r.pieces) for r in rooms) > 35
 
 
 def test_cameras_stand_free(rooms: list[Room]) -> None:
@@ -44,13 +64,14 @@ def test_cameras_stand_free(rooms: list[Room]) -> None:
     for room in rooms:
         outline = shapely.Polygon(room.polygon)
         assert outline.buffer(-0.395).contains(shapely.Point(0, 0))
-        assert 1.1 <= room.camera_height_m <= 1.9
+        assert 0.8 <= room.camera_height_m <= min(2.4, room.height_m - 0.3)
         standing = [p for p in room.pieces if p.kind != "carpet" and p.position_m[2] < room.camera_height_m]
         for p in standing:
             assert not rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad).contains(shapely.Point(0, 0))
         for view in room.views:
             assert outline.contains(shapely.Point(view.position_m[:2]))
             assert 0 < view.position_m[2] < room.height_m
+            assert 45 <= np.degrees(view.hfov_rad) <= 110
 
 
 def test_furniture_is_inside_and_apart(rooms: list[Room]) -> None:
