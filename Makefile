@@ -10,12 +10,13 @@ STEP := .ci/step
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 FOR ?=
 PYTEST_ARGS ?=
+DEMO := build/train-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format schema clean system
+.PHONY: help run test check format schema train-demo clean system
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 	@echo
 	@echo 'Variables: FOR=seconds (run), PYTEST_ARGS="-k layout" (test), PYTHON=python3.12 (first use)'
 
@@ -38,6 +39,17 @@ format: $(VENV)/.dev ## put the code into the house format
 
 schema: $(VENV)/.dev ## write edge/config.schema.json anew, after a change of edge/config.py
 	$(BIN)/python -c 'import json, edge.config as c; print(json.dumps(c.config_schema(), indent=2))' > edge/config.schema.json
+
+train-demo: $(VENV)/.dev ## every stage of training on a tiny scale, into build/train-demo (minutes)
+	$(BIN)/python -m training synthesize --out $(DEMO)/rooms --rooms 30 --size 256x128 --samples 4 --views 0
+	$(BIN)/python -m training fit training/recipes/demo.yaml --out $(DEMO)/run --rooms $(DEMO)/rooms --threads 1
+	$(BIN)/python -m training evaluate $(DEMO)/run/final.ckpt --rooms $(DEMO)/rooms --json $(DEMO)/metrics.json
+	$(BIN)/python -m training export $(DEMO)/run/final.ckpt --out $(DEMO)/engines/layout --rooms $(DEMO)/rooms \
+	  --metrics $(DEMO)/metrics.json \
+	  --notes "A demonstration of the tools, trained for a minute on a few small pictures. It is no model to use."
+	@echo
+	@echo '$(DEMO)/engines/layout holds a demonstration, not a model: it was trained for a minute on a few small'
+	@echo 'pictures. The shipped models are made by the commands at the top of training/recipes/*_edge.yaml.'
 
 clean: ## remove the virtual environment, caches and build output
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -126,8 +126,9 @@ def load_engine(
         have = ", ".join(store.names()) or "none"
         raise ConfigError(key, f"no engine {name!r} in {store.root}", f"Set it to one of those there: {have}")
     stored = store.find(name)
-    if stored.manifest.task != task:
-        raise ConfigError(key, f"engine {name!r} is for {stored.manifest.task}", f"Set it to an engine for {task}")
+    if task not in stored.manifest.parts:
+        given = ", ".join(stored.manifest.parts)
+        raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
     loaded = load(stored, backend=backend, threads=threads)
     result = check_golden(stored, loaded)
     if result is not None and not result.passed:
@@ -188,8 +189,13 @@ class Daemon:
     def _load_engines(self) -> None:
         store = ModelStore(self.config.inference.engines)
         wanted: set[Task] = {t for c in self.config.cameras for t in c.tasks}
+        loaded: dict[str, Task] = {}
         for task in sorted(wanted):
             name = getattr(self.config.tasks, task).engine
+            with_it = loaded.setdefault(name, task)
+            if with_it != task and task in self._models[with_it].manifest.parts:  # one network for several nouns
+                self._models[task], self._engines[task] = self._models[with_it], self._engines[with_it]
+                continue
             self._say(f"loading {task} engine {name!r}")
             self._models[task], self._engines[task], _ = load_engine(
                 store, name, task, backend=self.config.inference.backend, threads=self.config.inference.threads
@@ -290,7 +296,7 @@ class Daemon:
         if self.broker is not None:
             self.broker.stop()
         if not self._thread.is_alive():  # a network that hangs is left to the end of the process
-            for engine in self._engines.values():
+            for engine in {id(e): e for e in self._engines.values()}.values():
                 engine.backend.close()
             self._engines.clear()
         return tally

@@ -3,6 +3,9 @@
 One inference thread per accelerator runs `Pipeline.step` in a loop. Every (camera, task) has a cadence; the most
 overdue one whose camera has a frame it has not seen yet goes next. Cameras overwrite their latest frame, so a slow
 network skips frames and never queues them; what was skipped is counted.
+
+A network that answers for several nouns runs once a frame: with the most overdue task, every other one of its camera
+that it answers for and that is due reads the same answer.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy.typing as npt
 from edge.errors import EdgeError
 from edge.inference.base import Arrays, Backend
 from edge.inference.manifest import Manifest
+from edge.perception.canvas import CanvasInput
 from edge.perception.depth import DepthReader
 from edge.perception.layout import FitChoice, LayoutReader
 from edge.perception.lighting import LightingReader
@@ -72,7 +76,10 @@ class Result:
     value: Value
     manifest: Manifest
     stage_s: dict[str, float]
-    """Seconds per stage: capture (age of the frame when taken), preprocess, inference, postprocess."""
+    """Seconds per stage: capture (age of the frame when taken), preprocess, inference, postprocess.
+
+    Without preprocess and inference: the network ran for another noun of this frame, whose result has them.
+    """
 
 
 @dataclass(slots=True)
@@ -88,10 +95,25 @@ class Counters:
 
 
 @dataclass(slots=True)
+class _Feed:
+    """One camera's pictures into one engine: the input that readers share, and the answer to the last frame."""
+
+    engine: Engine
+    canvas: CanvasInput | None
+    sequence: int = 0
+    outputs: Arrays = field(default_factory=dict)
+
+    def keep(self, sequence: int, outputs: Arrays) -> None:
+        """Remember an answer that other nouns may read too."""
+        if len(self.engine.manifest.parts) > 1:
+            self.sequence, self.outputs = sequence, outputs
+
+
+@dataclass(slots=True)
 class _Job:
     camera: FrameSource
     task: Task
-    engine: Engine
+    feed: _Feed
     reader: Reader
     cadence: Cadence
     seen_sequence: int = 0
@@ -153,25 +175,41 @@ class Pipeline:
         smoothing_s: float = 0.0,
         fit: FitChoice = "auto",
     ) -> None:
-        """Run `task` on `camera` with `engine`."""
+        """Run `task` on `camera` with `engine`, one of whose parts it must be."""
+        feed = self._feed(camera.name, engine, model)
+        part = engine.manifest.part(task)
         reader: Reader
         if task == "depth":
-            reader = DepthReader(engine.manifest, model, smoothing_s=smoothing_s)
+            reader = DepthReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
         elif task == "layout":
-            reader = LayoutReader(engine.manifest, model, smoothing_s=smoothing_s, fit=fit)
+            reader = LayoutReader(part, model, smoothing_s=smoothing_s, fit=fit, canvas=feed.canvas)
         else:
-            reader = LightingReader(engine.manifest, model, smoothing_s=smoothing_s)
-        self._jobs.append(_Job(camera, task, engine, reader, cadence, due_s=self._clock()))
+            reader = LightingReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
+        self._jobs.append(_Job(camera, task, feed, reader, cadence, due_s=self._clock()))
         self._cuts.setdefault(camera.name, SceneCut(self._threshold))
 
+    def _feed(self, camera: str, engine: Engine, model: CameraModel) -> _Feed:
+        """The feed of a camera into an engine: the one there is, or a new one."""
+        for job in self._jobs:
+            if job.camera.name == camera and job.feed.engine is engine:
+                return job.feed
+        spec = engine.manifest.input
+        return _Feed(engine, CanvasInput(spec, model) if spec.projection == "equirectangular" else None)
+
     def step(self) -> bool:
-        """Run the most overdue job on its camera's newest frame; False if nothing is due."""
+        """Run the most overdue job on its camera's newest frame, and those due that share its network's answer.
+
+        Returns:
+            False if nothing is due.
+        """
         now_s = self._clock()
         late = [(o, j) for j in self._jobs if (o := j.overdue_s(now_s)) is not None]
         for _, job in sorted(late, key=lambda pair: pair[0], reverse=True):
             frame = self._newest(job.camera)
             if frame is not None and frame.sequence > job.seen_sequence:
-                self._run(job, frame, now_s)
+                due = [j for _, j in late if j.feed is job.feed and frame.sequence > j.seen_sequence]
+                for each in sorted(due, key=lambda j: j.task != "layout"):  # depth is aligned to the layout
+                    self._run(each, frame, now_s)
                 return True
         self.counters.idle += 1
         return False
@@ -190,7 +228,7 @@ class Pipeline:
     def prepared(self) -> dict[tuple[str, Task], tuple[Engine, npt.NDArray[np.float32]]]:
         """For each job whose camera has sent a frame: its engine and the tensor that frame becomes."""
         return {
-            (j.camera.name, j.task): (j.engine, j.reader.prepare(self._frames[j.camera.name].image))
+            (j.camera.name, j.task): (j.feed.engine, j.reader.prepare(self._frames[j.camera.name].image))
             for j in self._jobs
             if j.camera.name in self._frames
         }
@@ -211,20 +249,21 @@ class Pipeline:
         return frame
 
     def _infer(self, job: _Job, frame: Frame) -> Result:
-        taken_s = time.monotonic()
-        tensor = job.reader.prepare(frame.image)
-        prepared_s = time.monotonic()
-        outputs = job.engine.backend.run(tensor)
+        taken_s, feed = time.monotonic(), job.feed
+        stage_s = {"capture": max(0.0, taken_s - frame.captured_monotonic_s)}
+        if feed.sequence == frame.sequence:
+            outputs = feed.outputs
+        else:
+            tensor = job.reader.prepare(frame.image)
+            prepared_s = time.monotonic()
+            outputs = feed.engine.backend.run(tensor)
+            stage_s |= {"preprocess": prepared_s - taken_s, "inference": time.monotonic() - prepared_s}
+            _check_finite(outputs)
+            feed.keep(frame.sequence, outputs)
         inferred_s = time.monotonic()
-        _check_finite(outputs)
         value = self._read(job, outputs, frame)
-        stage_s = {
-            "capture": max(0.0, taken_s - frame.captured_monotonic_s),
-            "preprocess": prepared_s - taken_s,
-            "inference": inferred_s - prepared_s,
-            "postprocess": time.monotonic() - inferred_s,
-        }
-        return Result(frame, job.task, value, job.engine.manifest, stage_s)
+        stage_s["postprocess"] = time.monotonic() - inferred_s
+        return Result(frame, job.task, value, feed.engine.manifest, stage_s)
 
     def _read(self, job: _Job, outputs: Arrays, frame: Frame) -> Value:
         at_s = frame.captured_monotonic_s

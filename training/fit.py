@@ -1,32 +1,54 @@
 """Training: from a recipe and data folders to checkpoints.
 
 Every validation writes `last.ckpt` and, if it is the best so far, `best.ckpt`; the end writes `final.ckpt`. A time
-limit anneals the learning rate to its end as the limit nears, so a short run is a whole run.
+limit anneals the learning rate to its end as the limit nears, so a short run is a whole run. A run that goes on from
+`last.ckpt` computes what it would have computed uninterrupted. Several devices share each batch (DDP): they are given
+the samples that one device would have been given.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import loggers
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader, Dataset
 
 from edge.errors import DataError
-from training.config import Recipe
+from edge.scene import ImageArray
+from training.config import OptimConfig, Recipe
+from training.data import splits
+from training.data.order import Batches, Numbered, Shares
+from training.data.pseudo_samples import with_pseudo
 from training.data.sources import datasets
 from training.provenance import source_state
 from training.tasks.base import NounTask, read_checkpoint
 from training.tasks.build import build_task
 
 _LOG = logging.getLogger(__name__)
+
+LOGGERS: dict[str, Callable[[Path, str], loggers.Logger]] = {
+    "csv": lambda out, name: loggers.CSVLogger(out, name="log", flush_logs_every_n_steps=50),
+    "tensorboard": lambda out, name: loggers.TensorBoardLogger(out, name="log"),
+    "wandb": lambda out, name: loggers.WandbLogger(project=name, save_dir=out),
+    "mlflow": lambda out, name: loggers.MLFlowLogger(
+        experiment_name=name, tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"file:{out / 'log'}")
+    ),
+    "comet": lambda out, name: loggers.CometLogger(prefix=name),
+}
+"""Where numbers (and, for tensorboard and wandb, pictures) go, by the flag's name; services read their own
+environment variables for address and account."""
 
 
 class Clock(lightning.Callback):
@@ -53,57 +75,128 @@ class Clock(lightning.Callback):
         progress = trainer.global_step / self._steps
         if self._limit_s is not None:
             by_time = self._start_progress + (1 - self._start_progress) * elapsed_s / self._limit_s
-            progress = max(progress, by_time)
-            trainer.should_stop = trainer.should_stop or elapsed_s >= self._limit_s
+            # One clock for all devices: their learning rates must be the same.
+            progress, out_of_time = trainer.strategy.broadcast((max(progress, by_time), elapsed_s >= self._limit_s))
+            trainer.should_stop = trainer.should_stop or out_of_time
         pl_module.progress = progress
 
 
 class Report(lightning.Callback):
-    """One log line for each validation."""
+    """One log line for each validation, and pictures of its first batch where the logger shows some."""
+
+    def on_validation_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first batch."""
+        shows = isinstance(trainer.logger, loggers.TensorBoardLogger | loggers.WandbLogger)
+        if batch_idx or not shows or not trainer.is_global_zero or trainer.state.fn != TrainerFn.FITTING:
+            return
+        assert isinstance(pl_module, NounTask) and trainer.logger is not None
+        for name, picture in pl_module.preview(pl_module.inference_net, batch).items():
+            _show(trainer.logger, name, picture, trainer.global_step)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say the step and every number."""
-        numbers = {k: round(float(v), 4) for k, v in trainer.callback_metrics.items()}
-        _LOG.info("step %d: %s", trainer.global_step, numbers)
+        if trainer.is_global_zero:
+            numbers = {k: float(f"{float(v):.4g}") for k, v in trainer.callback_metrics.items()}
+            _LOG.info("step %d: %s", trainer.global_step, numbers)
 
 
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
+def _show(logger: loggers.Logger, name: str, picture: ImageArray, step: int) -> None:
+    if isinstance(logger, loggers.TensorBoardLogger):
+        logger.experiment.add_image(name, picture, step, dataformats="HWC")
+    elif isinstance(logger, loggers.WandbLogger):
+        logger.log_image(name, [picture])
 
 
-def _loader(data: Dataset[dict[str, torch.Tensor]], batch_size: int, workers: int, train: bool) -> Any:
+def _loader(data: Dataset[dict[str, torch.Tensor]], batches: Batches | Shares, workers: int) -> Any:
     return DataLoader(
         data,
-        batch_size=batch_size,
+        batch_sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
-        worker_init_fn=_one_thread,
-        drop_last=train,
         prefetch_factor=4 if workers else None,
     )
 
 
-def _loggers(kind: str, out: Path) -> list[Logger]:
-    if kind == "tensorboard":
-        return [TensorBoardLogger(out, name="log")]
-    return [CSVLogger(out, name="log", flush_logs_every_n_steps=50)]
+def _logger(kind: str, out: Path, name: str) -> loggers.Logger:
+    if kind not in LOGGERS:
+        raise DataError(f"--logger {kind}: unknown; give one of {', '.join(LOGGERS)}")
+    try:
+        return LOGGERS[kind](out, name)
+    except ImportError as e:
+        raise DataError(f"--logger {kind}: its package is missing ({e}); pip install {kind}, or use csv") from e
 
 
-def _start(recipe: Recipe, resume: Path | None) -> NounTask:
-    """A new task, or checks that one can go on from a checkpoint."""
+def _start(recipe: Recipe, resume: Path | None) -> tuple[NounTask, int]:
+    """A new task, or one that can go on from a checkpoint; and how many steps were made."""
     if resume is None:
         if recipe.optim.freeze_blocks and recipe.data.weights is None:
             raise DataError(
                 f"optim.freeze_blocks: {recipe.optim.freeze_blocks} would keep random weights for ever; give --weights "
                 "(a file, or imagenet), go on from a checkpoint with --resume, or set it to 0"
             )
-        return build_task(recipe, weights=recipe.data.weights)
+        return build_task(recipe, weights=recipe.data.weights), 0
     old, content = read_checkpoint(resume)
     if old.net != recipe.net or old.input != recipe.input:
         raise DataError(f"{resume}: was made by another network than {recipe.name}'s; give its own recipe")
-    if content["global_step"] >= recipe.optim.steps:
+    if old.optim.optimizer != recipe.optim.optimizer:
+        raise DataError(
+            f"{resume}: was trained by {old.optim.optimizer}, whose state {recipe.optim.optimizer} cannot use; set "
+            f"optim.optimizer: {old.optim.optimizer}"
+        )
+    steps = int(content["global_step"])
+    if steps >= recipe.optim.steps:
         raise DataError(f"{resume}: already trained its {recipe.optim.steps} steps; raise --steps to go on")
-    return build_task(recipe)
+    return build_task(recipe), steps
+
+
+def _machines(devices: int, nodes: int) -> tuple[int, int]:
+    """Devices on each node, and nodes: as torchrun says where it started this process."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    return devices, nodes
+
+
+def _trainer(
+    optim: OptimConfig, out: Path, *, accelerator: str, devices: int, nodes: int, strategy: str, **others: Any
+) -> lightning.Trainer:
+    if optim.batch_size % (devices * nodes):
+        raise DataError(
+            f"optim.batch_size: {optim.batch_size} samples cannot be shared evenly by {devices * nodes} devices; give "
+            "a --batch-size that they divide"
+        )
+    interval = min(optim.validate_every, optim.steps)
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    try:
+        return lightning.Trainer(
+            max_steps=optim.steps,
+            max_epochs=-1,
+            val_check_interval=interval,
+            check_val_every_n_epoch=None,
+            gradient_clip_val=optim.clip_norm,
+            precision=optim.precision,
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            sync_batchnorm=devices * nodes > 1 and not on_cpu,  # torch has none for CPUs
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=min(50, interval),
+            default_root_dir=out,
+            **others,
+        )
+    except (MisconfigurationException, ValueError) as e:
+        raise DataError(f"{e}; correct --accelerator, --devices, --strategy or --precision") from e
 
 
 def fit(
@@ -115,8 +208,12 @@ def fit(
     workers: int = 1,
     threads: int = 0,
     accelerator: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    strategy: str = "auto",
     logger: str = "csv",
     show_progress: bool = True,
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> Path:
     """Train; returns `final.ckpt`.
 
@@ -125,14 +222,18 @@ def fit(
         out: folder for checkpoints and logs.
         resume: checkpoint to go on from.
         max_minutes: end, with the learning rate annealed, after this long.
-        workers: data loading processes.
+        workers: data loading processes of each device.
         threads: torch's threads; 0 = its own choice.
         accelerator: Lightning's name.
-        logger: csv or tensorboard.
+        devices: how many of each node share a batch; under torchrun it says.
+        nodes: how many machines; under torchrun it says.
+        strategy: Lightning's name; auto is ddp for several devices.
+        logger: one of `LOGGERS`.
         show_progress: draw a progress bar.
+        callbacks: Lightning's, beside those of every run.
 
     Raises:
-        DataError: data, recipe or checkpoint do not fit.
+        DataError: data, recipe, checkpoint, devices or logger do not fit.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -140,39 +241,46 @@ def fit(
     optim = recipe.optim
     lightning.seed_everything(optim.seed, workers=True, verbose=False)
     out.mkdir(parents=True, exist_ok=True)
-    task = _start(recipe, resume)
-    train, validation, counts = datasets(recipe)
-    task.run = source_state() | counts | _start_of(recipe, resume)
-    _LOG.info("%s: %d validation samples, %d parameters", recipe.name, len(validation), _parameters(task))  # type: ignore[arg-type]
+    task, first = _start(recipe, resume)
+    devices, nodes = _machines(devices, nodes)
     checkpoints = ModelCheckpoint(
         dirpath=out, filename="best", monitor="val/error", mode="min", save_last=True, enable_version_counter=False
     )
-    interval = min(optim.validate_every, optim.steps)
-    trainer = lightning.Trainer(
-        max_steps=optim.steps,
-        max_epochs=-1,
-        val_check_interval=interval,
-        check_val_every_n_epoch=None,
-        gradient_clip_val=optim.clip_norm,
-        precision=optim.precision,
+    early = [EarlyStopping("val/error", patience=optim.patience)] if optim.patience else []
+    clock = Clock(optim.steps, max_minutes * 60 if max_minutes else None)
+    trainer = _trainer(
+        optim,
+        out,
         accelerator=accelerator,
-        devices=1,
-        logger=_loggers(logger, out),
-        callbacks=[Clock(optim.steps, max_minutes * 60 if max_minutes else None), Report(), checkpoints],
+        devices=devices,
+        nodes=nodes,
+        strategy=strategy,
+        logger=_logger(logger, out, recipe.name),
+        callbacks=[clock, Report(), *early, *callbacks, checkpoints],
         enable_progress_bar=show_progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(50, interval),
-        default_root_dir=out,
     )
-    held_out = _loader(validation, optim.batch_size, 0, train=False)
+    train, validation, counts, scenes = datasets(recipe)
+    train, pseudo = with_pseudo(train, recipe)
+    task.run = source_state() | counts | pseudo | _start_of(recipe, resume)
+    held: Any = validation
+    if len(held) < devices * nodes:
+        raise DataError(
+            f"{len(held)} validation samples for {devices * nodes} devices; give more data or fewer devices"
+        )
+    if trainer.is_global_zero:
+        splits.write(out / "splits.json", scenes, recipe.data.split_seed)
+        _LOG.info("%s: %d validation samples, %d parameters", recipe.name, len(held), _parameters(task))
+    cv2.setNumThreads(1)  # here and not in the loader's processes: forked ones hang on threads they have not got
+    held_out = _loader(held, Shares(len(held), optim.batch_size // (devices * nodes)), 0)
+    endless = _loader(Numbered(train, optim.seed), Batches(optim.batch_size, first), workers)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
         warnings.filterwarnings("ignore", message=".*dirpath has changed.*")
-        warnings.filterwarnings("ignore", message=".*ended before the epoch ended.*")  # every sample is drawn anew
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # what is frozen
+        warnings.filterwarnings("ignore", message=".*ended before the epoch ended.*")  # Batches knows where to go on
         warnings.filterwarnings("ignore", category=FutureWarning)
-        trainer.fit(task, _loader(train, optim.batch_size, workers, train=True), held_out, ckpt_path=resume)
+        trainer.fit(task, endless, held_out, ckpt_path=resume)
         trainer.validate(task, held_out, verbose=False)
     final = out / "final.ckpt"
     trainer.save_checkpoint(final)

@@ -42,6 +42,11 @@ def _amounts(run: dict[str, Any]) -> str:
     words = {
         "rooms": "rooms to learn from",
         "validation_rooms": "rooms to validate on",
+        "pictures": "pictures of other data sets to learn from",
+        "validation_pictures": "to validate on",
+        "panoramas": "panoramas of other data sets to learn from",
+        "validation_panoramas": "to validate on",
+        "pseudo": "pseudo-labelled pictures",
         "environments": "HDRIs to learn from",
         "validation_environments": "HDRIs to validate on",
     }
@@ -51,7 +56,8 @@ def _amounts(run: dict[str, Any]) -> str:
 def _line(number: int, run: dict[str, Any], before: dict[str, Any]) -> str:
     steps, minutes = run["steps"] - before.get("steps", 0), run["minutes"] - before.get("minutes", 0.0)
     start = f"from run {number - 1}" if number > 1 else f"from {run['weights']}" if "weights" in run else ""
-    parts = [f"{steps:,} steps in {minutes:.0f} minutes", start, _amounts(run)]
+    teachers = f"teachers: {', '.join(run['teachers'])}" if run.get("teachers") else ""
+    parts = [f"{steps:,} steps in {minutes:.0f} minutes", start, _amounts(run), teachers]
     return f"- Run {number}: " + "; ".join(p for p in parts if p) + f"; commit {_commit_of(run) or 'not recorded'}."
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.errors import ManifestError
+from edge.scene import TASKS, Task
 
 MANIFEST_FILE = "manifest.json"
 
@@ -89,6 +90,14 @@ class BoundaryCorners(_Part):
     corners: str = Field(description="name of the ONNX output with the corner logits")
 
 
+class HorizonDepth(_Part):
+    """LGT-Net's output: how far each column's wall is on the floor, and how high the ceiling, in camera heights."""
+
+    kind: Literal["horizon_depth"]
+    distance: str = Field(description="name of the ONNX output with horizontal distances, (1, W) or (1, 1, W)")
+    ratio: str = Field(description="name of the ONNX output with the ceiling's height above the camera, (1, 1)")
+
+
 class Sh2PrescaledIrradiance(_Part):
     """27 numbers, 9 coefficients x (R, G, B) interleaved, as cmgen writes pre-scaled irradiance."""
 
@@ -101,14 +110,32 @@ class Sh2PrescaledIrradiance(_Part):
     )
 
 
-Output = Annotated[
-    DepthMetres | InverseDepthRelative | BoundaryCorners | Sh2PrescaledIrradiance, Field(discriminator="kind")
-]
+NounOutput = DepthMetres | InverseDepthRelative | BoundaryCorners | HorizonDepth | Sh2PrescaledIrradiance
+
+
+class SceneOutputs(_Part):
+    """A network that answers for several nouns at once; each part means what it would mean alone."""
+
+    kind: Literal["scene"]
+    depth: Annotated[DepthMetres | InverseDepthRelative, Field(discriminator="kind")] | None = None
+    layout: Annotated[BoundaryCorners | HorizonDepth, Field(discriminator="kind")] | None = None
+    lighting: Sh2PrescaledIrradiance | None = None
+
+    @property
+    def parts(self) -> dict[Task, NounOutput]:
+        """By noun, in the order depth, layout, lighting."""
+        return {t: part for t in TASKS if (part := getattr(self, t)) is not None}
+
+
+Output = Annotated[NounOutput | SceneOutputs, Field(discriminator="kind")]
 _TASK_KINDS = {
     "depth": {"depth_metres", "inverse_depth_relative"},
-    "layout": {"boundary_corners"},
+    "layout": {"boundary_corners", "horizon_depth"},
     "lighting": {"sh2_prescaled_irradiance"},
+    "scene": {"scene"},
 }
+_NAME_FIELDS = ("depth", "inverse_depth", "boundary", "corners", "distance", "ratio", "coefficients")
+"""Fields of the outputs that name an ONNX output."""
 
 
 class Golden(FileRef):
@@ -147,13 +174,17 @@ class Provenance(_Part):
     metrics: tuple[Metric, ...] = ()
 
 
+ModelTask = Literal["depth", "layout", "lighting", "scene"]
+"""What a model is for: one noun, or several of a scene."""
+
+
 class Manifest(_Part):
     """`engines/<name>/manifest.json`."""
 
     schema_: Literal["edge.manifest/1"] = Field(default="edge.manifest/1", alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     version: str
-    task: Literal["depth", "layout", "lighting"]
+    task: ModelTask
     onnx: FileRef
     input: InputSpec
     output: Output
@@ -172,13 +203,32 @@ class Manifest(_Part):
             )
         if self.input.projection == "equirectangular" and self.input.width_px != 2 * self.input.height_px:
             raise ValueError("an equirectangular input is twice as wide as high")
+        if isinstance(self.output, SceneOutputs):
+            if len(self.output.parts) < 2:
+                raise ValueError(
+                    "a scene model gives at least two of depth, layout and lighting; for one, set task and output to it"
+                )
+            if len(set(self.output_names)) < len(self.output_names):
+                raise ValueError("two parts of a scene name the same ONNX output; each has its own")
         return self
+
+    @property
+    def parts(self) -> dict[Task, NounOutput]:
+        """What the model gives, by noun: one, or several of a scene."""
+        if isinstance(self.output, SceneOutputs):
+            return self.output.parts
+        assert self.task != "scene"
+        return {self.task: self.output}
+
+    def part(self, task: Task) -> Manifest:
+        """The manifest as if the model gave this noun alone; `task` must be in `parts`."""
+        return self.model_copy(update={"task": task, "output": self.parts[task]})
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the ONNX outputs that are read."""
-        named = self.output.model_dump()
-        return tuple(named[f] for f in ("depth", "inverse_depth", "boundary", "corners", "coefficients") if f in named)
+        parts = [part.model_dump() for part in self.parts.values()]
+        return tuple(named[f] for named in parts for f in _NAME_FIELDS if f in named)
 
 
 def sha256_of(path: Path) -> str:

@@ -13,6 +13,7 @@ from edge.inference.manifest import (
     MANIFEST_FILE,
     BoundaryCorners,
     FileRef,
+    HorizonDepth,
     Manifest,
     Sh2PrescaledIrradiance,
     read_manifest,
@@ -100,21 +101,27 @@ def load(model: StoredModel, *, backend: str = "auto", threads: int = 0) -> Back
         raise EngineError(f"no backend {backend!r}; choose one of {', '.join(BACKENDS)}")
     loaded = OrtBackend(model.onnx, model.manifest, threads=threads)
     try:
-        _check_outputs(model, loaded.run(np.zeros(model.manifest.input.shape, np.float32)))
+        outputs = loaded.run(np.zeros(model.manifest.input.shape, np.float32))
+        for task in model.manifest.parts:
+            _check_outputs(model, model.manifest.part(task), outputs)
     except EngineError:
         loaded.close()
         raise
     return loaded
 
 
-def _check_outputs(model: StoredModel, outputs: Arrays) -> None:
-    """Refuse outputs whose shapes do not fit what the manifest says they mean."""
-    output = model.manifest.output
-    shapes = {name: array.shape for name, array in outputs.items()}
+def _check_outputs(model: StoredModel, part: Manifest, outputs: Arrays) -> None:
+    """Refuse outputs whose shapes do not fit what the manifest, or its part for one noun, says they mean."""
+    output = part.output
+    shapes = {name: outputs[name].shape for name in part.output_names}
     if isinstance(output, BoundaryCorners):
         boundary, corners = shapes[output.boundary], shapes[output.corners]
         fits = len(boundary) == 3 and boundary[:2] == (1, 2) and corners == (1, 1, boundary[2])
         wanted = "boundary (1, 2, W) and corners (1, 1, W)"
+    elif isinstance(output, HorizonDepth):
+        distance = shapes[output.distance]
+        fits = len(distance) in (2, 3) and set(distance[:-1]) == {1} and shapes[output.ratio] == (1, 1)
+        wanted = "distance (1, W) or (1, 1, W) and ratio (1, 1)"
     elif isinstance(output, Sh2PrescaledIrradiance):
         fits, wanted = shapes[output.coefficients] in ((1, 27), (1, 9, 3)), "(1, 27) or (1, 9, 3)"
     else:

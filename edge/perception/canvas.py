@@ -122,13 +122,21 @@ class CanvasMap:
 
 
 class CanvasInput:
-    """What a network on the panorama canvas is fed of one camera; the tables follow the pictures' size."""
+    """What a network on the panorama canvas is fed of one camera; the tables follow the pictures' size.
+
+    Readers of one network's several answers share one, so that any of them can read what another had prepared.
+    """
 
     def __init__(self, spec: InputSpec, camera: CameraModel) -> None:
         """`spec`: the manifest's input, equirectangular."""
         self._spec, self._camera = spec, camera
         self._image_wh = (0, 0)
         self._map: CanvasMap | None = None
+
+    @property
+    def image_wh(self) -> tuple[int, int]:
+        """Width and height of the last prepared picture, px."""
+        return self._image_wh
 
     @property
     def mask(self) -> BoolArray:

@@ -3,6 +3,8 @@
 A network for ordinary pictures also serves a panorama camera: it looks at six tangent views that together cover the
 sphere, and the views are fused into one range map. Views of one room that overlap must agree, so each view gets one
 scale factor, found by least squares on the log range where views overlap, before they are blended.
+
+A network on the panorama canvas gives one range map of the level canvas; each camera reads its own part of it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.polygon import wall_distances
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
 from edge.inference.manifest import DepthMetres, InverseDepthRelative, Manifest
-from edge.perception.canvas import lens, rotation
+from edge.perception.canvas import CanvasInput, lens, rotation
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.perception.smoothing import ExponentialSmoother
 from edge.scene import CameraModel, DepthMap, ImageArray, RoomLayout
@@ -181,14 +183,20 @@ def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_
 class DepthReader:
     """Depth of one camera: prepares its pictures and reads the network's answers."""
 
-    def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float) -> None:
-        """`smoothing_s`: time constant on log depth; 0 = none."""
+    def __init__(
+        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, canvas: CanvasInput | None = None
+    ) -> None:
+        """`smoothing_s`: time constant on log depth, 0 = none; `canvas`: one shared with other readers."""
         assert isinstance(manifest.output, DepthMetres | InverseDepthRelative)
         self._spec, self._output, self._camera = manifest.input, manifest.output, camera
         self._smoother, self._smooths = ExponentialSmoother(smoothing_s), smoothing_s > 0
         self._image_wh = (0, 0)
         self._views: TangentViews | None = None
         self._grid: tuple[tuple[int, int], Array, Array | float] | None = None
+        self._cut: tuple[tuple[int, int], FloatMap, FloatMap] | None = None
+        self._canvas = None
+        if manifest.input.projection == "equirectangular":
+            self._canvas = canvas or CanvasInput(manifest.input, camera)
 
     @property
     def _by_views(self) -> bool:
@@ -196,6 +204,8 @@ class DepthReader:
 
     def prepare(self, image: ImageArray) -> FloatMap:
         """(N, C, H, W) input for a picture of any size: one, or one per tangent view."""
+        if self._canvas is not None:
+            return self._canvas.prepare(image)
         wh, size = (image.shape[1], image.shape[0]), (self._spec.width_px, self._spec.height_px)
         if wh != self._image_wh:
             self._views = TangentViews(size, wh) if self._by_views else None
@@ -222,10 +232,12 @@ class DepthReader:
         self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None
     ) -> DepthMap:
         """The depth map, from the answer to the last `prepare`d picture, aligned to the room if one is known."""
+        if self._canvas is not None and self._canvas.image_wh != self._image_wh:
+            self._image_wh, self._grid, self._cut = self._canvas.image_wh, None, None
         name = self._output.depth if isinstance(self._output, DepthMetres) else self._output.inverse_depth
         tensor = outputs[name]
         maps = [self._metres(m) for m in tensor.reshape(len(tensor), *tensor.shape[-2:])]
-        depth = self._views.fuse(maps) if self._views else maps[0]
+        depth = self._views.fuse(maps) if self._views else self._own_part(maps[0])
         if self._smooths:
             depth = np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
         kind, scale = ("range" if self._camera.projection == "equirectangular" else "z"), "metric"
@@ -236,6 +248,29 @@ class DepthReader:
             return found
         directions, per_depth = self._directions((depth.shape[1], depth.shape[0]))
         return align_to_layout(found, layout, directions, per_depth)
+
+    def _own_part(self, depth: FloatMap) -> FloatMap:
+        """What this camera sees of the canvas's range map: z on a perspective picture, range on its own panorama."""
+        model = self._camera
+        perspective = model.projection == "perspective"
+        if self._canvas is None or not (perspective or model.yaw_rad or model.pitch_rad or model.roll_rad):
+            return depth
+        height, width = depth.shape
+        wh = self._part_wh(width) if perspective else (width, height)
+        directions, per_depth = self._directions(wh)
+        if self._cut is None or self._cut[0] != wh:
+            x, y = sampling_map(directions, width, height)
+            self._cut = (wh, x.astype(np.float32) + 1, y.astype(np.float32))
+        wrapped = np.concatenate([depth[:, -1:], depth, depth[:, :1]], axis=1)
+        own = cv2.remap(wrapped, *self._cut[1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        limits = RANGE_M if isinstance(self._output, DepthMetres) else (0.0, np.inf)
+        return np.asarray(np.clip(own / per_depth, *limits), dtype=np.float32)
+
+    def _part_wh(self, canvas_px: int) -> tuple[int, int]:
+        """Size of a perspective camera's part: twice the canvas's resolution, so that sampling loses nothing."""
+        k = lens(self._camera, *self._image_wh)
+        share = min(1.0, 2 * canvas_px / (2 * np.pi * max(k.fx_px, k.fy_px)))
+        return max(2, round(k.width_px * share)), max(2, round(k.height_px * share))
 
     def _directions(self, wh: tuple[int, int]) -> tuple[Array, Array | float]:
         """Room-frame unit directions of the depth map's pixels and range per unit of depth; cached by size."""

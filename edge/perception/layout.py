@@ -1,9 +1,12 @@
-"""Room layout: HorizonNet's boundary and corners -> a floor polygon with heights, area and volume.
+"""Room layout: a network's boundary and corners, or distances -> a floor polygon with heights, area and volume.
 
 The network says, per panorama column, where the wall meets the ceiling and the floor (Sun et al., "HorizonNet", CVPR
 2019). With the camera's height the floor edge gives each column's distance; the ceiling edge gives it again up to the
 room's height, which is the one for which both agree. Corner peaks split the columns into walls, and walls are fitted as
 lines: Manhattan (two directions), general, or none ("raw"). Columns that the camera does not see take no part.
+
+Networks that give each column's distance instead (Jiang et al., "LGT-Net", CVPR 2022) are turned into the same
+boundary; their corners are where the outline that they draw turns.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from edge.geometry.walls import (
     fit_line,
     without_redundant_corners,
 )
-from edge.inference.manifest import BoundaryCorners, Manifest
+from edge.inference.manifest import BoundaryCorners, HorizonDepth, Manifest
 from edge.perception.canvas import CanvasInput
 from edge.perception.smoothing import ExponentialSmoother
 from edge.scene import BoolArray, CameraModel, Fit, ImageArray, RoomLayout
@@ -44,6 +47,8 @@ _AGREEMENT_LOG = 0.15
 _RAW_TOLERANCE_M = 0.01
 _FIT_IOU = {"manhattan": 0.92, "general": 0.90}
 """A fitted outline that overlaps the raw one less than this is refused."""
+_TURN_SHARE = 0.02
+"""An outline turns where a straight line would leave it by this share of the room's size (root of its area)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,14 +271,43 @@ def _in_view(mask: BoolArray, edges_rad: Array) -> tuple[BoolArray, BoolArray]:
     return seen[index], mask[rows, index]
 
 
+def edges_from_horizon_depth(distance: npt.ArrayLike, ratio: float) -> Array:
+    """(2, W) latitudes, positive up, of the ceiling's and the floor's edge.
+
+    `distance` (W,) and `ratio` are horizontal distances and the ceiling's height above the camera, in camera heights.
+    """
+    d = np.maximum(np.asarray(distance, dtype=np.float64), 1e-3)
+    return np.stack([np.arctan2(max(float(ratio), 1e-3), d), -np.arctan2(1.0, d)])
+
+
+def turns(distance: npt.ArrayLike) -> Array:
+    """(W,) 1 at the columns where the outline that these distances draw turns, 0 elsewhere."""
+    d = np.asarray(distance, dtype=np.float64)
+    start = int(np.argmax(d))  # the farthest point of a room is one of its corners
+    order = (np.arange(len(d)) + start) % len(d)
+    points = d[order, None] * direction_from_angles(longitudes(len(d))[order], 0.0)[:, :2]
+    kept = floor.simplified(points, _TURN_SHARE * float(np.sqrt(floor.area_m2(points))))
+    out = np.zeros(len(d))
+    out[order[(points[:, None] == kept).all(axis=-1).any(axis=1)]] = 1.0
+    return out
+
+
 class LayoutReader:
     """Layout of one camera: prepares its pictures and reads the network's answers."""
 
-    def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, fit: FitChoice) -> None:
-        """`smoothing_s`: time constant on the boundary; 0 = none."""
-        assert isinstance(manifest.output, BoundaryCorners)
+    def __init__(
+        self,
+        manifest: Manifest,
+        camera: CameraModel,
+        *,
+        smoothing_s: float,
+        fit: FitChoice,
+        canvas: CanvasInput | None = None,
+    ) -> None:
+        """`smoothing_s`: time constant on the boundary, 0 = none; `canvas`: one shared with other readers."""
+        assert isinstance(manifest.output, BoundaryCorners | HorizonDepth)
         self._output, self._camera, self._fit = manifest.output, camera, fit
-        self._input = CanvasInput(manifest.input, camera)
+        self._input = canvas or CanvasInput(manifest.input, camera)
         self._smoother = ExponentialSmoother(smoothing_s)
 
     def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
@@ -286,10 +320,7 @@ class LayoutReader:
         Raises:
             GeometryError: see `layout_from_boundary`.
         """
-        boundary = outputs[self._output.boundary][0].astype(np.float64)
-        logits = outputs[self._output.corners][0, 0].astype(np.float64)
-        probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
-        ceiling, ground, corner = self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
+        ceiling, ground, corner = self._boundary(outputs, at_s)
         visible, edges_seen = _in_view(self._input.mask, np.stack([ceiling, ground]))
         return layout_from_boundary(
             ceiling,
@@ -300,6 +331,18 @@ class LayoutReader:
             camera_height_m=self._camera.camera_height_m,
             fit=self._fit,
         )
+
+    def _boundary(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> Array:
+        """(3, W) smoothed latitudes of ceiling and floor, positive up, and corner probability."""
+        if isinstance(self._output, HorizonDepth):
+            distance = outputs[self._output.distance].reshape(-1)
+            edges = edges_from_horizon_depth(distance, float(outputs[self._output.ratio].item()))
+            smooth = self._smoother.update(edges, at_s)
+            return np.vstack([smooth, turns(1.0 / np.tan(-smooth[1]))])
+        boundary = outputs[self._output.boundary][0].astype(np.float64)
+        logits = outputs[self._output.corners][0, 0].astype(np.float64)
+        probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
+        return self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
 
     def reset(self) -> None:
         """Forget the past: the scene was cut."""

@@ -32,10 +32,12 @@ def lighting_from_coefficients(coefficients: npt.ArrayLike) -> Lighting:
 class LightingReader:
     """Lighting of one camera: prepares its pictures and reads the network's answers."""
 
-    def __init__(self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float) -> None:
-        """`smoothing_s`: time constant on the coefficients; 0 = none."""
+    def __init__(
+        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, canvas: CanvasInput | None = None
+    ) -> None:
+        """`smoothing_s`: time constant on the coefficients, 0 = none; `canvas`: one shared with other readers."""
         assert isinstance(manifest.output, Sh2PrescaledIrradiance)
-        self._output, self._input = manifest.output, CanvasInput(manifest.input, camera)
+        self._output, self._input = manifest.output, canvas or CanvasInput(manifest.input, camera)
         self._to_room = harmonics.rotation_matrix(self._output.room_from_model)
         self._smoother = ExponentialSmoother(smoothing_s)
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import EdgeError, EngineError
-from edge.inference.manifest import Manifest
+from edge.inference.manifest import InputSpec, Manifest, SceneOutputs
 from edge.pipeline import Cadence, Engine, Pipeline, Result
 from edge.scene import CameraModel, DepthMap, Frame, Task
 from tests.edge.perception.test_depth import METRES, manifest
@@ -240,3 +240,98 @@ def test_a_camera_that_died_does_not_starve_the_others(bench: Bench) -> None:
         bench.pipeline.step()
         bench.clock.now_s += 0.1
     assert bench.pipeline.counters.done["good", "depth"] >= 99
+
+
+SCENE = manifest(METRES).model_copy(
+    update={
+        "task": "scene",
+        "input": InputSpec(name="image", width_px=64, height_px=32, projection="equirectangular", mask_channel=True),
+        "output": SceneOutputs.model_validate({
+            "kind": "scene",
+            "depth": {"kind": "depth_metres", "depth": "depth"},
+            "layout": {"kind": "boundary_corners", "boundary": "boundary", "corners": "corners"},
+            "lighting": {"kind": "sh2_prescaled_irradiance", "coefficients": "coefficients"},
+        }),
+    }
+)  # fmt: skip
+NOUNS: tuple[Task, ...] = ("depth", "layout", "lighting")
+
+
+class SceneNetwork(Network):
+    """A backend that answers for all nouns, by how bright the picture is."""
+
+    def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """A round room, its depth and its light."""
+        self.runs += 1
+        level = batch[:, :3].mean()
+        edges = np.array([-0.4 - level, 0.4 + level], np.float32)
+        return {
+            "depth": np.full((1, 1, 16, 32), 1 + level, np.float32),
+            "boundary": np.tile(edges[None, :, None], (1, 1, 64)),
+            "corners": np.full((1, 1, 64), -4.0, np.float32),
+            "coefficients": np.full((1, 27), level, np.float32),
+        }
+
+
+def test_a_network_for_several_nouns_runs_once_a_frame(bench: Bench) -> None:
+    """Ten frames are ten inferences and thirty results, three of each frame; layout first, for depth to agree with."""
+    camera, network = Camera("a"), SceneNetwork()
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_frames=1))
+    for _ in range(10):
+        camera.shoot()
+        while bench.pipeline.step():
+            pass
+    assert not bench.errors
+    assert network.runs == 10
+    assert [r.frame.sequence for r in bench.results] == [n for n in range(1, 11) for _ in NOUNS]
+    assert [r.task for r in bench.results[:3]] == ["layout", "depth", "lighting"]
+    assert sum("inference" in r.stage_s for r in bench.results) == 10
+
+
+def test_nouns_of_one_network_keep_their_own_cadence(bench: Bench) -> None:
+    """Light in every third frame costs no inference beyond depth's in every frame."""
+    camera, network = Camera("a"), SceneNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_frames=1))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_frames=3))
+    for _ in range(9):
+        camera.shoot()
+        while bench.pipeline.step():
+            pass
+    assert network.runs == 9
+    assert [r.frame.sequence for r in bench.results if r.task == "lighting"] == [1, 4, 7]
+
+
+def test_a_noun_that_is_due_later_reads_the_answer_to_the_same_frame(bench: Bench) -> None:
+    """No frame is inferred twice, also when its nouns fall due at different times."""
+    camera, network = Camera("a"), SceneNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
+    for _ in range(14):
+        camera.shoot()
+        for _ in range(5):
+            bench.pipeline.step()
+            bench.clock.now_s += 0.1
+    assert network.runs == len({r.frame.sequence for r in bench.results})
+    assert sum(r.task == "lighting" for r in bench.results) == 10
+
+
+@pytest.mark.parametrize("model", [MODEL, CameraModel("perspective", hfov_rad=1.0, pitch_rad=-0.2)])
+def test_a_noun_means_the_same_alone_and_with_others(bench: Bench, model: CameraModel) -> None:
+    """Values read from one shared inference equal those of three engines that each give one noun."""
+    camera, shared = Camera("a"), Engine(SCENE, SceneNetwork())
+    for task in NOUNS:
+        bench.pipeline.add(camera, model, task, shared, Cadence(every_frames=1))
+    for task in ("layout", "depth", "lighting"):
+        bench.pipeline.add(camera, model, task, Engine(SCENE.part(task), SceneNetwork()), Cadence(every_frames=1))
+    camera.shoot()
+    while bench.pipeline.step():
+        pass
+    assert not bench.errors
+    for task in NOUNS:
+        first, second = (r.value for r in bench.results if r.task == task)
+        for name in type(first).__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name))

@@ -1,4 +1,4 @@
-"""Folders of .hdr environments, and lighting samples made from them.
+"""Lighting samples made from environments.
 
 A sample is what a camera would have shown of an environment (clipped, encoded, perhaps only part of it) and the
 pre-scaled irradiance harmonics of the whole of it, unclipped, in units of the picture's white.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -23,28 +22,15 @@ from edge.geometry.panorama import rays, sampling_map
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import BoolArray, ImageArray
-from training.config import AugmentConfig, DataConfig
+from training.config import AugmentConfig
+from training.data.hdr_files import Radiance, environment_files, place_of, read_environment
 from training.data.masks import random_view_mask, view_masks
+from training.data.mixture import Mixture
 from training.data.photometric import response_table, sensor
 
-Radiance = npt.NDArray[np.float32]
 CELL_PX = 16
 """Side of a cell of the coarse radiance map that the loss compares."""
 _LEVELS = 4096
-
-
-def read_hdr(path: Path) -> Radiance:
-    """(H, W, 3) linear RGB radiance.
-
-    Raises:
-        DataError: it cannot be read or is not equirectangular.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3 or image.dtype != np.float32:
-        raise DataError(f"{path}: no Radiance .hdr picture; download it again or remove it")
-    if image.shape[1] != 2 * image.shape[0]:
-        raise DataError(f"{path}: an environment is twice as wide as high, this is {image.shape[1]}x{image.shape[0]}")
-    return np.ascontiguousarray(np.nan_to_num(image[..., 2::-1], posinf=65504.0).clip(min=0))
 
 
 def area_averaged(radiance: Radiance, width_px: int, height_px: int) -> Radiance:
@@ -54,20 +40,13 @@ def area_averaged(radiance: Radiance, width_px: int, height_px: int) -> Radiance
 
 
 def environments(folder: Path, width_px: int, height_px: int) -> dict[str, Radiance]:
-    """Every .hdr of a folder, by file stem, at one size.
+    """Every environment of a folder, by file stem, at one size.
 
     Raises:
         DataError: there is none.
     """
-    paths = sorted(folder.glob("*.hdr"))
-    if not paths:
-        raise DataError(f"{folder}: no .hdr files; give --hdri a folder of equirectangular environments")
-    return {p.stem: area_averaged(read_hdr(p), width_px, height_px) for p in paths}
-
-
-def place_of(name: str) -> str:
-    """`autoshop_01` of `indoor__autoshop_01.hdr`: a file's name without its kind and ending."""
-    return name.removesuffix(".hdr").split("__", 1)[-1]
+    paths = environment_files(folder)
+    return {p.stem: area_averaged(read_environment(p), width_px, height_px) for p in paths}
 
 
 def split_environments(maps: dict[str, Radiance], hold_out: tuple[str, ...]) -> tuple[list[Radiance], list[Radiance]]:
@@ -107,18 +86,6 @@ def protocol_picture(radiance: Radiance, percentile: float = 99.0) -> tuple[Imag
     level = max(float(np.percentile(radiance, percentile)), 1e-6)
     picture = np.round(np.clip(radiance / level, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
     return picture, level
-
-
-class RadianceSource(Protocol):
-    """Anything that gives environments by index."""
-
-    def __len__(self) -> int:
-        """How many."""
-        ...
-
-    def __getitem__(self, index: int) -> Radiance:
-        """(H, W, 3) linear radiance at the network's input size."""
-        ...
 
 
 def _turned(radiance: Radiance, rng: np.random.Generator, tilt_deg: float) -> Radiance:
@@ -197,31 +164,23 @@ class LightingTraining(Dataset[dict[str, torch.Tensor]]):
 
     def __init__(
         self,
-        maps: list[Radiance],
-        rooms: RadianceSource | None,
+        maps: Mixture[Radiance],
         spec: InputSpec,
         augment: AugmentConfig,
-        data: DataConfig,
         samples: int,
     ) -> None:
         """`samples`: how many make an epoch; each is drawn anew."""
-        self._maps, self._rooms, self._spec, self._augment, self._samples = maps, rooms, spec, augment, samples
-        self._rooms_share = data.rooms_share if rooms is not None and len(rooms) else 0.0
+        self._maps, self._spec, self._augment, self._samples = maps, spec, augment, samples
 
     def __len__(self) -> int:
         """Samples in an epoch."""
         return self._samples
 
-    def _draw(self, rng: np.random.Generator) -> Radiance:
-        if self._rooms is not None and rng.random() < self._rooms_share:
-            return self._rooms[int(rng.integers(len(self._rooms)))]
-        return self._maps[int(rng.integers(len(self._maps)))]
-
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """A sample; `index` only bounds the epoch."""
         rng = np.random.default_rng(int(torch.randint(0, 2**62, ()).item()))
-        other = self._draw(rng) if rng.random() < self._augment.blend_share else None
-        radiance = varied(self._draw(rng), other, rng, self._augment)
+        other = self._maps.draw(rng) if rng.random() < self._augment.blend_share else None
+        radiance = varied(self._maps.draw(rng), other, rng, self._augment)
         return as_tensors(random_sample(radiance, rng, self._augment), self._spec)
 
 

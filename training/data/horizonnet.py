@@ -1,38 +1,30 @@
 """Panoramas with layouts in HorizonNet's format: `img/*.png|jpg` and `label_cor/*.txt` of the same name.
 
-A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the layout's order.
-Two corners with one x are an occlusion edge. `ignore_spans.csv`, where there is one, lists the columns of a picture in
-which its ceiling or floor edge is not visible: `name,boundary,x0,x1,reason`.
+A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the layout's order
+(either way round, from any corner). As in HorizonNet's `panostretch.py`, pixel 0's centre is at 0. Two corners with one
+x are an occlusion edge. `ignore_spans.csv`, where there is one, lists the columns of a picture in which its ceiling or
+floor edge is not visible: `name,boundary,x0,x1,reason`.
 """
 
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
 from edge.errors import DataError
-from edge.geometry.polygon import counter_clockwise
-from edge.scene import ImageArray
-from training.data.pictures import read_picture
+from training.data.entries import Entry, Part
+from training.data.panoramic import Array, PanoramaRoom
+from training.data.room_labels import CAMERA_HEIGHT_M, RoomLabel, files_by_name, lines_of, outline, reading
 
-Array = npt.NDArray[np.float64]
-CAMERA_HEIGHT_M = 1.6
-"""HorizonNet's convention where nothing else is known."""
-
-
-@dataclass(frozen=True)
-class LabelledPanorama:
-    """A picture and its room, in metres for the camera height given."""
-
-    name: str
-    image: ImageArray
-    polygon_m: Array
-    ceiling_height_m: float
-    camera_height_m: float
+_PARTS: dict[str, Part] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
+_EXPECTED = "two lines `x y` (ceiling end above the horizon, floor end below) for each of 3 or more corners"
+_SAME_COLUMN_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,43 +65,94 @@ def room_from_corners(corners_px: Array, width_px: int, height_px: int, camera_h
     Raises:
         DataError: a ceiling end is not above the horizon, or a floor end not below.
     """
-    lon = ((corners_px[:, 0] / width_px) - 0.5) * 2 * np.pi
-    lat = (0.5 - corners_px[:, 1] / height_px) * np.pi
+    lon = ((corners_px[:, 0] + 0.5) / width_px - 0.5) * 2 * np.pi
+    lat = (0.5 - (corners_px[:, 1] + 0.5) / height_px) * np.pi
     ceiling, floor = lat[::2], lat[1::2]
     if (ceiling <= 0).any() or (floor >= 0).any():
-        raise DataError("a corner's first line is its ceiling end, above the horizon, its second the floor end, below")
+        raise DataError("a corner's ceiling end is not above the horizon, or its floor end not below")
     distance = camera_height_m / np.tan(-floor)
-    outline = np.stack([distance * np.sin(lon[1::2]), distance * np.cos(lon[1::2])], axis=1)
     above = float(np.median(distance * np.tan(ceiling)))
-    return counter_clockwise(outline), camera_height_m + above
+    polygon = outline(np.stack([distance * np.sin(lon[1::2]), distance * np.cos(lon[1::2])], axis=1))
+    return polygon, camera_height_m + above
 
 
-def read_labelled(folder: Path, camera_height_m: float = CAMERA_HEIGHT_M) -> list[LabelledPanorama]:
-    """Every labelled panorama of a folder.
+def corners_in(path: Path) -> Array:
+    """(2N, 2) px: what a label file holds; to be called within `reading`.
+
+    Raises:
+        DataError: it holds something else than two lines for each of three or more corners.
+    """
+    corners = np.array([[float(number) for number in line.split()] for line in lines_of(path)], dtype=np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 6 or len(corners) % 2:
+        raise DataError(f"{len(corners)} lines")
+    apart = np.abs(corners[::2, 0] - corners[1::2, 0])
+    if apart.max() > _SAME_COLUMN_PX:
+        raise DataError(f"the two ends of corner {int(apart.argmax()) + 1} are not in one column")
+    return corners
+
+
+def room_label(
+    label: Path, picture: Path, camera_height_m: float, name: str, scene: str, part: Part | None
+) -> RoomLabel:
+    """The room of a label file, for the size of its picture.
+
+    Raises:
+        DataError: the label cannot be understood, or the picture's size not be read.
+    """
+    try:
+        with Image.open(picture) as image:
+            width_px, height_px = image.size
+    except OSError as e:
+        raise DataError(f"{label}: no picture {picture} can be read ({e}); add it or remove the label") from e
+    with reading(label, _EXPECTED):
+        polygon, ceiling_m = room_from_corners(corners_in(label), width_px, height_px, camera_height_m)
+    return RoomLabel(name, scene, picture, polygon, camera_height_m, ceiling_m, part)
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, Part | None]]:
+    """Where `label_cor` lies: in the folder itself, or in its `train`, `valid` and `test`."""
+    if (folder / "label_cor").is_dir():
+        yield folder, None
+        return
+    for name, part in _PARTS.items():
+        if (folder / name / "label_cor").is_dir():
+            yield folder / name, part
+
+
+def _scene_of(pattern: str, name: str) -> str:
+    try:
+        match = re.match(pattern, name)
+    except re.error as e:
+        raise DataError(f"scene_pattern: {pattern!r} is no regular expression ({e}); correct it") from e
+    return match.group(1) if match and match.lastindex else name
+
+
+def read(
+    folder: Path, *, camera_height_m: float = CAMERA_HEIGHT_M, scene_pattern: str = ""
+) -> list[Entry[PanoramaRoom]]:
+    """Every labelled panorama of a folder, or of its `train`, `valid` and `test`.
+
+    `scene_pattern`: a regular expression whose first group is the scene in a file's name, such as
+    `(scene_[0-9]+)_`; by default every picture is a scene of its own.
 
     Raises:
         DataError: the folder is laid out otherwise, or a label cannot be understood; names the file.
     """
-    labels = sorted((folder / "label_cor").glob("*.txt"))
-    if not labels:
-        raise DataError(
-            f"{folder}: expected label_cor/*.txt and img/ with pictures of the same names (HorizonNet's layout)"
-        )
     out = []
-    for label in labels:
-        picture = next((p for p in (folder / "img").glob(label.stem + ".*")), None)
-        if picture is None:
-            raise DataError(f"{label}: no picture {folder / 'img' / label.stem}.*; add it or remove the label")
-        image = read_picture(picture)
-        try:
-            corners = np.loadtxt(label, dtype=np.float64, ndmin=2)
-        except ValueError as e:
-            raise DataError(f"{label}: expected two numbers a line, x y: {e}") from e
-        if corners.shape[1] != 2 or len(corners) < 6 or len(corners) % 2:
-            raise DataError(f"{label}: expected two lines (ceiling, floor) for each of 3 or more corners")
-        try:
-            polygon, height = room_from_corners(corners, image.shape[1], image.shape[0], camera_height_m)
-        except DataError as e:
-            raise DataError(f"{label}: {e}") from e
-        out.append(LabelledPanorama(label.stem, image, polygon, height, camera_height_m))
+    for base, part in _folders(folder):
+        pictures = files_by_name(base / "img")
+        for label in sorted((base / "label_cor").glob("*.txt")):
+            picture = pictures.get(label.stem)
+            if picture is None:
+                raise DataError(f"{label}: no picture {base / 'img' / label.stem}.*; add it or remove the label")
+            scene = _scene_of(scene_pattern, label.stem)
+            room = room_label(label, picture, camera_height_m, label.stem, scene, part)
+            if room.problem is not None:
+                raise DataError(f"{label}: {room.problem}; correct or remove it")
+            out.append(room.entry())
+    if not out:
+        raise DataError(
+            f"{folder}: expected label_cor/*.txt and img/ with pictures of the same names (HorizonNet's layout), "
+            "there or in train/, valid/ and test/"
+        )
     return out

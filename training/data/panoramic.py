@@ -7,6 +7,7 @@ along its walls moves pixels exactly (HorizonNet's pano stretch); so do mirrorin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,10 +18,11 @@ from edge.geometry.polygon import boundary_latitudes, wall_distances
 from edge.scene import BoolArray, ImageArray
 
 Array = npt.NDArray[np.float64]
+Value = TypeVar("Value", np.uint8, np.float32)
 CORNER_DECAY = 0.96
 """HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
 _GUESSED = 0.3
-_NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 14.0
+_NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 30.0
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,33 @@ def stretch_matrix(along: float, across: float, axis_rad: float) -> Array:
     return np.asarray(turn @ np.diag([along, across]) @ turn.T)
 
 
-def transformed(room: PanoramaRoom, plane: npt.ArrayLike) -> PanoramaRoom:
-    """The room after a linear map (2, 2) of the floor plane, and the picture that the same camera takes of it.
+def moved_picture(picture: npt.NDArray[Value], plane: npt.ArrayLike, *, blend: bool = True) -> npt.NDArray[Value]:
+    """What the same camera sees of a panorama (H, 2H, ...) after a linear map (2, 2) of the floor plane.
 
     A point p goes to `plane` p and keeps its height: a direction d of the new picture was seen along inverse(plane) d.
+    `blend`: bilinear, else the nearest pixel.
     """
     m = np.asarray(plane, dtype=np.float64)
-    h, w = room.image.shape[:2]
+    h, w = picture.shape[:2]
     lon = longitudes(w)
     back = np.stack([np.sin(lon), np.cos(lon)], axis=-1) @ np.linalg.inv(m).T
     x = (np.arctan2(back[:, 0], back[:, 1]) / (2 * np.pi) + 0.5) * w - 0.5
     slope = np.tan(latitudes(h)).astype(np.float32)[:, None] / np.hypot(back[:, 0], back[:, 1]).astype(np.float32)
     y = (0.5 - np.arctan(slope) / np.float32(np.pi)) * np.float32(h) - np.float32(0.5)
     xs = np.broadcast_to((x + 1).astype(np.float32), (h, w))
-    wrapped = np.concatenate([room.image[:, -1:], room.image, room.image[:, :1]], axis=1)
-    image = cv2.remap(wrapped, np.ascontiguousarray(xs), y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    wrapped = np.concatenate([picture[:, -1:], picture, picture[:, :1]], axis=1)
+    how = cv2.INTER_LINEAR if blend else cv2.INTER_NEAREST
+    image = cv2.remap(wrapped, np.ascontiguousarray(xs), y, how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(image, dtype=picture.dtype)
+
+
+def transformed(room: PanoramaRoom, plane: npt.ArrayLike) -> PanoramaRoom:
+    """The room after a linear map (2, 2) of the floor plane, and the picture that the same camera takes of it."""
+    m = np.asarray(plane, dtype=np.float64)
     polygon = room.polygon_m @ m.T
     if np.linalg.det(m) < 0:
         polygon = polygon[::-1]
-    return PanoramaRoom(np.asarray(image, np.uint8), polygon, room.camera_height_m, room.ceiling_height_m)
+    return PanoramaRoom(moved_picture(room.image, m), polygon, room.camera_height_m, room.ceiling_height_m)
 
 
 def mirrored(room: PanoramaRoom) -> PanoramaRoom:
@@ -84,15 +94,19 @@ def turned(room: PanoramaRoom, columns: int) -> PanoramaRoom:
     return PanoramaRoom(np.roll(room.image, columns, axis=1), polygon, room.camera_height_m, room.ceiling_height_m)
 
 
-def random_stretch(room: PanoramaRoom, rng: np.random.Generator, largest: float) -> PanoramaRoom:
-    """Stretched along its walls by up to `largest` or its inverse each way, while no wall comes too near or far."""
+def random_stretch_matrix(polygon: Array, rng: np.random.Generator, largest: float) -> Array | None:
+    """(2, 2) along a room's walls by up to `largest` or its inverse each way; None if a wall came too near or far."""
     factors = np.exp(rng.uniform(-np.log(largest), np.log(largest), 2))
-    m = stretch_matrix(factors[0], factors[1], wall_axis_rad(room.polygon_m))
-    radius = np.linalg.norm(room.polygon_m @ m.T, axis=1)
-    nearest = float(wall_distances(room.polygon_m @ m.T, np.linspace(-np.pi, np.pi, 64, endpoint=False)).min())
-    if radius.max() > _FARTHEST_WALL_M or nearest < _NEAREST_WALL_M:
-        return room
-    return transformed(room, m)
+    m = stretch_matrix(factors[0], factors[1], wall_axis_rad(polygon))
+    radius = np.linalg.norm(polygon @ m.T, axis=1)
+    nearest = float(wall_distances(polygon @ m.T, np.linspace(-np.pi, np.pi, 64, endpoint=False)).min())
+    return None if radius.max() > _FARTHEST_WALL_M or nearest < _NEAREST_WALL_M else m
+
+
+def random_stretch(room: PanoramaRoom, rng: np.random.Generator, largest: float) -> PanoramaRoom:
+    """The room after `random_stretch_matrix`; the same one if there is none."""
+    m = random_stretch_matrix(room.polygon_m, rng, largest)
+    return room if m is None else transformed(room, m)
 
 
 def boundary_target(room: PanoramaRoom, columns: int) -> npt.NDArray[np.float32]:
@@ -113,7 +127,7 @@ def edge_weights(boundary: npt.NDArray[np.float32], mask: BoolArray | None) -> n
     height_px, width_px = mask.shape
     x = np.arange(boundary.shape[1]) * width_px // boundary.shape[1]
     y = ((boundary / np.pi + 0.5) * height_px).astype(int).clip(0, height_px - 1)
-    return np.where(mask[y, x], 1.0, np.where(mask.any(axis=0)[x], _GUESSED, 0.0)).astype(np.float32)
+    return np.where(mask[y, x], 1.0, np.where(np.asarray(mask.any(axis=0))[x], _GUESSED, 0.0)).astype(np.float32)
 
 
 def corner_columns(polygon: npt.ArrayLike, columns: int) -> Array:

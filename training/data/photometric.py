@@ -47,6 +47,15 @@ def _tone(rng: np.random.Generator, strength: float) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(np.round((lift + (1 - lift) * y) * 255), 0, 255), dtype=np.uint8)
 
 
+def random_gamma(image: ImageArray, rng: np.random.Generator, largest: float) -> ImageArray:
+    """The picture raised to a power between 1 and `largest`, or to its inverse (HorizonNet's `dataset.py`)."""
+    if largest <= 1:
+        return image
+    power = rng.uniform(1.0, largest)
+    table = (np.arange(256) / 255) ** (power if rng.random() < 0.5 else 1 / power)
+    return np.asarray(np.round(table * 255).astype(np.uint8)[image])
+
+
 def _saturation(image: ImageArray, factor: float) -> ImageArray:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     return np.asarray(np.clip(grey + (image - grey) * factor, 0, 255), dtype=np.uint8)

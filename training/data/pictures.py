@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.scene import ImageArray
@@ -21,3 +22,20 @@ def read_picture(path: Path) -> ImageArray:
     if image is None:
         raise DataError(f"{path}: cannot be read as a picture; replace or remove it")
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def read_depth(path: Path, units_per_m: float, unknown: int = 0) -> npt.NDArray[np.float32]:
+    """(H, W) metres of a picture with one 16-bit channel; 0 where it holds 0 or `unknown`.
+
+    Raises:
+        DataError: it cannot be decoded or is of another type.
+    """
+    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if raw is None:
+        raise DataError(f"{path}: cannot be read as a picture; replace or remove it")
+    if raw.dtype != np.uint16 or raw.ndim != 2:
+        raise DataError(
+            f"{path}: expected depth as one 16-bit channel, got {raw.dtype} {raw.shape}; give the publisher's own file"
+        )
+    known = np.where(raw == unknown, 0, raw).astype(np.float32)
+    return np.asarray(known / np.float32(units_per_m), dtype=np.float32)

@@ -7,6 +7,7 @@ is 16 bit, 0 = unknown. The lens is `K.txt` (3x3, px) in the folder, or given by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,9 +16,12 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.scene import ImageArray, Intrinsics
-from training.data.pictures import read_picture
+from training.data.entries import Entry
+from training.data.perspective import DepthPicture
+from training.data.pictures import read_depth, read_picture
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".pgm", ".ppm"}
+Lens = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,47 @@ class RgbdPicture:
     image: ImageArray
     depth_m: npt.NDArray[np.float32]
     intrinsics: Intrinsics
+
+
+def matrix_file(path: Path, size: int) -> Lens:
+    """fx, fy, cx, cy of a text file with a camera matrix of `size` x `size`.
+
+    Raises:
+        DataError: it is missing or holds something else.
+    """
+    try:
+        k = np.loadtxt(path, ndmin=2)
+    except (OSError, ValueError) as e:
+        raise DataError(f"{path}: expected a {size}x{size} camera matrix in px ({e}); add it as published") from e
+    if k.shape != (size, size):
+        raise DataError(f"{path}: expected a {size}x{size} camera matrix, got {k.shape}; replace it")
+    return float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2])
+
+
+def depth_picture(
+    colour: Path, depth: Path, focal_px: tuple[float, float], *, units_per_m: float = 1000.0, unknown: int = 0
+) -> DepthPicture:
+    """A picture and its depth from two files; a picture larger than its depth is averaged down to it.
+
+    Args:
+        colour: any picture.
+        depth: one 16-bit channel.
+        focal_px: fx, fy for the colour file's size.
+        units_per_m: depth values in a metre.
+        unknown: depth value that means so, beside 0.
+
+    Raises:
+        DataError: a file cannot be read, is of another type, or the two have different shapes.
+    """
+    image, metres = read_picture(colour), read_depth(depth, units_per_m, unknown)
+    (h, w), (dh, dw) = image.shape[:2], metres.shape
+    if abs(w * dh / (h * dw) - 1) > 0.02 or dw > w:
+        raise DataError(
+            f"{depth}: {dw}x{dh} is another shape than its picture's, {w}x{h}; check that they belong together"
+        )
+    if (w, h) != (dw, dh):
+        image = np.asarray(cv2.resize(image, (dw, dh), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return DepthPicture(image, metres, focal_px[0] * dw / w, focal_px[1] * dh / h)
 
 
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
@@ -43,22 +88,36 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     return list(zip(rgb, depth, strict=True))
 
 
-def _matrix(folder: Path, lens: tuple[float, float, float, float] | None) -> tuple[float, float, float, float]:
+def _matrix(folder: Path, lens: Lens | None) -> Lens:
     file = folder / "K.txt"
-    if lens is not None or not file.is_file():
-        if lens is None:
-            raise DataError(f"{folder}: no K.txt; add it (3x3 camera matrix, px) or give the lens (fx fy cx cy)")
+    if lens is not None:
         return lens
-    k = np.loadtxt(file)
-    if k.shape != (3, 3):
-        raise DataError(f"{file}: expected a 3x3 camera matrix, got {k.shape}")
-    return float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2])
+    if not file.is_file():
+        raise DataError(f"{folder}: no K.txt; add it (3x3 camera matrix, px) or give the lens (fx fy cx cy)")
+    return matrix_file(file, 3)
 
 
-def read_rgbd(
-    folder: Path, *, units_per_m: float = 1000.0, lens: tuple[float, float, float, float] | None = None
-) -> list[RgbdPicture]:
-    """Every pair of a folder.
+def read(folder: Path, *, units_per_m: float = 1000.0, lens: Lens | None = None) -> list[Entry[DepthPicture]]:
+    """The pairs of a folder, or of each of its sub-folders; a folder is a scene.
+
+    Raises:
+        DataError: it is laid out otherwise; names what was expected where.
+    """
+    try:
+        scenes = sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in ("rgb", "depth"))
+    except OSError as e:
+        raise DataError(f"{folder}: cannot be read ({e.strerror}); give a folder with rgb/, depth/ and K.txt") from e
+    entries = []
+    for scene in scenes or [folder]:
+        focal_px = _matrix(scene, lens)[:2]
+        for colour, depth in _pairs(scene):
+            load = partial(depth_picture, colour, depth, focal_px, units_per_m=units_per_m)
+            entries.append(Entry(f"{scene.name}/{colour.stem}", scene.name, load))
+    return entries
+
+
+def read_rgbd(folder: Path, *, units_per_m: float = 1000.0, lens: Lens | None = None) -> list[RgbdPicture]:
+    """Every pair of one folder, with the whole lens.
 
     Args:
         folder: see the module.
@@ -71,12 +130,9 @@ def read_rgbd(
     fx, fy, cx, cy = _matrix(folder, lens)
     out = []
     for rgb, depth in _pairs(folder):
-        colour, raw = read_picture(rgb), cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
-        if raw is None:
-            raise DataError(f"{depth}: cannot be read as a picture; replace or remove it")
-        if raw.dtype != np.uint16 or raw.ndim != 2 or raw.shape != colour.shape[:2]:
-            raise DataError(f"{depth}: expected one 16-bit channel of the picture's size, got {raw.dtype} {raw.shape}")
-        h, w = raw.shape
-        metres = (raw.astype(np.float32) / np.float32(units_per_m)).astype(np.float32)
+        colour, metres = read_picture(rgb), read_depth(depth, units_per_m)
+        if metres.shape != colour.shape[:2]:
+            raise DataError(f"{depth}: expected the picture's size, {colour.shape[:2]}, got {metres.shape}; replace it")
+        h, w = metres.shape
         out.append(RgbdPicture(rgb.stem, colour, metres, Intrinsics(w, h, fx, fy, cx, cy)))
     return out

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
 from edge.perception.preprocess import resize, tensor_from_image
 from training.config import Recipe
-from training.data import panoramic, perspective
-from training.data.hdri import Radiance, area_averaged, place_of
+from training.data import framing, panoramic, perspective
+from training.data.hdr_files import Radiance, place_of
+from training.data.hdri import area_averaged
 from training.data.masks import random_view_mask
+from training.data.mixture import Mixture
 from training.data.panoramic import PanoramaRoom
 from training.data.perspective import DepthPicture
-from training.data.photometric import sensor
+from training.data.photometric import random_gamma, sensor
+from training.data.style import style_of
 from training.data.synthetic import RenderedRooms
 
 Sample = dict[str, torch.Tensor]
@@ -94,18 +96,9 @@ def depth_pictures(rooms: list[tuple[RenderedRooms, int]], width_px: int, height
     for reader, index in rooms:
         item = reader.read(index, ("view_image", "view_depth_m", "view_intrinsics"))
         for image, depth, k in zip(item["view_image"], item["view_depth_m"], item["view_intrinsics"], strict=True):
-            sx, sy = width_px / image.shape[1], height_px / image.shape[0]
-            known = nearest(depth.astype(np.float32), width_px, height_px)
-            out.append(DepthPicture(resize(image, width_px, height_px), known, float(k[0]) * sx, float(k[1]) * sy))
+            picture = DepthPicture(image, depth.astype(np.float32), float(k[0]), float(k[1]))
+            out.append(framing.resized(picture, width_px, height_px))
     return out
-
-
-def nearest(depth_m: npt.NDArray[np.float32], width_px: int, height_px: int) -> npt.NDArray[np.float32]:
-    """A depth map at another size, each value that of the nearest pixel: nothing is blended across edges."""
-    h, w = depth_m.shape
-    ys = np.minimum(((np.arange(height_px) + 0.5) * h / height_px).astype(int), h - 1)
-    xs = np.minimum(((np.arange(width_px) + 0.5) * w / width_px).astype(int), w - 1)
-    return np.ascontiguousarray(depth_m[np.ix_(ys, xs)])
 
 
 def _rng(index: int, fixed: bool) -> np.random.Generator:
@@ -116,14 +109,14 @@ def _rng(index: int, fixed: bool) -> np.random.Generator:
 class LayoutSamples(Dataset[Sample]):
     """`image`, `boundary` (2, W), `corners` (1, W), `seen` (2, W) 0..1, and for validation `index` of the room."""
 
-    def __init__(self, rooms: list[PanoramaRoom], recipe: Recipe, columns: int, samples: int | None) -> None:
+    def __init__(self, rooms: Mixture[PanoramaRoom], recipe: Recipe, columns: int, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each room once, unchanged, for validation."""
-        self.rooms, self._spec, self._augment, self._columns = rooms, recipe.input, recipe.augment, columns
-        self._samples = samples
+        self._rooms, self._spec, self._augment, self._columns = rooms, recipe.input, recipe.augment, columns
+        self._samples, self._style = samples, style_of(recipe)
 
     def __len__(self) -> int:
         """Samples in an epoch."""
-        return self._samples or len(self.rooms)
+        return self._samples or len(self._rooms)
 
     def _varied(self, room: PanoramaRoom, rng: np.random.Generator) -> PanoramaRoom:
         a = self._augment
@@ -133,14 +126,16 @@ class LayoutSamples(Dataset[Sample]):
             room = panoramic.mirrored(room)
         if a.roll:
             room = panoramic.turned(room, int(rng.integers(room.image.shape[1])))
-        image = sensor(room.image, rng, a.photometric)
+        image = sensor(random_gamma(self._style.apply(room.image, rng), rng, a.gamma), rng, a.photometric)
         return PanoramaRoom(image, room.polygon_m, room.camera_height_m, room.ceiling_height_m)
 
     def __getitem__(self, index: int) -> Sample:
         """A sample."""
         fixed = self._samples is None
         rng = _rng(index, fixed)
-        room = self.rooms[index if fixed else int(rng.integers(len(self.rooms)))]
+        room = self._rooms[index] if fixed else self._rooms.draw(rng)
+        image = resize(room.image, self._spec.width_px, self._spec.height_px)
+        room = PanoramaRoom(image, room.polygon_m, room.camera_height_m, room.ceiling_height_m)
         mask = None
         if not fixed:
             room = self._varied(room, rng)
@@ -160,9 +155,10 @@ class LayoutSamples(Dataset[Sample]):
 class DepthSamples(Dataset[Sample]):
     """`image`, `depth` (1, H / 2, W / 2) for the canonical lens if one is set (0 = unknown), `per_canonical`."""
 
-    def __init__(self, pictures: list[DepthPicture], recipe: Recipe, samples: int | None) -> None:
+    def __init__(self, pictures: Mixture[DepthPicture], recipe: Recipe, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each picture once, unchanged, for validation."""
         self._pictures, self._spec, self._augment, self._samples = pictures, recipe.input, recipe.augment, samples
+        self._style = style_of(recipe)
         self._canonical_px = getattr(recipe.net, "canonical_focal_px", None)
 
     def __len__(self) -> int:
@@ -170,21 +166,28 @@ class DepthSamples(Dataset[Sample]):
         return self._samples or len(self._pictures)
 
     def _varied(self, picture: DepthPicture, rng: np.random.Generator) -> DepthPicture:
-        a = self._augment
+        a, size = self._augment, (self._spec.width_px, self._spec.height_px)
+        picture = framing.resized(picture, *(a.canvas_px or size))
+        if a.scale > 1 or a.rotate_deg > 0:
+            turn_rad = float(np.radians(rng.uniform(-a.rotate_deg, a.rotate_deg)))
+            picture = framing.nearer(picture, float(rng.uniform(1, a.scale)), turn_rad)
+        picture = framing.centre_cropped(picture, *size)
         if a.zoom > 1 and rng.random() < 0.8:
             picture = perspective.random_crop(picture, rng, a.zoom)
         if a.flip and rng.random() < 0.5:
             picture = perspective.mirrored(picture)
-        image = sensor(picture.image, rng, a.photometric)
+        image = framing.jittered(self._style.apply(picture.image, rng), rng, a.jitter)
+        image = sensor(image, rng, a.photometric)
         return DepthPicture(image, picture.depth_m, picture.fx_px, picture.fy_px)
 
     def __getitem__(self, index: int) -> Sample:
         """A sample."""
         fixed = self._samples is None
         rng = _rng(index, fixed)
-        picture = self._pictures[index if fixed else int(rng.integers(len(self._pictures)))]
-        if not fixed:
-            picture = self._varied(picture, rng)
+        if fixed:
+            picture = framing.resized(self._pictures[index], self._spec.width_px, self._spec.height_px)
+        else:
+            picture = self._varied(self._pictures.draw(rng), rng)
         per_canonical = picture.focal_px / self._canonical_px if self._canonical_px else 1.0
         depth = perspective.halved_depth(picture.depth_m) / per_canonical
         return {

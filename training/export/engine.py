@@ -12,12 +12,14 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from edge.errors import DataError
+from edge.inference.base import Arrays
 from edge.inference.manifest import DataSource, FileRef, Golden, Manifest, Metric, sha256_of, write_manifest
 from training.config import Recipe
+from training.data.readers import kind_of
 from training.data.rooms import assets_of
 from training.export.card import card_text
 from training.export.onnx import check_parity, golden_tolerances, write_onnx
-from training.export.runners import OUTPUTS, TorchBackend, manifest_of
+from training.export.runners import TorchBackend, manifest_of, output_names
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
@@ -28,9 +30,14 @@ _RENDERS = "own renders of random rooms (training/data/synthetic)"
 
 def sources_of(recipe: Recipe) -> tuple[DataSource, ...]:
     """What a recipe learns from, with licences; what rooms are made of is read from their files."""
+    if recipe.source is not None:
+        return (DataSource(name=f"weights published by {recipe.source}", licence=recipe.licence, used_for="weights"),)
     out = list(_room_sources(recipe.data.rooms)) if recipe.data.rooms is not None else []
-    if recipe.task == "lighting" and recipe.data.hdri is not None:
+    if recipe.task in ("lighting", "scene") and recipe.data.hdri is not None:
         out.append(DataSource(name="Poly Haven HDRIs", licence="CC0-1.0", used_for="training"))
+    for source in recipe.data.sources:
+        kind = kind_of(recipe.task, source.kind)
+        out.append(DataSource(name=kind.title, licence=kind.licence, used_for="training"))
     if recipe.data.weights is not None:
         name = f"torchvision's MobileNetV2, pretrained on ImageNet ({recipe.data.weights.name})"
         out.append(DataSource(name=name, licence="BSD-3-Clause / Apache-2.0", used_for="encoder's starting weights"))
@@ -75,6 +82,13 @@ def recorded_rows(inputs: npt.NDArray[np.float32], *, mask_channel: bool) -> lis
     return sorted({0, int(partial[0])}) if len(partial) else [0]
 
 
+def write_golden(out: Path, name: str, given: npt.NDArray[np.float32], expected: Arrays) -> None:
+    """Record an input (N, C, H, W) of that name and the outputs expected of it, as the device reads them."""
+    arrays: dict[str, Any] = {f"input:{name}": given}
+    arrays.update({f"output:{output}": value for output, value in expected.items()})
+    np.savez_compressed(out / GOLDEN_FILE, **arrays)
+
+
 def write_engine(
     task: NounTask,
     out: Path,
@@ -101,7 +115,7 @@ def write_engine(
     out.mkdir(parents=True, exist_ok=True)
     recipe, net = task.recipe, task.inference_net
     path = out / ONNX_FILE
-    names = OUTPUTS[recipe.task]
+    names = output_names(recipe)
     write_onnx(net, path, recipe.input.shape, recipe.input.name, names)
     onnx_ref = FileRef(file=ONNX_FILE, sha256=sha256_of(path))
     manifest = manifest_of(recipe, commit=origin.commit, data=sources_of(recipe), metrics=metrics, onnx=onnx_ref)
@@ -109,11 +123,8 @@ def write_engine(
 
     given = golden_inputs[recorded_rows(golden_inputs, mask_channel=recipe.input.mask_channel)]
     expected = TorchBackend(net, names).run(given)
-    golden_path = out / GOLDEN_FILE
-    arrays: dict[str, Any] = {f"input:{recipe.input.name}": given}
-    arrays.update({f"output:{name}": value for name, value in expected.items()})
-    np.savez_compressed(golden_path, **arrays)
-    golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(golden_path), tolerance=golden_tolerances(expected))
+    write_golden(out, recipe.input.name, given, expected)
+    golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(out / GOLDEN_FILE), tolerance=golden_tolerances(expected))
     manifest = manifest.model_copy(update={"golden": golden})
     write_manifest(out, manifest)
     parameters = sum(p.numel() for p in net.parameters())

@@ -18,10 +18,12 @@ from edge.inference.manifest import (
     DataSource,
     DepthMetres,
     FileRef,
+    HorizonDepth,
     Manifest,
     Metric,
     Output,
     Provenance,
+    SceneOutputs,
     Sh2PrescaledIrradiance,
     read_manifest,
 )
@@ -30,19 +32,24 @@ from training.config import FcrnConfig, Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
 
-OUTPUTS = {"depth": ("depth",), "layout": ("boundary", "corners"), "lighting": ("coefficients",)}
-"""Names of each noun's ONNX outputs, in the order the network gives them."""
+_LAYOUT = BoundaryCorners(kind="boundary_corners", boundary="boundary", corners="corners")
+_DISTANCE = HorizonDepth(kind="horizon_depth", distance="distance", ratio="ratio")
+_LIGHTING = Sh2PrescaledIrradiance(kind="sh2_prescaled_irradiance", coefficients="coefficients")
 _NO_FILE = FileRef(file="model.onnx", sha256="0" * 64)
 
 
 def output_of(recipe: Recipe) -> Output:
-    """What the network's outputs are."""
+    """What the network's outputs are; their names are in the order in which it gives them."""
+    if recipe.task == "scene":
+        return SceneOutputs(
+            kind="scene", depth=DepthMetres(kind="depth_metres", depth="depth"), layout=_LAYOUT, lighting=_LIGHTING
+        )
     if recipe.task == "depth":
         focal = recipe.net.canonical_focal_px if isinstance(recipe.net, FcrnConfig) else None
         return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=focal)
     if recipe.task == "layout":
-        return BoundaryCorners(kind="boundary_corners", boundary="boundary", corners="corners")
-    return Sh2PrescaledIrradiance(kind="sh2_prescaled_irradiance", coefficients="coefficients")
+        return _DISTANCE if getattr(recipe.net, "head", "boundary") == "horizon_depth" else _LAYOUT
+    return _LIGHTING
 
 
 def manifest_of(
@@ -62,7 +69,7 @@ def manifest_of(
         input=recipe.input,
         output=output_of(recipe),
         provenance=Provenance(
-            recipe=f"training/recipes/{recipe.name}_edge.yaml",
+            recipe=recipe.source or f"training/recipes/{recipe.name}_edge.yaml",
             commit=commit,
             created=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             licence=recipe.licence,
@@ -70,6 +77,11 @@ def manifest_of(
             metrics=metrics,
         ),
     )
+
+
+def output_names(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the ONNX outputs, in the order in which the network gives them."""
+    return manifest_of(recipe).output_names
 
 
 class TorchBackend:
@@ -125,4 +137,4 @@ def open_model(path: Path, *, threads: int = 0) -> tuple[Manifest, Backend]:
     if path.is_dir():
         return manifest, OrtBackend(path / manifest.onnx.file, manifest, threads=threads)
     task = load_task(path)
-    return manifest, TorchBackend(task.inference_net, OUTPUTS[task.recipe.task])
+    return manifest, TorchBackend(task.inference_net, manifest.output_names)

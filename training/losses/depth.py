@@ -1,7 +1,9 @@
 """Depth losses.
 
 berHu ("reverse Huber", Laina et al. 2016, eq. 2): |e| up to c, (e^2 + c^2) / (2c) beyond, c = 0.2 max |e| over the
-batch's valid pixels. Pixels whose target is 0 are unknown and count nowhere.
+batch's valid pixels. SiLog (Eigen et al. 2014, eq. 4): 10 sqrt(mean d^2 - 0.85 (mean d)^2) with d the difference of
+ln depth over the batch's valid pixels; weight and factor are those of BTS (Lee et al. 2019), which AdaBins and others
+took over. Pixels whose target is 0 are unknown and count nowhere.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from torch.nn import functional as F
 from training.config import LossConfig
 
 BERHU_SHARE = 0.2
+SILOG_LAMBDA = 0.85
+SILOG_ALPHA = 10.0
 
 
 def berhu(error: Tensor) -> Tensor:
@@ -22,6 +26,15 @@ def berhu(error: Tensor) -> Tensor:
     size = error.abs()
     c = (BERHU_SHARE * size.detach().max()).clamp(min=1e-6)
     return torch.where(size <= c, size, (size * size + c * c) / (2 * c)).mean()
+
+
+def silog(difference: Tensor) -> Tensor:
+    """SiLog of the differences of ln depth of valid pixels (N,); 0 if there are none."""
+    if difference.numel() == 0:
+        return difference.sum()
+    mean = difference.mean()
+    spread = ((difference - mean) ** 2).mean() + (1 - SILOG_LAMBDA) * mean**2  # mean d^2 - lambda mean^2, never < 0
+    return SILOG_ALPHA * spread.clamp(min=1e-12).sqrt()
 
 
 def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor, scales: int = 3) -> Tensor:
@@ -40,7 +53,7 @@ def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor
 
 
 class DepthLoss(torch.nn.Module):
-    """berHu on metres or log depth, and the gradient term."""
+    """berHu on metres or log depth, or SiLog; and the gradient term."""
 
     def __init__(self, config: LossConfig, min_m: float, max_m: float) -> None:
         """Targets are limited to `min_m`..`max_m`."""
@@ -61,9 +74,12 @@ class DepthLoss(torch.nn.Module):
         limited = target.clamp(self.min_m, self.max_m)
         log_target = torch.log(limited)
         log_raw = raw if log else torch.log(raw.clamp(min=self.min_m))
-        on_log = self.config.berhu_on == "log"
-        error = (log_raw - log_target) if on_log else ((torch.exp(raw) if log else raw) - limited)
-        total = berhu(error[valid])
+        if self.config.depth == "silog":
+            total = silog((log_raw - log_target)[valid])
+        elif self.config.berhu_on == "log":
+            total = berhu((log_raw - log_target)[valid])
+        else:
+            total = berhu(((torch.exp(raw) if log else raw) - limited)[valid])
         if self.config.gradient > 0:
             total = total + self.config.gradient * gradient_difference(log_raw, log_target, valid)
         return total

@@ -1,4 +1,9 @@
-"""Layout loss of HorizonNet: L1 of the boundary and binary cross entropy of the corners, over what is seen."""
+"""Layout losses, over what is seen.
+
+HorizonNet's: L1 of the boundary and binary cross entropy of the corners. LGT-Net's (Jiang et al., CVPR 2022): L1 of
+distances and of the ceiling's height, the cosine between true and found walls, and L1 of how walls turn from column to
+column. Its code takes that turn of the sine of a wall's angle alone; here it is of the whole direction.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,60 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.config import LossConfig
+
+_NEAREST_RAD = 0.02
+"""Floor edges are taken to be at least this far below the horizon: 50 camera heights away."""
+
+
+def distance_from_boundary(boundary: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 1, W) horizontal distances and (B, 1) height of the ceiling above the camera, both in camera heights.
+
+    `boundary`: (B, 2, W) latitudes, positive down, of a room with a level ceiling.
+    """
+    distance = 1.0 / torch.tan(boundary[:, 1:].clamp(min=_NEAREST_RAD))
+    above = distance * torch.tan((-boundary[:, :1]).clamp(min=0.0))
+    return distance, above.median(dim=2).values
+
+
+def wall_directions(distance: Tensor) -> Tensor:
+    """(B, 2, W) unit steps along the walls from each column to the next, round the panorama."""
+    w = distance.shape[2]
+    longitude = ((torch.arange(w, device=distance.device) + 0.5) / w - 0.5) * (2 * torch.pi)
+    points = distance * torch.stack([torch.sin(longitude), torch.cos(longitude)])
+    return F.normalize(points.roll(-1, dims=2) - points, dim=1, eps=1e-6)
+
+
+class HorizonDepthLoss(torch.nn.Module):
+    """Weighted sum over the seen columns."""
+
+    def __init__(self, config: LossConfig) -> None:
+        """Take the weights of the terms."""
+        super().__init__()
+        self.config = config
+
+    def forward(self, predicted: tuple[Tensor, Tensor], boundary: Tensor, seen: Tensor) -> Tensor:
+        """The loss.
+
+        Args:
+            predicted: distances (B, 1, W) and the ceiling's height above the camera (B, 1), in camera heights.
+            boundary: (B, 2, W) rad, positive down.
+            seen: (B, 2, W) how much each edge of a column counts, 0..1; its distance counts as much as the greater.
+        """
+        distance, ratio = distance_from_boundary(boundary)
+        weight = seen[:, :2].amax(dim=1, keepdim=True)
+        pairs = weight * weight.roll(-1, dims=2)
+        triples = pairs * pairs.roll(-1, dims=2)
+        mine, theirs = wall_directions(predicted[0]), wall_directions(distance)
+        turn = (mine.roll(-1, dims=2) - mine) - (theirs.roll(-1, dims=2) - theirs)
+        walls = _mean(1 - (mine * theirs).sum(dim=1, keepdim=True), pairs) + _mean(turn.abs(), triples)
+        far = _mean((predicted[0] - distance).abs(), weight)
+        high = (predicted[1] - ratio).abs().mean()
+        return self.config.distance * far + self.config.ratio * high + self.config.normals * walls
+
+
+def _mean(x: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean; 0 where no weight is given."""
+    return (x * weight).sum() / (weight.sum() * x.shape[1]).clamp(min=1)
 
 
 class LayoutLoss(torch.nn.Module):
@@ -24,10 +83,12 @@ class LayoutLoss(torch.nn.Module):
             predicted: boundary (B, 2, W) rad and corner logits (B, 1, W).
             boundary: (B, 2, W) rad, positive down.
             corners: (B, 1, W) 0..1.
-            seen: (B, 2, W) how much each edge of a column counts, 0..1; its corner counts as much as the greater.
+            seen: (B, 2, W) how much each edge of a column counts, 0..1; its corner counts as much as the greater, or as
+                a third row says.
         """
-        edges = ((predicted[0] - boundary).abs() * seen).sum() / seen.sum().clamp(min=1)
-        weight = seen.amax(dim=1, keepdim=True)
+        both = seen[:, :2]
+        edges = ((predicted[0] - boundary).abs() * both).sum() / both.sum().clamp(min=1)
+        weight = seen[:, 2:] if seen.shape[1] == 3 else seen.amax(dim=1, keepdim=True)
         columns = weight.sum().clamp(min=1)
         entropy = F.binary_cross_entropy_with_logits(predicted[1], corners, reduction="none")
         return self.config.boundary * edges + self.config.corners * (entropy * weight).sum() / columns

@@ -56,11 +56,13 @@ class LightingLoss(torch.nn.Module):
             predicted: (B, 9, 3).
             target: (B, 9, 3).
             radiance: (B, 3, h, w) completed radiance map, or None where the network has none.
-            cells: (B, 3, h, w) its truth, in units of the picture's white.
+            cells: (B, 3, h, w) its truth, in units of the picture's white; nan = unknown.
         """
         c = self.config
         total = c.coefficients * self.relative_l1(predicted, target)
         total = total + c.irradiance * self.si_irradiance(predicted, target).mean()
         if radiance is not None and c.radiance > 0:
-            total = total + c.radiance * (torch.log(radiance + 0.02) - torch.log(cells + 0.02)).abs().mean()
+            known = torch.isfinite(cells)
+            off = torch.log(radiance + 0.02) - torch.log(torch.where(known, cells, 0.0) + 0.02)
+            total = total + c.radiance * (off.abs() * known).sum() / known.sum().clamp(min=1)
         return total

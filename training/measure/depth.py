@@ -1,51 +1,144 @@
-"""Depth, metric and median-scaled, beside a constant."""
+"""Depth as the device gives it, brought to the truth's size, beside a constant."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.inference.base import Backend
-from edge.inference.manifest import Manifest, Metric
+from edge.inference.manifest import InverseDepthRelative, Manifest, Metric
 from edge.perception.depth import DepthReader
+from edge.scene import ImageArray
+from training.data.entries import Entry
 from training.data.evaluation import DepthCase
-from training.metrics import depth as depth_metrics
+from training.drawing import coloured_depth, coloured_error
+from training.measure.report import Measured, Scored, side_by_side
+from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known
 
 Array = npt.NDArray[np.float64]
+Entries = Sequence[Entry[DepthCase]]
+BASELINE = "the set's mean depth everywhere"
+_HEADLINES: dict[str, tuple[tuple[Alignment, tuple[str, ...]], ...]] = {
+    "metric": (("metric", ("absrel", "rmse_m", "delta1")), ("median", ("absrel", "delta1"))),
+    "relative": (("affine_inverse", ("absrel", "delta1")), ("median", ("absrel", "delta1"))),
+}
+_WORST_SHARE = 0.5
+"""Relative error that is painted at full strength."""
 
 
-def _pairs(manifest: Manifest, backend: Backend, cases: list[DepthCase]) -> list[tuple[Array, Array]]:
-    pairs = []
-    for case in cases:
-        if not (case.depth_m > 0).any():
-            continue
-        reader = DepthReader(manifest, case.camera, smoothing_s=0.0)
-        found = reader.read(backend.run(reader.prepare(case.image)), 0.0).depth
-        h, w = case.depth_m.shape
-        full = cv2.resize(found, (w, h), interpolation=cv2.INTER_LINEAR)
-        pairs.append((full.astype(np.float64), case.depth_m.astype(np.float64)))
-    return pairs
+def _predicted(manifest: Manifest, backend: Backend, case: DepthCase) -> npt.NDArray[np.float32]:
+    """The device's depth map at the truth's size; in an unknown unit if the model is relative."""
+    reader = DepthReader(manifest, case.camera, smoothing_s=0.0)
+    found = reader.read(backend.run(reader.prepare(case.image)), 0.0).depth
+    height, width = case.depth_m.shape
+    return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def depth_rows(manifest: Manifest, backend: Backend, cases: list[DepthCase], data: str) -> list[Metric]:
-    """Per-picture means, metric and median-scaled, beside a constant: the mean depth of the very set."""
-    pairs = _pairs(manifest, backend, cases)
-    mean = float(np.mean([t[t > 0].mean() for _, t in pairs]))
-    constant = [(np.full_like(t, mean), t) for _, t in pairs]
-    rows, where = [], f"{data} ({len(pairs)} pictures)"
-    for alignment, names in (("metric", ("absrel", "rmse_m", "delta1")), ("median", ("absrel", "delta1"))):
-        ours = depth_metrics.per_image(pairs, alignment)  # type: ignore[arg-type]
-        base = depth_metrics.per_image(constant, alignment)  # type: ignore[arg-type]
-        rows += [
-            Metric(
-                name=f"{alignment} {name.removesuffix('_m')}",
-                value=ours[name],
-                unit="m" if name.endswith("_m") else "",
-                data=where,
-                baseline=base[name],
-                baseline_name="the set's mean depth everywhere",
-            )
-            for name in names
+def _mean_depth(entries: Entries) -> tuple[float, list[int]]:
+    """The mean over pictures of their mean known depth, m, and which pictures know any."""
+    means, usable = [], []
+    for index, entry in enumerate(entries):
+        truth = entry.read().depth_m
+        _, values = known(truth, truth)
+        if len(values):
+            means.append(float(values.mean()))
+            usable.append(index)
+    return float(np.mean(means)) if means else float("nan"), usable
+
+
+def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: str) -> Measured | None:
+    """Every metric under every alignment, per picture and pooled, beside a constant; None if no depth is known.
+
+    The constant is the mean depth of the very set: it is told what the model is not. A picture is ranked by its
+    headline AbsRel that allows no less than the model needs: none for metres, scale and shift for relative depth.
+    """
+    mean_m, usable = _mean_depth(entries)
+    if not usable:
+        return None
+    relative = isinstance(manifest.output, InverseDepthRelative)
+    alignments = tuple(a for a in ALIGNMENTS if not (relative and a == "metric"))
+    first: Alignment = "affine_inverse" if relative else "metric"
+    ours = {a: DepthScores(a) for a in alignments}
+    base = {a: DepthScores(a) for a in alignments}
+    scored = []
+    for index in usable:
+        case = entries[index].read()
+        found = _predicted(manifest, backend, case)
+        constant = np.full_like(case.depth_m, mean_m)
+        errors = {a: scores.add(found, case.depth_m) for a, scores in ours.items()}
+        for scores in base.values():
+            scores.add(constant, case.depth_m)
+        numbers = {"median absrel": errors["median"]["absrel"], f"{first} delta1": errors[first]["delta1"]}
+        scored.append(Scored(entries[index].name, errors[first]["absrel"], numbers))
+    where = f"{data} ({len(usable)} pictures)"
+    return Measured(
+        data=where,
+        rows=tuple(_rows(ours, base, where, "relative" if relative else "metric")),
+        details=_details(ours, base, mean_m),
+        pictures=tuple(scored),
+        ranked_by=f"{_label(first)} absrel",
+        draw=lambda i: _drawn(manifest, backend, entries[usable[i]].read(), first),
+    )
+
+
+def _label(alignment: Alignment) -> str:
+    return alignment.replace("_", "-")
+
+
+def _rows(
+    ours: dict[Alignment, DepthScores], base: dict[Alignment, DepthScores], where: str, kind: str
+) -> list[Metric]:
+    """What cards show: means over pictures."""
+    return [
+        Metric(
+            name=f"{_label(alignment)} {name.removesuffix('_m')}",
+            value=ours[alignment].per_image[name],
+            unit="m" if name.endswith("_m") else "",
+            data=where,
+            baseline=base[alignment].per_image[name],
+            baseline_name=BASELINE,
+        )
+        for alignment, names in _HEADLINES[kind]
+        for name in names
+    ]
+
+
+def _details(ours: dict[Alignment, DepthScores], base: dict[Alignment, DepthScores], mean_m: float) -> dict[str, Any]:
+    def numbers(scores: dict[Alignment, DepthScores]) -> dict[str, Any]:
+        return {a: {"per_image": s.per_image, "pooled": s.pooled} for a, s in scores.items()}
+
+    pixels = next(iter(ours.values())).pixels
+    return {
+        "pictures": len(pixels),
+        "pixels": sum(pixels),
+        "limits_m": list(LIMITS_M),
+        "model": numbers(ours),
+        "baseline": {"name": BASELINE, "depth_m": mean_m, **numbers(base)},
+    }
+
+
+def _drawn(manifest: Manifest, backend: Backend, case: DepthCase, alignment: Alignment) -> ImageArray:
+    """Picture, truth, prediction and relative error, both depths on one scale."""
+    truth, found = case.depth_m, _predicted(manifest, backend, case)
+    fit = partial(aligned, alignment=alignment)
+    p, t = known(found, truth)
+    shown = np.zeros(truth.shape, np.float32)
+    counts = (truth > LIMITS_M[0]) & (truth < LIMITS_M[1])
+    shown[counts] = fit(p, t)
+    near, far = (float(v) for v in np.percentile(np.concatenate([t, shown[counts]]), (1, 99)))
+    error = np.where(counts, np.abs(shown - truth) / np.maximum(truth, LIMITS_M[0]), np.nan)
+    whole = found if alignment == "metric" else shown
+    prediction = "prediction" if alignment == "metric" else f"prediction, {_label(alignment)}"
+    return side_by_side(
+        [
+            ("picture", case.image),
+            (f"truth, red {near:.1f} to blue {far:.1f} m", coloured_depth(truth, near, far)),
+            (prediction, coloured_depth(whole, near, far)),
+            (f"error, 0 to {_WORST_SHARE:.0%} and more", coloured_error(error / _WORST_SHARE)),
         ]
-    return rows
+    )

@@ -1,8 +1,8 @@
-"""Lighting beside the picture's own projection and beside a constant light."""
+"""Lighting beside the picture's own projection, a constant light and, where given, a published network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,24 @@ from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric
 from edge.perception.canvas import CanvasMap
 from edge.perception.lighting import LightingReader
+from edge.scene import ImageArray
+from training.data.entries import Entry
 from training.data.evaluation import LightingCase
-from training.metrics.lighting import ambient, lighting_metrics
+from training.drawing import lit_sphere
+from training.measure.report import Measured, Scored, side_by_side
+from training.metrics.lighting import ambient, lighting_metrics, sphere_exposure
 
 Array = npt.NDArray[np.float64]
+Answer = Callable[[LightingCase], npt.ArrayLike]
+Entries = Sequence[Entry[LightingCase]]
+CONSTANT = "constant (the mean training light)"
 _TURNING_ROWS = [1, 3, 4, 5, 7, 8]
 _NAMES = (
     ("si_irradiance_rmse", "scale-invariant irradiance RMSE", ""),
     ("direction_error_deg", "direction error", "°"),
     ("ambient_log_error", "ambient log error", ""),
+    ("coefficients_l1", "coefficients' L1", ""),
+    ("sphere_psnr_db", "sphere PSNR", "dB"),
 )
 
 
@@ -49,28 +58,63 @@ def constant_light(truths: list[npt.NDArray[np.float32]]) -> Array:
     return np.asarray(shape * float(np.median(levels)))
 
 
-def lighting_rows(
-    manifest: Manifest, backend: Backend, cases: list[LightingCase], data: str, constant: Array | None
-) -> list[Metric]:
-    """Shape, direction and level of the light, each beside both baselines."""
+def answers_of(manifest: Manifest, backend: Backend) -> Answer:
+    """What a network says of a case, through the device's own reader."""
 
-    def model(case: LightingCase) -> npt.ArrayLike:
+    def answer(case: LightingCase) -> npt.ArrayLike:
         reader = LightingReader(manifest, case.camera, smoothing_s=0.0)
         return reader.read(backend.run(reader.prepare(case.image)), 0.0).coefficients
 
-    answers: dict[str, Callable[[LightingCase], npt.ArrayLike]] = {"projection of the picture": projected_coefficients}
+    return answer
+
+
+def baselines(constant: Array | None, peer: tuple[str, Answer] | None) -> dict[str, Answer]:
+    """By name, what a model is measured beside; `constant` (9, 3) and a published network where there are any."""
+    answers: dict[str, Answer] = {"projection of the picture": projected_coefficients}
     if constant is not None:
-        answers["constant, the mean training light"] = lambda _: constant
-    ours = _means(model, cases)
-    bases = {name: _means(answer, cases) for name, answer in answers.items()}
-    where = f"{data} ({len(cases)} pictures)"
-    return [
-        Metric(name=name, value=ours[key], unit=unit, data=where, baseline=base[key], baseline_name=what)
+        answers[CONSTANT] = lambda _: constant
+    if peer is not None:
+        answers[f"published network ({peer[0]})"] = peer[1]
+    return answers
+
+
+def measure_lighting(model: Answer, entries: Entries, data: str, beside: dict[str, Answer]) -> Measured:
+    """Shape, direction and level of the light, each beside every baseline; means over pictures."""
+    answers = {"model": model, **beside}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in answers}
+    scored = []
+    for entry in entries:
+        case = entry.read()
+        for name, answer in answers.items():
+            found[name].append(lighting_metrics(answer(case), case.coefficients))
+        mine = found["model"][-1]
+        scored.append(Scored(entry.name, mine[_NAMES[0][0]], {name: mine[key] for key, name, _ in _NAMES[1:]}))
+    means = {name: {key: float(np.mean([r[key] for r in rows])) for key in rows[0]} for name, rows in found.items()}
+    where = f"{data} ({len(entries)} pictures)"
+    rows = tuple(
+        Metric(
+            name=name, value=means["model"][key], unit=unit, data=where, baseline=means[what][key], baseline_name=what
+        )
         for key, name, unit in _NAMES
-        for what, base in bases.items()
-    ]
+        for what in beside
+    )
+    return Measured(
+        data=where,
+        rows=rows,
+        details={"pictures": len(entries), "model": means["model"], "baselines": {n: means[n] for n in beside}},
+        pictures=tuple(scored),
+        ranked_by=_NAMES[0][1],
+        draw=lambda i: _drawn(answers, entries[i].read()),
+    )
 
 
-def _means(answer: Callable[[LightingCase], npt.ArrayLike], cases: list[LightingCase]) -> dict[str, float]:
-    rows = [lighting_metrics(answer(c), c.coefficients) for c in cases]
-    return {key: float(np.mean([r[key] for r in rows])) for key in rows[0]}
+def _drawn(answers: dict[str, Answer], case: LightingCase) -> ImageArray:
+    """The picture, and spheres in the true light and in each answer's, all exposed for the true one."""
+    truth = case.coefficients.astype(np.float64)
+    exposure = sphere_exposure(truth)
+    spheres = [("truth", lit_sphere(truth, exposure=exposure))]
+    for name, answer in answers.items():
+        found = np.asarray(answer(case), dtype=np.float64)
+        error = lighting_metrics(found, truth)[_NAMES[0][0]]
+        spheres.append((f"{name.split(' (')[0]}: {error:.3f}", lit_sphere(found, exposure=exposure)))
+    return side_by_side([("picture", case.image), *spheres])

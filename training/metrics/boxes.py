@@ -38,7 +38,7 @@ class Box:
         """For tables."""
         size = f"{self.width_m:.1f} x {self.depth_m:.1f}"
         height = "" if np.isnan(self.height_m) else f" x {self.height_m:.1f}"
-        return f"the box round the camera that fits these rooms best, {size}{height} m"
+        return f"best box round the camera ({size}{height} m)"
 
 
 def _sizes(rooms: list[Array], steps: int) -> list[tuple[float, float]]:

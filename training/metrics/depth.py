@@ -1,56 +1,130 @@
-"""Depth metrics of Eigen et al. (2014), each per picture.
+"""Depth metrics of Eigen et al. (2014), over the pixels whose truth is known and within the limits.
 
-Alignments before measuring: `metric` none; `median` the prediction scaled to the truth's median; `affine` the
-least-squares scale and shift of the prediction (for relative depth).
+Alignments before measuring:
+
+* `metric`: none;
+* `median`: the prediction times the ratio of the medians (Zhou et al. 2017);
+* `affine`: least-squares scale and shift of the *depth* (Marigold, Ke et al. 2024);
+* `affine_inverse`: least-squares scale and shift of the *inverse depth*, against the truth's inverse (MiDaS, Ranftl et
+  al. 2020): for networks that give inverse depth up to scale and shift.
+
+Then the prediction is clipped to the limits. A metric is averaged over pictures, each counting the same (`per_image`,
+as most NYU tables since 2019), or over the pixels of all pictures at once (`pooled`, as Eigen's and Laina's code); the
+two are different numbers.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-Alignment = Literal["metric", "median", "affine"]
+Alignment = Literal["metric", "median", "affine", "affine_inverse"]
+ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 Array = npt.NDArray[np.float64]
-_SMALLEST_M = 1e-3
+LIMITS_M = (1e-3, 100.0)
+"""Truth outside counts nowhere, and predictions are clipped to it, unless a data set's protocol says otherwise."""
 
 
-def aligned(predicted: Array, truth: Array, alignment: Alignment) -> Array:
-    """The prediction (N,) brought to the truth (N,) as the alignment allows, kept positive."""
+def _scale_and_shift(given: Array, wanted: Array) -> Array:
+    """The least-squares fit of `wanted` by a factor and a constant."""
+    design = np.stack([given, np.ones_like(given)], axis=1)
+    scale, shift = np.linalg.lstsq(design, wanted, rcond=None)[0]
+    return np.asarray(given * scale + shift)
+
+
+def aligned(predicted: Array, truth: Array, alignment: Alignment, limits_m: tuple[float, float] = LIMITS_M) -> Array:
+    """The prediction (N,) brought to the truth (N,) as the alignment allows, and clipped to the limits."""
+    low, high = limits_m
     if alignment == "median":
         predicted = predicted * (np.median(truth) / np.median(predicted))
     elif alignment == "affine":
-        design = np.stack([predicted, np.ones_like(predicted)], axis=1)
-        scale, shift = np.linalg.lstsq(design, truth, rcond=None)[0]
-        predicted = predicted * scale + shift
-    return np.maximum(predicted, _SMALLEST_M)
+        predicted = _scale_and_shift(predicted, truth)
+    elif alignment == "affine_inverse":
+        inverse = _scale_and_shift(1 / np.maximum(predicted, 1e-9), 1 / truth)
+        predicted = 1 / np.maximum(inverse, 1 / high)
+    return np.clip(predicted, low, high)
 
 
-def depth_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, alignment: Alignment = "metric") -> dict[str, float]:
-    """AbsRel, RMSE (m), log10, delta1..3 over the pixels whose truth is known (> 0).
+def known(
+    predicted: npt.ArrayLike, truth: npt.ArrayLike, limits_m: tuple[float, float] = LIMITS_M
+) -> tuple[Array, Array]:
+    """Both maps at the pixels that count: (N,), (N,)."""
+    t = np.asarray(truth, dtype=np.float64)
+    counts = (t > limits_m[0]) & (t < limits_m[1])
+    return np.asarray(predicted, dtype=np.float64)[counts], t[counts]
+
+
+def _pixel_means(p: Array, t: Array) -> dict[str, float]:
+    """Means over the pixels, before any root is taken."""
+    ratio, error = np.maximum(p / t, t / p), p - t
+    log = np.log(p) - np.log(t)
+    means = {
+        "absrel": np.abs(error) / t,
+        "sqrel_m": error**2 / t,
+        "rmse_m": error**2,
+        "rmse_log": log**2,
+        "log10": np.abs(log) / np.log(10),
+        "delta1": ratio < 1.25,
+        "delta2": ratio < 1.25**2,
+        "delta3": ratio < 1.25**3,
+    }
+    return {name: float(np.mean(values)) for name, values in means.items()}
+
+
+def _rooted(means: dict[str, float]) -> dict[str, float]:
+    return {name: float(np.sqrt(v)) if name.startswith("rmse") else v for name, v in means.items()}
+
+
+def depth_errors(
+    predicted: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    alignment: Alignment = "metric",
+    limits_m: tuple[float, float] = LIMITS_M,
+) -> dict[str, float]:
+    """AbsRel, SqRel (m), RMSE (m), RMSE of ln, mean |log10|, delta1..3 of one picture.
 
     Args:
-        predicted: metres, any shape.
-        truth: metres, the same shape, 0 = unknown; at least one must be known.
+        predicted: metres (any positive unit but for `metric`), any shape.
+        truth: metres, the same shape, 0 = unknown; at least one pixel must count.
         alignment: see the module.
+        limits_m: least and greatest depth that counts.
     """
-    t = np.asarray(truth, dtype=np.float64)
-    p = np.asarray(predicted, dtype=np.float64)[t > 0]
-    t = t[t > 0]
-    p = aligned(p, t, alignment)
-    ratio = np.maximum(p / t, t / p)
-    return {
-        "absrel": float((np.abs(p - t) / t).mean()),
-        "rmse_m": float(np.sqrt(((p - t) ** 2).mean())),
-        "log10": float(np.abs(np.log10(p) - np.log10(t)).mean()),
-        "delta1": float((ratio < 1.25).mean()),
-        "delta2": float((ratio < 1.25**2).mean()),
-        "delta3": float((ratio < 1.25**3).mean()),
-    }
+    p, t = known(predicted, truth, limits_m)
+    return _rooted(_pixel_means(aligned(p, t, alignment, limits_m), t))
 
 
-def per_image(pairs: list[tuple[Array, Array]], alignment: Alignment = "metric") -> dict[str, float]:
-    """The mean over pictures of each picture's errors."""
-    rows = [depth_errors(p, t, alignment) for p, t in pairs]
-    return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
+@dataclass
+class DepthScores:
+    """The errors of a set of pictures under one alignment, gathered picture by picture."""
+
+    alignment: Alignment = "metric"
+    limits_m: tuple[float, float] = LIMITS_M
+    pixels: list[int] = field(default_factory=list)
+    _means: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
+        """Count one picture, as `depth_errors`; returns its own errors."""
+        p, t = known(predicted, truth, self.limits_m)
+        means = _pixel_means(aligned(p, t, self.alignment, self.limits_m), t)
+        self._means.append(means)
+        self.pixels.append(len(t))
+        return _rooted(means)
+
+    @property
+    def per_image(self) -> dict[str, float]:
+        """The mean over pictures of each picture's errors."""
+        rows = [_rooted(means) for means in self._means]
+        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+    @property
+    def pooled(self) -> dict[str, float]:
+        """The errors over all pictures' pixels as if they were one picture (each aligned by itself)."""
+        return _rooted(
+            {
+                name: float(np.average([means[name] for means in self._means], weights=self.pixels))
+                for name in self._means[0]
+            }
+        )

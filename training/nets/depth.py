@@ -79,9 +79,10 @@ class InterleavedConvolution(nn.Module):
 
     _KERNELS = ((3, 3), (2, 3), (3, 2), (2, 2))
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        """Build with random weights."""
+    def __init__(self, inputs: int, outputs: int, *, backwards: bool = False) -> None:
+        """`backwards`: even kernels reach up and left, as in the authors' TensorFlow port, not down and right."""
         super().__init__()
+        self.backwards = backwards
         self.parts = nn.ModuleList(
             nn.Sequential(nn.Conv2d(inputs, outputs, kernel), nn.BatchNorm2d(outputs)) for kernel in self._KERNELS
         )
@@ -89,7 +90,8 @@ class InterleavedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
         # An odd kernel is centred; an even one starts at the pixel itself, as the zeros before it count for nothing.
-        pads = [(1, 1, 1, 1), (1, 1, 0, 1), (0, 1, 1, 1), (0, 1, 0, 1)]
+        far, near = (0, 1) if self.backwards else (1, 0)
+        pads = [(1, 1, 1, 1), (1, 1, near, far), (near, far, 1, 1), (near, far, near, far)]
         a, b, c, d = (part(F.pad(x, pad)) for part, pad in zip(self.parts, pads, strict=True))
         stacked = torch.stack([a, c, b, d], dim=2)
         return F.pixel_shuffle(stacked.flatten(1, 2), 2)
@@ -98,56 +100,67 @@ class InterleavedConvolution(nn.Module):
 class FastUpProjection(nn.Module):
     """The up-projection with interleaved convolutions."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        """Build with random weights."""
+    def __init__(self, inputs: int, outputs: int, *, backwards: bool = False) -> None:
+        """`backwards`: see `InterleavedConvolution`."""
         super().__init__()
-        self.first = InterleavedConvolution(inputs, outputs)
+        self.first = InterleavedConvolution(inputs, outputs, backwards=backwards)
         self.second = nn.Sequential(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs))
-        self.shortcut = InterleavedConvolution(inputs, outputs)
+        self.shortcut = InterleavedConvolution(inputs, outputs, backwards=backwards)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
         return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
 
 
-def _stage(kind: str, inputs: int, outputs: int) -> nn.Module:
-    if kind.startswith("deconv"):
-        return Deconvolution(inputs, outputs, int(kind[-1]))
-    return {"upconv": UpConvolution, "upproj": UpProjection, "fast_upproj": FastUpProjection}[kind](inputs, outputs)
+def _stage(config: FcrnConfig, inputs: int, outputs: int) -> nn.Module:
+    if config.decoder.startswith("deconv"):
+        return Deconvolution(inputs, outputs, int(config.decoder[-1]))
+    if config.decoder == "fast_upproj":
+        return FastUpProjection(inputs, outputs, backwards=config.port == "tensorflow")
+    return UpConvolution(inputs, outputs) if config.decoder == "upconv" else UpProjection(inputs, outputs)
 
 
 class Fcrn(nn.Module):
-    """(B, 3, H, W) normalised picture -> (B, 1, H / 2, W / 2) metres (for the canonical lens, if one is set)."""
+    """(B, 3, H, W) normalised picture -> (B, 1, H / 2, W / 2) metres (for the canonical lens, if one is set).
+
+    Where a side is no multiple of 32 px, the answer has half of the next one, stretched over the same picture.
+    """
 
     def __init__(self, config: FcrnConfig) -> None:
-        """Build with random weights; H and W must be multiples of 32 px."""
+        """Build with random weights; with skips, H and W must be multiples of 32 px."""
         super().__init__()
         self.config = config
-        self.encoder = build_encoder(config.encoder, config.width)
+        tensorflow = config.port == "tensorflow"
+        self.encoder = build_encoder(config.encoder, config.width, early_stride=tensorflow)
         deepest = self.encoder.channels[-1]
         widths = config.channels or tuple(deepest // 2 ** (i + 1) for i in range(5))
         self.bridge = nn.Sequential(nn.Conv2d(deepest, widths[0], 1, bias=False), nn.BatchNorm2d(widths[0]))
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.stages = nn.ModuleList(_stage(config.decoder, i, o) for i, o in pairs)
+        self.stages = nn.ModuleList(_stage(config, i, o) for i, o in pairs)
         finer = self.encoder.channels[-2::-1]
         self.skips = nn.ModuleList(nn.Conv2d(e, o, 1) for e, (_, o) in zip(finer, pairs, strict=True) if config.skips)
-        self.answer = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=config.activation == "log")
+        self.answer = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=tensorflow or config.activation == "log")
         if config.activation == "log":
             nn.init.constant_(cast(Tensor, self.answer.bias), math.log(2.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Metres."""
         raw = self.raw(x)
+        if self.config.enlarge:
+            raw = F.interpolate(raw, size=x.shape[2:], mode="bilinear", align_corners=True)
         if self.config.activation == "log":
             return torch.exp(raw.clamp(math.log(self.config.min_m), math.log(self.config.max_m)))
         return raw
 
     def raw(self, x: Tensor) -> Tensor:
-        """The last layer: ln(metres), or metres, as `activation` says; unlimited, so that every error has a gradient."""
+        """The last layer: ln(metres), or metres, as `activation` says; unlimited, so every error has a gradient."""
         maps = self.encoder(x)
         x = self.bridge(maps[-1])
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if self.config.skips:
                 x = x + self.skips[i](maps[-2 - i])
-        return cast(Tensor, self.answer(x))
+        answer = cast(Tensor, self.answer(x))
+        if self.config.port == "tensorflow":
+            answer = F.relu(answer)
+        return answer

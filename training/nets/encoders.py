@@ -20,10 +20,18 @@ _MOBILENET_TAPS = (1, 3, 6, 13, 17)
 class ResNetEncoder(nn.Module):
     """torchvision's ResNet without its classifier."""
 
-    def __init__(self, name: str) -> None:
-        """Build resnet18 or resnet50 with random weights."""
+    def __init__(self, name: str, *, early_stride: bool = False) -> None:
+        """Build resnet18 or resnet50 with random weights.
+
+        `early_stride`: as the first paper and Caffe have it, a stage's first 1x1 convolution strides instead of its
+        3x3 one, and pooling is padded at the far end alone; for pictures that are a multiple of 4 px either way.
+        """
         super().__init__()
         net = getattr(torchvision.models, name)(weights=None)
+        if early_stride:
+            net.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+            for block in (net.layer2[0], net.layer3[0], net.layer4[0]):
+                block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu)
         self.pool = net.maxpool
         self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
@@ -74,9 +82,9 @@ def _out_channels(block: nn.Module) -> int:
     return [m.num_features for m in block.modules() if isinstance(m, nn.BatchNorm2d)][-1]
 
 
-def build_encoder(name: str, width: float = 1.0) -> ResNetEncoder | MobileNetEncoder:
-    """An encoder by its recipe name, with random weights."""
-    return MobileNetEncoder(width) if name == "mobilenet_v2" else ResNetEncoder(name)
+def build_encoder(name: str, width: float = 1.0, *, early_stride: bool = False) -> ResNetEncoder | MobileNetEncoder:
+    """An encoder by its recipe name, with random weights; `early_stride` is for ResNets."""
+    return MobileNetEncoder(width) if name == "mobilenet_v2" else ResNetEncoder(name, early_stride=early_stride)
 
 
 def add_mask_channel(encoder: ResNetEncoder | MobileNetEncoder) -> None:

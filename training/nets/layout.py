@@ -1,7 +1,8 @@
 """Layout network: Sun et al., "HorizonNet: Learning Room Layout with 1D Representation" (CVPR 2019).
 
 Feature maps of four resolutions are squeezed in height, laid side by side as one sequence of columns, and read by a
-bidirectional LSTM. Every convolution wraps round the panorama.
+bidirectional LSTM. Every convolution wraps round the panorama. Another head gives, of each column, how far the wall is
+on the floor, as Jiang et al., "LGT-Net: Indoor Panoramic Room Layout Estimation" (CVPR 2022).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _MASK_ROWS = 16
 """Rows to which the mask is averaged for the columns that the LSTM reads."""
 _BIAS = (-1.0, -0.478, 0.425)
 """HorizonNet's start: corner logit, ceiling latitude, floor latitude (positive down, rad)."""
+_DISTANCE_BIAS, _RATIO_BIAS = 1.25, 0.014
+"""Start of the other head, before a softplus: walls 1.5 camera heights away, the ceiling 0.7 above the camera."""
 
 
 def _squeeze(inputs: int, outputs: int) -> nn.Sequential:
@@ -62,20 +65,43 @@ class HeightCompression(nn.Module):
         return x.flatten(1, 2)
 
 
-class HorizonNet(nn.Module):
-    """(B, 3 or 4, H, W) normalised panorama -> boundary (B, 2, W') rad positive down, and corner logits (B, 1, W')."""
+def boundary_from_distance(distance: Tensor, ratio: Tensor) -> Tensor:
+    """(B, 2, W) latitudes, positive down, of distances (B, 1, W) and a ceiling (B, 1), both in camera heights."""
+    one = torch.ones_like(distance)
+    return torch.cat([-torch.atan2(ratio[:, :, None] * one, distance), torch.atan2(one, distance)], dim=1)
 
-    def __init__(self, config: HorizonNetConfig, height_px: int, width_px: int, *, mask_channel: bool = False) -> None:
-        """Build with random weights for panoramas of this size, multiples of 32 px."""
+
+class HorizonNet(nn.Module):
+    """(B, 3 or 4, H, W) normalised panorama -> boundary (B, 2, W') rad positive down, and corner logits (B, 1, W').
+
+    With the `horizon_depth` head: distances to the walls (B, 1, W') and the ceiling's height above the camera (B, 1),
+    both in camera heights.
+    """
+
+    def __init__(
+        self,
+        config: HorizonNetConfig,
+        height_px: int,
+        width_px: int,
+        *,
+        mask_channel: bool = False,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """Build with random weights for panoramas of this size, multiples of 32 px.
+
+        `channels`: of the feature maps that another network's encoder will give; None = has its own encoder.
+        """
         super().__init__()
         self.config, self.columns, self._mask = config, width_px // 4, mask_channel
-        self.encoder = build_encoder(config.encoder, config.width)
+        if channels is None:
+            self.encoder = build_encoder(config.encoder, config.width)
+            channels = self.encoder.channels
         light = config.squeeze == "light"
         squeezes, size = [], 0
-        for i, channels in enumerate(self.encoder.channels[1:]):
+        for i, inputs in enumerate(channels[1:]):
             rows = max(1, height_px // (4 << i) // 16)
-            outputs = max(16, channels // 4) if light else channels // _SHARE
-            squeezes.append(HeightCompression(channels, outputs, light))
+            outputs = max(16, inputs // 4) if light else inputs // _SHARE
+            squeezes.append(HeightCompression(inputs, outputs, light))
             size += outputs * rows
         size += _MASK_ROWS if mask_channel else 0
         self.squeezes = nn.ModuleList(squeezes)
@@ -88,27 +114,38 @@ class HorizonNet(nn.Module):
             batch_first=True,
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.answer = nn.Linear(2 * config.hidden, 3 * config.step_columns)
+        self.answer, start = self._head()
         with torch.no_grad():
-            self.answer.bias.copy_(torch.tensor(_BIAS).repeat_interleave(config.step_columns))
+            self.answer.bias.copy_(start)
+
+    def _head(self) -> tuple[nn.Linear, Tensor]:
+        """The last layer and what its bias starts at."""
+        n = self.config.step_columns
+        start = torch.tensor(_BIAS).repeat_interleave(n)
+        if self.config.head == "horizon_depth":
+            start = torch.tensor([*(_DISTANCE_BIAS,) * n, _RATIO_BIAS])
+        return nn.Linear(2 * self.config.hidden, len(start)), start
 
     def finish(self) -> None:
         """Wrap every convolution; call once, after pretrained weights are in."""
         wrap_convolutions(self)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Boundary and corner logits, each `step_columns * W / 4` columns wide."""
-        read = self.lstm(self.read_columns(x))[0]
+    def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """What the head gives, `step_columns * W / 4` columns wide; `maps` as in `read_columns`."""
+        read = self.lstm(self.read_columns(x, maps))[0]
         out = self.answer(self.dropout(read))
         b = out.shape[0]
+        if self.config.head == "horizon_depth":
+            distance = F.softplus(out[..., :-1]).reshape(b, 1, self.columns * self.config.step_columns)
+            return distance, F.softplus(out[..., -1].mean(dim=1, keepdim=True))
         out = out.view(b, self.columns, 3, self.config.step_columns).permute(0, 2, 1, 3)
         out = cast(Tensor, out.reshape(b, 3, self.columns * self.config.step_columns))
         return out[:, 1:], out[:, :1]
 
-    def read_columns(self, x: Tensor) -> Tensor:
-        """(B, W / 4, features) what the LSTM reads of each column."""
-        maps = self.encoder(x[:, :3])[1:]
-        rows = [squeeze(m, self.columns) for squeeze, m in zip(self.squeezes, maps, strict=True)]
+    def read_columns(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
+        """(B, W / 4, features) what the LSTM reads of each column; `maps`: an encoder's, if another network has it."""
+        found = (self.encoder(x[:, :3]) if maps is None else maps)[1:]
+        rows = [squeeze(m, self.columns) for squeeze, m in zip(self.squeezes, found, strict=True)]
         if self._mask:  # pretrained filters see a picture as ever; what is out of view is told to the columns
             rows.append(F.avg_pool2d(1 - x[:, 3:], (x.shape[2] // _MASK_ROWS, 4)).flatten(1, 2))
         return torch.cat(rows, dim=1).transpose(1, 2)

@@ -56,8 +56,14 @@ class CompletionSh(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: CompletionConfig, height_px: int, width_px: int) -> None:
-        """Build with random weights for pictures of this size, a multiple of 16 px either way."""
+    def __init__(
+        self, config: CompletionConfig, height_px: int, width_px: int, *, channels: tuple[int, int] | None = None
+    ) -> None:
+        """Build with random weights for pictures of this size, a multiple of 16 px either way.
+
+        `channels`: of the feature maps, 1/16 and 1/32 of the picture, that another network's encoder will give; None =
+        has its own encoder, which sees the picture at half its size.
+        """
         super().__init__()
         self.rows, self.columns = height_px // 16, width_px // 16
         rows, columns = height_px // _FINE, width_px // _FINE
@@ -72,11 +78,13 @@ class CompletionSh(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.cubic = _decoding_cubic()
-        self.encoder = MobileNetEncoder(config.width, config.blocks)
+        if channels is None:
+            self.encoder = MobileNetEncoder(config.width, config.blocks)
+            channels = (self.encoder.channels[2], self.encoder.channels[-1])
         n = config.hidden
-        self.near = nn.Conv2d(self.encoder.channels[2], n, 1)
-        self.far = nn.Conv2d(self.encoder.channels[-1], n, 1)
-        self.whole = nn.Sequential(nn.Linear(self.encoder.channels[-1] + 27 + 9, n), nn.ReLU(), nn.Linear(n, n))
+        self.near = nn.Conv2d(channels[0], n, 1)
+        self.far = nn.Conv2d(channels[1], n, 1)
+        self.whole = nn.Sequential(nn.Linear(channels[1] + 27 + 9, n), nn.ReLU(), nn.Linear(n, n))
         self.statistics = nn.Conv2d(8, n, 1)
         self.mix = nn.Sequential(nn.ReLU(), LeftRightWrap(1), nn.Conv2d(n, n, 3, padding=(1, 0)), nn.ReLU())
         self.answer = nn.Conv2d(n, 6, 1)
@@ -97,8 +105,11 @@ class CompletionSh(nn.Module):
         """(B, 4, H, W) picture 0..1 and mask -> (B, 9, 3)."""
         return self.complete(x)[0]
 
-    def complete(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 9, 3) coefficients and the (B, 3, rows, columns) completed radiance they are the projection of."""
+    def complete(self, x: Tensor, maps: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """(B, 9, 3) coefficients and the (B, 3, rows, columns) completed radiance they are the projection of.
+
+        `maps`: an encoder's at 1/16 and 1/32 of the picture, if another network has it.
+        """
         picture, mask = x[:, :3], x[:, 3:4]
         seen = F.avg_pool2d(self.linear(picture), _FINE)
         fine_mask = F.avg_pool2d(mask, _FINE)
@@ -111,22 +122,36 @@ class CompletionSh(nn.Module):
         clipped = F.avg_pool2d(((picture - 0.9) * 10).clamp(0, 1) ** 2, 16)
         cell_seen, cell_mask = F.avg_pool2d(seen, 16 // _FINE), F.avg_pool2d(fine_mask, 16 // _FINE)
         logs = self._logs(
-            x, projected / white[..., None], shares, cell_seen / white[..., None, None], clipped, cell_mask
+            maps or self._encoded(x),
+            projected / white[..., None],
+            shares,
+            cell_seen / white[..., None, None],
+            clipped,
+            cell_mask,
         )
         gains = torch.exp(logs.clamp(-8.0, _LARGEST_LOG))
         hidden = clipped * gains[:, :3] + (1 - cell_mask) * gains[:, 3:] * white[..., None, None]
         coefficients = projected + hidden.flatten(2) @ self.cell_weights.T
         return coefficients.transpose(1, 2), cell_seen + hidden
 
-    def _logs(
-        self, x: Tensor, projected: Tensor, shares: Tensor, seen: Tensor, clipped: Tensor, mask: Tensor
-    ) -> Tensor:
+    def _encoded(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half = F.avg_pool2d(x, 2)
         normal = (half[:, :3] - self.mean * half[:, 3:4]) / self.std
         maps = self.encoder(torch.cat([normal, half[:, 3:4]], dim=1))
-        near, far = maps[2], maps[-1]
+        return maps[2], maps[-1]
+
+    def _logs(
+        self,
+        maps: tuple[Tensor, Tensor],
+        projected: Tensor,
+        shares: Tensor,
+        seen: Tensor,
+        clipped: Tensor,
+        mask: Tensor,
+    ) -> Tensor:
+        near, far = maps
         numbers = torch.cat([far.mean(dim=(2, 3)), projected.flatten(1), shares.flatten(1)], dim=1)
-        elevation = self.elevation.expand(x.shape[0], -1, -1, -1)
+        elevation = self.elevation.expand(near.shape[0], -1, -1, -1)
         cells = torch.cat([seen.clamp(max=20.0), clipped.sqrt(), mask, elevation], dim=1)
         up = F.interpolate(self.far(far), size=(self.rows, self.columns), mode="bilinear", align_corners=False)
         sum_ = self.near(near) + up + self.statistics(cells) + self.whole(numbers)[..., None, None]

@@ -10,11 +10,16 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
 from edge.errors import DataError
+from edge.scene import ImageArray
 from training.config import OptimConfig, Recipe, recipe_from_mapping
+from training.data.order import seed_of
 from training.nets.encoders import (
     IMAGENET,
     MobileNetEncoder,
@@ -27,10 +32,52 @@ Batch = dict[str, Tensor]
 
 
 def learning_rate(config: OptimConfig, step: int, progress: float) -> float:
-    """Warm-up by step, then a cosine over `progress` (0..1) down to `final_lr_factor`."""
+    """Warm-up by step, then the schedule: cosine and poly over `progress` (0..1), step by step.
+
+    Plateau is constant here: its cuts come from `Plateau`.
+    """
     warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
-    return config.lr * warm * (config.final_lr_factor + (1 - config.final_lr_factor) * cosine)
+    left = 1 - min(1.0, max(0.0, progress))
+    factor = 1.0
+    if config.schedule == "step":
+        factor = config.decay_factor ** (step // config.decay_every)
+    elif config.schedule in ("cosine", "poly"):
+        falling = 0.5 * (1 - math.cos(math.pi * left)) if config.schedule == "cosine" else left**config.poly_power
+        factor = config.final_lr_factor + (1 - config.final_lr_factor) * falling
+    return config.lr * warm * factor
+
+
+class Plateau:
+    """torch's ReduceLROnPlateau as a factor of the learning rate, so that warm-up and it do not undo each other."""
+
+    def __init__(self, config: OptimConfig) -> None:
+        """Start with factor 1."""
+        self._one = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        self._rule = ReduceLROnPlateau(
+            self._one,
+            factor=config.decay_factor,
+            patience=config.plateau_patience,
+            min_lr=config.final_lr_factor,
+        )
+
+    @property
+    def factor(self) -> float:
+        """What to multiply the learning rate by now."""
+        return float(self._one.param_groups[0]["lr"])
+
+    def saw(self, error: float) -> None:
+        """Take note of a validation."""
+        self._rule.step(error)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"factor": self.factor, "rule": self._rule.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's `state`; patience and factor stay those of the recipe."""
+        settings = ("factor", "patience", "min_lrs")
+        self._rule.load_state_dict({k: v for k, v in state["rule"].items() if k not in settings})
+        self._one.param_groups[0]["lr"] = state["factor"]
 
 
 def _follow(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
@@ -62,11 +109,14 @@ class NounTask(lightning.LightningModule):
         self.history: list[dict[str, Any]] = []
         self.run: dict[str, Any] = {}
         self.averaged = self._average()
+        self._plateau = Plateau(recipe.optim) if recipe.optim.schedule == "plateau" else None
         self._scores: list[tuple[dict[str, float], int]] = []
 
     def _average(self) -> AveragedModel | None:
         decay = self.recipe.optim.ema_decay
-        return AveragedModel(self.net, multi_avg_fn=_follow(decay), use_buffers=True) if decay else None
+        if not decay:
+            return None
+        return AveragedModel(self.net, multi_avg_fn=_follow(decay), use_buffers=True).requires_grad_(False)
 
     # --- what a noun defines ---------------------------------------------------------------------------------------
 
@@ -77,6 +127,10 @@ class NounTask(lightning.LightningModule):
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """Validation numbers of a batch; `error` is the one that ranks checkpoints, lower is better."""
         raise NotImplementedError
+
+    def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
+        """Pictures of a validation batch beside what the network makes of them, by name; none unless a noun draws."""
+        return {}
 
     def start_from(self, weights: Path) -> int:
         """Fill the encoder from a weights file, or from torchvision's ImageNet weights; returns how many matched.
@@ -101,16 +155,21 @@ class NounTask(lightning.LightningModule):
         self.net.to(memory_format=torch.channels_last)
         for block in self._frozen():
             block.requires_grad_(False)
+        self.train()  # Lightning keeps the modes that it finds
 
     def _frozen(self) -> list[nn.Module]:
         encoder = getattr(self.net, "encoder", None)
         return encoder.first(self.recipe.optim.freeze_blocks) if encoder is not None else []
 
     def train(self, mode: bool = True) -> NounTask:
-        """Training mode, but for the frozen blocks, whose normalisation keeps its statistics."""
+        """Training mode, but for the frozen blocks and frozen normalisation, which keep their statistics."""
         super().train(mode)
         for block in self._frozen():
             block.eval()
+        if self.recipe.optim.freeze_norm:
+            for module in self.net.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
         return self
 
     # --- shared ----------------------------------------------------------------------------------------------------
@@ -121,32 +180,36 @@ class NounTask(lightning.LightningModule):
         return self.net if self.averaged is None else self.averaged.module
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; biases and normalisation are not decayed, the encoder has its own rate."""
+        """The recipe's optimiser; biases and normalisation are not decayed, the encoder has its own rate."""
         config = self.recipe.optim
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.net.named_parameters():
             key = (name.startswith("encoder."), parameter.ndim > 1)
-            groups.setdefault(key, []).append(parameter)
-        return torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr_factor": config.encoder_lr_factor if encoder else 1.0,
-                    "weight_decay": config.weight_decay if decayed else 0.0,
-                }
-                for (encoder, decayed), parameters in groups.items()
-            ],
-            lr=config.lr,
-        )
+            members.setdefault(key, []).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {
+                "params": parameters,
+                "lr_factor": config.encoder_lr_factor if encoder else 1.0,
+                "weight_decay": config.weight_decay if decayed else 0.0,
+            }
+            for (encoder, decayed), parameters in members.items()
+        ]
+        if config.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+        kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+        return kind(groups, lr=config.lr)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Set the learning rates of this step."""
+        """Set the learning rates and the dropout of this step: both depend on its number, not on how it was reached."""
         config = self.recipe.optim
+        torch.manual_seed(seed_of(config.seed, self.global_step, self.global_rank))
         rate = learning_rate(config, self.global_step, self.progress)
+        rate *= self._plateau.factor if self._plateau is not None else 1.0
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["lr_factor"]
+        self.log("lr", rate)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step."""
@@ -167,17 +230,22 @@ class NounTask(lightning.LightningModule):
             self._scores.append((self.score(net, batch), len(batch["image"])))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all samples."""
-        total = sum(n for _, n in self._scores)
-        for name in self._scores[0][0] if self._scores else ():
-            mean = sum(s[name] * n for s, n in self._scores) / total
-            self.log(f"val/{name}", mean, prog_bar=name == "error")
+        """Log the means over all samples of all devices."""
+        names = list(self._scores[0][0]) if self._scores else []
+        sums = [sum(n for _, n in self._scores), *(sum(s[name] * n for s, n in self._scores) for name in names)]
+        total = self.trainer.strategy.reduce(torch.tensor(sums, device=self.device), reduce_op="sum").tolist()
+        for name, value in zip(names, total[1:], strict=True):
+            self.log(f"val/{name}", value / total[0], prog_bar=name == "error")
+            if name == "error" and self._plateau is not None and self.trainer.state.fn == TrainerFn.FITTING:
+                self._plateau.saw(value / total[0])
         self._scores.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep in the checkpoint what made it: the recipe, and a record of this run and those it went on from."""
         checkpoint["recipe"] = self.recipe.model_dump(mode="json")
         checkpoint["trained_s"] = self.trained_s
+        if self._plateau is not None:
+            checkpoint["plateau"] = self._plateau.state()
         length = {"steps": self.global_step, "minutes": round(self.trained_s / 60, 1)}
         checkpoint["runs"] = [*self.history, self.run | length]
 
@@ -185,6 +253,8 @@ class NounTask(lightning.LightningModule):
         """Remember how it was trained before."""
         self.trained_s = float(checkpoint.get("trained_s", 0.0))
         self.history = runs_of(checkpoint)
+        if self._plateau is not None and "plateau" in checkpoint:
+            self._plateau.restore(checkpoint["plateau"])
 
 
 def runs_of(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.config import FcrnConfig, Recipe
+from edge.scene import ImageArray
+from training.config import FastDepthConfig, FcrnConfig, Recipe
 from training.losses.depth import DepthLoss
 from training.nets.depth import Fcrn
+from training.nets.fast_depth import FastDepth
 from training.tasks.base import Batch, NounTask
+from training.tasks.preview import SHOWN, depth_row, picture_from_tensor
+
+
+def depth_scores(predicted: Tensor, target: Tensor) -> dict[str, float]:
+    """Metric AbsRel (`error`) and delta1, median-scaled delta1: means over the pictures (B, 1, h, w) that know any."""
+    predicted = predicted.clamp(min=0.05)
+    rows: dict[str, list[float]] = {"error": [], "delta1": [], "delta1_median": []}
+    for p, t in zip(predicted, target, strict=True):
+        t = t if t.shape == p.shape else nn.functional.interpolate(t[None], size=p.shape[1:], mode="nearest")[0]
+        known = t > 0
+        if not bool(known.any()):
+            continue
+        a, b = p[known], t[known]
+        scaled = a * (b.median() / a.median())
+        rows["error"].append(float(((a - b).abs() / b).mean()))
+        rows["delta1"].append(float((torch.maximum(a / b, b / a) < 1.25).float().mean()))
+        rows["delta1_median"].append(float((torch.maximum(scaled / b, b / scaled) < 1.25).float().mean()))
+    return {k: sum(v) / max(1, len(v)) for k, v in rows.items()}
 
 
 class DepthTask(NounTask):
     """Batches hold `image` (B, 3, H, W) and `depth` (B, 1, h, w) metres for the canonical lens, 0 = unknown."""
 
-    net: Fcrn
+    net: Fcrn | FastDepth
 
     def __init__(self, recipe: Recipe) -> None:
         """Build network and loss."""
-        assert isinstance(recipe.net, FcrnConfig)
-        super().__init__(recipe, Fcrn(recipe.net))
+        assert isinstance(recipe.net, FcrnConfig | FastDepthConfig)
+        super().__init__(recipe, FastDepth(recipe.net) if isinstance(recipe.net, FastDepthConfig) else Fcrn(recipe.net))
         self.loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m)
-        self._log = recipe.net.activation == "log"
+        self._log = isinstance(recipe.net, FcrnConfig) and recipe.net.activation == "log"
 
     def loss_of(self, batch: Batch) -> Tensor:
         """See `DepthLoss`."""
@@ -29,17 +50,13 @@ class DepthTask(NounTask):
         return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
-        """Metric AbsRel and delta1, median-scaled delta1: means over pictures."""
-        predicted = net(batch["image"]).clamp(min=0.05)
-        rows: dict[str, list[float]] = {"error": [], "delta1": [], "delta1_median": []}
-        for p, t in zip(predicted, batch["depth"], strict=True):
-            t = t if t.shape == p.shape else nn.functional.interpolate(t[None], size=p.shape[1:], mode="nearest")[0]
-            known = t > 0
-            if not bool(known.any()):
-                continue
-            a, b = p[known], t[known]
-            scaled = a * (b.median() / a.median())
-            rows["error"].append(float(((a - b).abs() / b).mean()))
-            rows["delta1"].append(float((torch.maximum(a / b, b / a) < 1.25).float().mean()))
-            rows["delta1_median"].append(float((torch.maximum(scaled / b, b / scaled) < 1.25).float().mean()))
-        return {k: sum(v) / max(1, len(v)) for k, v in rows.items()}
+        """See `depth_scores`."""
+        return depth_scores(net(batch["image"]), batch["depth"])
+
+    @torch.no_grad()
+    def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
+        """Rows of picture, truth and prediction."""
+        images, truth = batch["image"][:SHOWN], batch["depth"][:SHOWN]
+        shown = [picture_from_tensor(x, self.recipe.input) for x in images]
+        rows = [depth_row(*row) for row in zip(shown, truth, net(images), strict=True)]
+        return {"depth": np.concatenate([r for r in rows if r.shape == rows[0].shape])}

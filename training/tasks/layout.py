@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from edge.scene import ImageArray
 from training.config import HorizonNetConfig, Recipe
-from training.losses.layout import LayoutLoss
+from training.losses.layout import HorizonDepthLoss, LayoutLoss
 from training.metrics.layout import iou_3d, pixel_error, room_from_boundary
-from training.nets.layout import HorizonNet
+from training.nets.layout import HorizonNet, boundary_from_distance
 from training.tasks.base import Batch, NounTask
+from training.tasks.preview import SHOWN, boundary_overlay, picture_from_tensor
+
+
+def layout_scores(predicted: tuple[Tensor, Tensor], batch: Batch) -> dict[str, float]:
+    """1 - 3D IoU of the raw boundary (`error`), as if the camera's height were 1; pixel error; corner loss.
+
+    `predicted`: boundary (B, 2, W) and corner logits (B, 1, W).
+    """
+    boundary, logits = predicted
+    ious, pixels = [], []
+    for p, t in zip(boundary.numpy(force=True), batch["boundary"].numpy(force=True), strict=True):
+        mine, truth = room_from_boundary(p, 1.0), room_from_boundary(t, 1.0)
+        ious.append(iou_3d(*mine, *truth))
+        pixels.append(pixel_error(p, t))
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, batch["corners"])
+    return {"error": 1 - float(np.mean(ious)), "pixel_error": float(np.mean(pixels)), "corners": float(entropy)}
 
 
 class LayoutTask(NounTask):
@@ -24,19 +42,34 @@ class LayoutTask(NounTask):
         net = HorizonNet(recipe.net, spec.height_px, spec.width_px, mask_channel=spec.mask_channel)
         super().__init__(recipe, net)
         self.loss = LayoutLoss(recipe.loss)
+        self.distance_loss = HorizonDepthLoss(recipe.loss) if recipe.net.head == "horizon_depth" else None
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """See `LayoutLoss`."""
-        loss: Tensor = self.loss(self.net(batch["image"]), batch["boundary"], batch["corners"], batch["seen"])
+        """See `LayoutLoss`, or `HorizonDepthLoss` with that head."""
+        predicted, boundary, seen = self.net(batch["image"]), batch["boundary"], batch["seen"]
+        loss: Tensor
+        if self.distance_loss is not None:
+            loss = self.distance_loss(predicted, boundary, seen)
+        else:
+            loss = self.loss(predicted, boundary, batch["corners"], seen)
         return loss
 
+    def _boundary(self, predicted: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, 2, W), whichever head gave the answer."""
+        return predicted[0] if self.distance_loss is None else boundary_from_distance(*predicted)
+
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
-        """1 - 3D IoU of the raw boundary, as if the camera's height were 1; pixel error; corner loss."""
-        boundary, logits = net(batch["image"])
-        ious, pixels = [], []
-        for p, t in zip(boundary.numpy(force=True), batch["boundary"].numpy(force=True), strict=True):
-            mine, truth = room_from_boundary(p, 1.0), room_from_boundary(t, 1.0)
-            ious.append(iou_3d(*mine, *truth))
-            pixels.append(pixel_error(p, t))
-        entropy = nn.functional.binary_cross_entropy_with_logits(logits, batch["corners"])
-        return {"error": 1 - float(np.mean(ious)), "pixel_error": float(np.mean(pixels)), "corners": float(entropy)}
+        """See `layout_scores`; a head that gives distances has no corners to score."""
+        predicted = net(batch["image"])
+        if self.distance_loss is None:
+            return layout_scores(predicted, batch)
+        scores = layout_scores((self._boundary(predicted), torch.zeros_like(batch["corners"])), batch)
+        return {name: value for name, value in scores.items() if name != "corners"}
+
+    @torch.no_grad()
+    def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
+        """Panoramas with both boundaries."""
+        images, truth = batch["image"][:SHOWN], batch["boundary"][:SHOWN]
+        shown = [picture_from_tensor(x, self.recipe.input) for x in images]
+        overlays = [boundary_overlay(*row) for row in zip(shown, truth, self._boundary(net(images)), strict=True)]
+        return {"layout": np.concatenate(overlays)}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from edge.scene import ImageArray
 from training.config import CompletionConfig, MobileShConfig, Recipe
 from training.losses.lighting import LightingLoss
 from training.nets.lighting import CompletionSh, MobileSh
 from training.tasks.base import Batch, NounTask
+from training.tasks.preview import SHOWN, light_row, picture_from_tensor
 
 
 def build_lighting_net(recipe: Recipe) -> CompletionSh | MobileSh:
@@ -43,3 +47,11 @@ class LightingTask(NounTask):
             "error": float(error.mean()),
             "relative_l1": float(self.loss.relative_l1(predicted, target)),
         }
+
+    @torch.no_grad()
+    def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
+        """Rows of picture, true light and predicted light."""
+        images, truth = batch["image"][:SHOWN], batch["coefficients"][:SHOWN]
+        shown = [picture_from_tensor(x, self.recipe.input) for x in images]
+        rows = [light_row(*row) for row in zip(shown, truth, net(images), strict=True)]
+        return {"lighting": np.concatenate(rows)}

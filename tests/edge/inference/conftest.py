@@ -16,17 +16,20 @@ from edge.inference.manifest import Manifest, sha256_of, write_manifest
 SIZE = (32, 24)
 
 
-def write_model(path: Path, *, size: tuple[int, int] = SIZE, gain: float = 2.0, batch: int | str = 1) -> None:
-    """An ONNX file that says: depth = gain x mean over the channels."""
+def write_model(
+    path: Path, *, size: tuple[int, int] = SIZE, gain: float = 2.0, batch: int | str = 1, again: str = ""
+) -> None:
+    """An ONNX file that says: depth = gain x mean over the channels; and says it again under a second name, if any."""
     w, h = size
+    names = ["depth", *([again] if again else [])]
     graph = helper.make_graph(
         [
             helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=1),
-            helper.make_node("Mul", ["mean", "gain"], ["depth"]),
+            *(helper.make_node("Mul", ["mean", "gain"], [name]) for name in names),
         ],
         "depth",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, h, w])],
-        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [batch, 1, h, w])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 1, h, w]) for name in names],
         [
             helper.make_tensor("axes", TensorProto.INT64, [1], [1]),
             helper.make_tensor("gain", TensorProto.FLOAT, [], [gain]),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.errors import EngineError, ManifestError
-from edge.inference.manifest import InputSpec, read_manifest, sha256_of, write_manifest
+from edge.inference.manifest import InputSpec, Manifest, read_manifest, sha256_of, write_manifest
 from edge.inference.store import ModelStore, check_golden, load
 from tests.edge.inference.conftest import SIZE, write_model
 
@@ -148,4 +148,67 @@ def test_outputs_of_another_shape_are_refused(
     ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})
     write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
     with pytest.raises(ManifestError, match="correct `output`"):
+        load(ModelStore(folder.parent).find("depth"))
+
+
+PANORAMIC = {"name": "image", "width_px": 64, "height_px": 32, "projection": "equirectangular"}
+DEPTH_PART = {"kind": "depth_metres", "depth": "depth"}
+LIGHT_PART = {"kind": "sh2_prescaled_irradiance", "coefficients": "coefficients"}
+
+
+def test_a_scene_is_each_of_its_parts(model_folder: Maker) -> None:
+    """Written and read again, a scene names the ONNX outputs of all its parts, and each part is a whole manifest."""
+    output = {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART}
+    scene = read_manifest(model_folder(task="scene", input=PANORAMIC, output=output, golden=None))
+    assert set(scene.parts) == {"depth", "lighting"}
+    assert scene.output_names == ("depth", "coefficients")
+    light = scene.part("lighting")
+    assert (light.task, light.output_names) == ("lighting", ("coefficients",))
+    assert Manifest.model_validate(light.model_dump(by_alias=True)) == light
+
+
+def test_a_manifest_of_one_noun_is_its_own_part(model_folder: Maker) -> None:
+    """What holds for scenes holds for single nouns."""
+    manifest = read_manifest(model_folder())
+    assert set(manifest.parts) == {"depth"}
+    assert manifest.part("depth") == manifest
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "output", "word"),
+    [
+        ("scene", PANORAMIC, {"kind": "scene", "depth": DEPTH_PART}, "at least two"),
+        ("scene", PANORAMIC, DEPTH_PART, "a scene model gives"),
+        ("depth", PANORAMIC, {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART}, "a depth model gives"),
+        (
+            "scene",
+            PANORAMIC | {"projection": "perspective"},
+            {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART},
+            "equirectangular",
+        ),
+        (
+            "scene",
+            PANORAMIC,
+            {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART | {"coefficients": "depth"}},
+            "same ONNX output",
+        ),
+    ],
+)
+def test_a_scene_that_makes_no_sense_is_refused(
+    model_folder: Maker, task: str, given: dict[str, Any], output: dict[str, Any], word: str
+) -> None:
+    """One part alone, parts of another task, an ordinary picture, or one output read twice."""
+    with pytest.raises(ValueError, match=word):
+        model_folder(task=task, input=given, output=output, golden=None)
+
+
+def test_every_part_of_a_scene_is_checked(model_folder: Maker) -> None:
+    """A depth map passed off as light in a scene is refused when loaded."""
+    output = {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART}
+    folder = model_folder(task="scene", input=PANORAMIC, output=output, golden=None)
+    write_model(folder / "model.onnx", size=(64, 32), again="coefficients")
+    manifest = read_manifest(folder)
+    ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})
+    write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
+    with pytest.raises(ManifestError, match="sh2_prescaled_irradiance"):
         load(ModelStore(folder.parent).find("depth"))

@@ -8,11 +8,11 @@ import pytest
 
 from edge.errors import GeometryError
 from edge.geometry.panorama import rays
-from edge.geometry.pinhole import rays_from_pixels
-from edge.geometry.rigid import rotation_room_camera
-from edge.inference.manifest import Manifest
+from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
+from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
+from edge.inference.manifest import InputSpec, Manifest
 from edge.perception.depth import FUSED_WH, DepthReader, TangentViews, align_to_layout, shell_range
-from edge.scene import CameraModel, DepthMap, RoomLayout
+from edge.scene import CameraModel, DepthMap, Projection, RoomLayout
 from tests.edge.perception.test_layout import BOX, exact_layout
 
 VIEWS_DEG = [(0, 0), (90, 0), (180, 0), (-90, 0), (0, 90), (0, -90)]
@@ -143,3 +143,40 @@ def test_a_picture_that_is_no_panorama_is_refused_every_time() -> None:
     for _ in range(2):
         with pytest.raises(GeometryError, match="twice as wide"):
             reader.prepare(np.zeros((480, 640, 3), np.uint8))
+
+
+def canvas_manifest() -> Manifest:
+    """A manifest of a network that gives range on the panorama canvas."""
+    spec = {"name": "image", "width_px": 512, "height_px": 256, "projection": "equirectangular", "mask_channel": True}
+    return manifest({"kind": "depth_metres", "depth": "depth"}).model_copy(
+        update={"input": InputSpec.model_validate(spec)}
+    )
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (70, -20, 8)])
+@pytest.mark.parametrize("projection", ["perspective", "equirectangular"])
+def test_a_range_map_of_the_canvas_serves_every_camera(
+    room: RoomLayout, projection: Projection, yaw: float, pitch: float, roll: float
+) -> None:
+    """From the exact range of the level canvas, a camera mounted anyhow gets its own exact depth: z, or range."""
+    camera = CameraModel(
+        projection, hfov_rad=1.3, yaw_rad=np.deg2rad(yaw), pitch_rad=np.deg2rad(pitch), roll_rad=np.deg2rad(roll)
+    )
+    size = (1024, 512) if projection == "equirectangular" else (640, 480)
+    reader = DepthReader(canvas_manifest(), camera, smoothing_s=0)
+    reader.prepare(np.zeros((size[1], size[0], 3), np.uint8))
+    exact = shell_range(room, rays(512, 256)).astype(np.float32)
+    got = reader.read({"depth": exact[None, None]}, 0.0)
+    turn = rotation_room_camera(np.deg2rad(yaw), np.deg2rad(pitch), np.deg2rad(roll))
+    height, width = got.depth.shape
+    if projection == "perspective":
+        own = rays_from_pixels(intrinsics_from_fov(width, height, 1.3))
+    else:
+        own = rays(width, height) @ LEVEL_FORWARD
+    length = np.linalg.norm(own, axis=-1)
+    truth = shell_range(room, own / length[..., None] @ turn.T) / (length if projection == "perspective" else 1)
+    assert (got.kind, got.scale) == ("z" if projection == "perspective" else "range", "metric")
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.02)
+    error = np.abs(got.depth / truth - 1)
+    assert np.quantile(error, 0.99) < 0.01
+    assert error.max() < 0.05

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from edge.errors import GeometryError
 from edge.geometry import polygon as floor
 from edge.geometry.panorama import longitudes
-from edge.perception.layout import FitChoice, layout_from_boundary
-from edge.scene import BoolArray, RoomLayout
+from edge.inference.manifest import FileRef, HorizonDepth, InputSpec, Manifest, Provenance
+from edge.perception.layout import FitChoice, LayoutReader, layout_from_boundary
+from edge.scene import BoolArray, CameraModel, RoomLayout
 
 Array = npt.NDArray[np.float64]
 BOX = np.array([[2, 3], [-2, 3], [-2, -1.5], [2, -1.5]], float)
@@ -163,3 +164,59 @@ def test_a_height_that_nobody_saw_is_called_a_guess() -> None:
     room = layout_from_boundary(up, down, np.zeros(WIDTH), edges_seen=seen, camera_height_m=1.6)
     assert "guess" in room.fit_reason
     assert room.confidence <= 0.5
+
+
+def _distance_reader(camera: CameraModel, columns: int) -> LayoutReader:
+    manifest = Manifest(
+        name="other",
+        version="1",
+        task="layout",
+        onnx=FileRef(file="model.onnx", sha256="0" * 64),
+        input=InputSpec(name="x", width_px=4 * columns, height_px=2 * columns, projection="equirectangular"),
+        output=HorizonDepth(kind="horizon_depth", distance="depth", ratio="ratio"),
+        provenance=Provenance(recipe="https://example.org", created="2026-01-01", licence="MIT"),
+    )
+    reader = LayoutReader(manifest, camera, smoothing_s=0.0, fit="auto")
+    reader.prepare(np.zeros((2 * columns, 4 * columns, 3), np.uint8))
+    return reader
+
+
+@pytest.mark.parametrize("shape", [(1, 256), (1, 1, 256)])
+@pytest.mark.parametrize(("room", "corners"), [(BOX, 4), (L_SHAPE, 6)])
+@pytest.mark.parametrize("angle", [0.0, 0.3, 1.1, 2.5])
+def test_distances_of_a_room_give_the_room(room: Array, corners: int, angle: float, shape: tuple[int, ...]) -> None:
+    """The exact distance of each column's wall, and the ceiling's height, decode to the exact polygon in metres."""
+    plan = turned(room, angle)
+    outputs = {
+        "depth": (floor.wall_distances(plan, longitudes(256)) / 1.6).astype(np.float32).reshape(shape),
+        "ratio": np.array([[1.1 / 1.6]], np.float32),
+    }
+    camera = CameraModel("equirectangular", camera_height_m=1.6)
+    found = _distance_reader(camera, 256).read(outputs, 0.0)
+    assert (found.fit, len(found.polygon_m)) == ("manhattan", corners)
+    assert floor.iou(found.polygon_m, plan) > (0.999 if corners == 4 else 0.98)
+    assert found.ceiling_height_m == pytest.approx(2.7, rel=1e-4)
+
+
+def test_distances_of_slanted_walls_are_kept() -> None:
+    """A trapezium given by its distances keeps its four corners, one of them oblique."""
+    outputs = {
+        "depth": (floor.wall_distances(TRAPEZIUM, longitudes(256)) / 1.6).astype(np.float32)[None],
+        "ratio": np.array([[0.7]], np.float32),
+    }
+    camera = CameraModel("equirectangular", camera_height_m=1.6)
+    found = _distance_reader(camera, 256).read(outputs, 0.0)
+    assert (found.fit, len(found.polygon_m)) == ("general", 4)
+    assert floor.iou(found.polygon_m, TRAPEZIUM) > 0.999
+
+
+@given(seed=st.integers(0, 10_000), noise=st.floats(0, 0.5))
+def test_any_distances_give_a_simple_polygon(seed: int, noise: float) -> None:
+    """However wrong a network's distances are, also 0 or below, what is published is a simple polygon."""
+    rng = np.random.default_rng(seed)
+    distance = (rng.uniform(0.2, 3.0) + rng.normal(0, noise, (1, 256))).astype(np.float32)
+    outputs = {"depth": distance, "ratio": np.array([[rng.normal(0.5, 0.5)]], np.float32)}
+    camera = CameraModel("equirectangular", camera_height_m=1.6)
+    found = _distance_reader(camera, 256).read(outputs, 0.0)
+    assert floor.is_simple(found.polygon_m)
+    assert floor.contains(found.polygon_m)

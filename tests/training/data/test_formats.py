@@ -9,73 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from edge.geometry.panorama import pixel_from_angles
-from training.data.evaluation import real_layout_cases
-from training.data.horizonnet import read_labelled
 from training.data.rgbd import read_rgbd
-
-L_ROOM = np.array([[-1.5, -2.0], [2.5, -2.0], [2.5, 1.0], [0.8, 1.0], [0.8, 3.0], [-1.5, 3.0]])
-
-
-def _label(folder: Path, polygon: np.ndarray, camera_m: float, ceiling_m: float) -> None:
-    for sub in ("img", "label_cor"):
-        (folder / sub).mkdir(exist_ok=True)
-    cv2.imwrite(str(folder / "img" / "room.png"), np.zeros((512, 1024, 3), np.uint8))
-    r, lon = np.hypot(*polygon.T), np.arctan2(*polygon.T)
-    lines = []
-    for lat in zip(np.arctan2(ceiling_m - camera_m, r), np.arctan2(-camera_m, r), strict=True):
-        lines.append(lat)
-    rows = []
-    for (up, down), longitude in zip(lines, lon, strict=True):
-        for latitude in (up, down):
-            x, y = pixel_from_angles(longitude, latitude, 1024, 512)
-            rows.append(f"{float(x):.4f} {float(y):.4f}")
-    (folder / "label_cor" / "room.txt").write_text("\n".join(rows) + "\n")
-
-
-def test_a_labelled_room_comes_back(tmp_path: Path) -> None:
-    """Corners written from a polygon give the polygon and the height."""
-    _label(tmp_path, L_ROOM, 1.6, 2.5)
-    room = read_labelled(tmp_path)[0]
-    np.testing.assert_allclose(room.polygon_m, L_ROOM, atol=1e-3)
-    assert room.ceiling_height_m == pytest.approx(2.5, abs=1e-3)
-    assert room.image.shape == (512, 1024, 3)
-
-
-def test_columns_where_an_edge_is_hidden_do_not_count(tmp_path: Path) -> None:
-    """`ignore_spans.csv` names columns of the picture; at half its width they are half as many."""
-    _label(tmp_path, L_ROOM, 1.6, 2.5)
-    path = tmp_path / "ignore_spans.csv"
-    path.write_text('name,boundary,x0,x1,reason\nroom,floor,100,199,"sofa, large"\nother,ceiling,0,1023,dark\n')
-    counted = real_layout_cases(tmp_path)[0].counted_columns(512)
-    assert counted[0].all()
-    np.testing.assert_array_equal(np.flatnonzero(~counted[1]), np.arange(50, 100))
-    path.write_text("name,boundary,x0,x1,reason\nroom,wall,1,2,x\n")
-    with pytest.raises(DataError, match="line 2.*ceiling or floor"):
-        real_layout_cases(tmp_path)
-    path.write_text("name,boundary,x0,x1,reason\nroom,floor,left,2,x\n")
-    with pytest.raises(DataError, match="line 2.*x0"):
-        real_layout_cases(tmp_path)
-
-
-def test_wrong_labels_are_refused(tmp_path: Path) -> None:
-    """No folder, no picture, swapped ends, text: each names the file and what was expected."""
-    with pytest.raises(DataError, match="label_cor"):
-        read_labelled(tmp_path)
-    _label(tmp_path, L_ROOM, 1.6, 2.5)
-    label = tmp_path / "label_cor" / "room.txt"
-    lines = label.read_text().splitlines()
-    for text, expected in (
-        ("\n".join(lines[::-1]), "ceiling end"),
-        ("\n".join(lines[:3]), "two lines"),
-        ("a b\n", "two numbers"),
-    ):
-        label.write_text(text)
-        with pytest.raises(DataError, match=expected):
-            read_labelled(tmp_path)
-    (tmp_path / "img" / "room.png").unlink()
-    with pytest.raises(DataError, match="no picture"):
-        read_labelled(tmp_path)
 
 
 def test_colour_and_depth_come_back(tmp_path: Path) -> None:

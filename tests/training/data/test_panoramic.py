@@ -92,7 +92,7 @@ def test_random_stretch_keeps_the_camera_inside() -> None:
 
 
 def test_edges_out_of_view_count_little_and_unseen_columns_not_at_all() -> None:
-    """A mask of the lower right half: the floor edge counts fully there, the ceiling edge a little, the left nothing."""
+    """A mask of the lower right half: the floor edge counts fully there, the ceiling a little, the left nothing."""
     boundary = np.stack([np.full(8, -0.5), np.full(8, 0.6)]).astype(np.float32)
     mask = np.zeros((16, 32), np.bool_)
     mask[8:, 16:] = True
@@ -100,3 +100,17 @@ def test_edges_out_of_view_count_little_and_unseen_columns_not_at_all() -> None:
     assert (weights[:, :4] == 0).all() and (weights[1, 4:] == 1).all()
     assert ((weights[0, 4:] > 0) & (weights[0, 4:] < 1)).all()
     np.testing.assert_array_equal(edge_weights(boundary, None), 1)
+
+
+@pytest.mark.parametrize(("kx", "ky"), [(2.0, 1.0), (1.0, 0.5), (1.7, 0.6)])
+def test_stretch_moves_corners_as_published(kx: float, ky: float) -> None:
+    """Corners go where HorizonNet's `pano_stretch` puts them: kx forward and back, ky left and right, heights kept."""
+    room = transformed(_painted(L_ROOM), stretch_matrix(kx, ky, np.pi / 2))
+    u0 = np.arctan2(*L_ROOM.T)
+    v0 = np.arctan2(CAMERA_M, np.hypot(*L_ROOM.T))  # positive down
+    u = np.arctan2(np.sin(u0) * ky / kx, np.cos(u0))
+    v = np.arctan(np.tan(v0) * np.sin(u) / np.sin(u0) / ky)
+    np.testing.assert_allclose(np.arctan2(*room.polygon_m.T), u, atol=1e-9)
+    np.testing.assert_allclose(np.arctan2(CAMERA_M, np.hypot(*room.polygon_m.T)), v, atol=1e-9)
+    assert (room.camera_height_m, room.ceiling_height_m) == (CAMERA_M, CEILING_M)
+    assert _disagreement(room) < 0.01

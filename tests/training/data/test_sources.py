@@ -17,7 +17,7 @@ from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel
 from tests.training.conftest import box_item
-from training.config import AugmentConfig, DataConfig, Recipe, with_overrides
+from training.config import AugmentConfig, Recipe, with_overrides
 from training.data.hdri import (
     LightingTraining,
     coefficients_of,
@@ -28,6 +28,7 @@ from training.data.hdri import (
     varied,
 )
 from training.data.masks import view_masks
+from training.data.mixture import Mixture
 from training.data.photometric import response_table, sensor
 from training.data.rooms import assets_of, depth_pictures, panorama_rooms, split_rooms
 from training.data.sources import datasets
@@ -98,16 +99,9 @@ def test_lighting_sample_is_in_units_of_its_white() -> None:
 def test_lighting_dataset_mixes_in_rooms(hdri: Path, small_recipe: Callable[..., Recipe]) -> None:
     """With a share of 1 only rooms are drawn, with none only HDRIs."""
     maps = list(environments(hdri, 128, 64).values())
-
-    class Dark:
-        def __len__(self) -> int:
-            return 1
-
-        def __getitem__(self, index: int) -> np.ndarray:
-            return np.full((64, 128, 3), 0.25, np.float32)
-
     recipe = small_recipe("lighting", augment={"blend_share": 0.0, "perspective_share": 0.0, "photometric": 0.0})
-    rooms = LightingTraining(maps, Dark(), recipe.input, recipe.augment, DataConfig(rooms_share=1.0), 8)
+    mixture = Mixture([(0.0, maps), (1.0, [np.full((64, 128, 3), 0.25, np.float32)])])
+    rooms = LightingTraining(mixture, recipe.input, recipe.augment, 8)
     flat = rooms[0]["coefficients"].numpy()
     assert np.abs(flat[1:]).max() < 1e-3 * flat[0].min()
 

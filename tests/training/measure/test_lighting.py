@@ -8,8 +8,15 @@ import pytest
 from edge.geometry.harmonics import dominant_direction, project_panorama, rotate_yaw
 from edge.geometry.panorama import rays
 from edge.scene import CameraModel
+from training.data.entries import Entry
 from training.data.evaluation import LightingCase
-from training.measure.lighting import constant_light, projected_coefficients
+from training.measure.lighting import (
+    CONSTANT,
+    baselines,
+    constant_light,
+    measure_lighting,
+    projected_coefficients,
+)
 from training.metrics.lighting import ambient, ambient_log_error
 
 
@@ -39,3 +46,37 @@ def test_projection_of_an_unclipped_panorama_is_the_truth() -> None:
     truth = project_panorama((picture / 255.0) ** 2.2)
     case = LightingCase(picture, CameraModel("equirectangular"), truth.astype(np.float32))
     np.testing.assert_allclose(projected_coefficients(case), truth, atol=1e-3)
+
+
+def _entry(name: str, truth: np.ndarray) -> Entry[LightingCase]:
+    picture = np.full((16, 32, 3), 128, np.uint8)
+    case = LightingCase(picture, CameraModel("equirectangular"), truth.astype(np.float32))
+    return Entry(name, name, lambda: case)
+
+
+def test_every_number_stands_beside_every_baseline() -> None:
+    """A right model, a constant and a published network that is half as bright: rows and details have all three."""
+    truths = {"a": _sun(1.0), "b": rotate_yaw(_sun(2.0), 1.0)}
+    entries = [_entry(name, truth) for name, truth in truths.items()]
+    beside = baselines(constant_light(list(truths.values())), ("net", lambda case: case.coefficients / 2))
+    measured = measure_lighting(lambda case: case.coefficients, entries, "two", beside)
+    assert "2 pictures" in measured.data
+    error = {r.baseline_name: r for r in measured.rows if r.name == "scale-invariant irradiance RMSE"}
+    assert set(error) == {"projection of the picture", CONSTANT, "published network (net)"}
+    assert all(r.value == pytest.approx(0, abs=1e-6) for r in error.values())
+    assert error["published network (net)"].baseline == pytest.approx(0, abs=1e-6)
+    assert all((error[name].baseline or 0) > 0.1 for name in ("projection of the picture", CONSTANT))
+    level = next(r for r in measured.rows if r.name == "ambient log error" and "net" in r.baseline_name)
+    assert level.baseline == pytest.approx(np.log(2), rel=1e-5)
+    assert measured.details["model"]["sphere_psnr_db"] == 100
+
+
+def test_an_error_picture_shows_a_sphere_for_every_answer() -> None:
+    """Picture, truth, model and each baseline in a row; a model that is right has the true sphere."""
+    beside = baselines(None, None)
+    measured = measure_lighting(lambda case: case.coefficients, [_entry("a", _sun(1.0))], "one", beside)
+    drawn = measured.draw(0)
+    side = drawn.shape[0] - 22
+    panels = [drawn[22:, 2 * side + 4 + i * (side + 4) :][:, :side] for i in range(3)]
+    np.testing.assert_array_equal(panels[0], panels[1])
+    assert np.abs(panels[0].astype(int) - panels[2]).max() > 20

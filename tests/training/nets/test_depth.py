@@ -17,6 +17,7 @@ from training.nets.depth import Fcrn, InterleavedConvolution, unpool
         ("upconv", 43_017_728),
         ("deconv3", 31_876_608),
         ("deconv2", 28_395_008),
+        ("fast_upproj", 63_582_208),
     ],
 )
 def test_parameter_counts_are_the_published_ones(decoder: Decoder, parameters: int) -> None:

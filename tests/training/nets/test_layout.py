@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from training.config import Encoder, HorizonNetConfig
 from training.nets.encoders import wrap_convolutions
-from training.nets.layout import HorizonNet
+from training.nets.layout import HorizonNet, boundary_from_distance
 
 
 @pytest.mark.parametrize(("encoder", "parameters"), [("resnet50", 81_570_348), ("resnet18", 23_486_020)])
@@ -31,6 +33,30 @@ def test_outputs_start_at_horizonnets_biases() -> None:
     torch.testing.assert_close(boundary[:, 0], torch.full((2, 128), -0.478))
     torch.testing.assert_close(boundary[:, 1], torch.full((2, 128), 0.425))
     torch.testing.assert_close(corners, torch.full((2, 1, 128), -1.0))
+
+
+def test_the_distance_head_starts_at_a_plausible_room() -> None:
+    """With zero weights before it: walls 1.5 camera heights away, the ceiling 0.7 above the camera, all positive."""
+    config = HorizonNetConfig(
+        net="horizonnet", encoder="mobilenet_v2", squeeze="light", hidden=8, layers=1, head="horizon_depth"
+    )
+    net = HorizonNet(config, 64, 128, mask_channel=True)
+    net.finish()
+    x = torch.rand(2, 4, 64, 128)
+    nn.init.normal_(net.answer.weight, std=5.0)
+    assert all(bool((answer > 0).all()) for answer in net.eval()(x))
+    nn.init.zeros_(net.answer.weight)
+    distance, ratio = net(x)
+    torch.testing.assert_close(distance, torch.full((2, 1, 128), 1.5), rtol=0, atol=0.01)
+    torch.testing.assert_close(ratio, torch.full((2, 1), 0.7), rtol=0, atol=0.01)
+
+
+def test_boundaries_of_distances_are_those_of_the_room() -> None:
+    """A wall 2 camera heights away under a ceiling 1 above the camera: floor at atan(1/2), ceiling at -atan(1/2)."""
+    found = boundary_from_distance(torch.full((1, 1, 3), 2.0), torch.tensor([[1.0]]))
+    assert found.shape == (1, 2, 3)
+    torch.testing.assert_close(found[0, 1], torch.full((3,), math.atan(0.5)))
+    torch.testing.assert_close(found[0, 0], torch.full((3,), -math.atan(0.5)))
 
 
 def test_wrapped_convolutions_commute_with_turning_the_panorama() -> None:

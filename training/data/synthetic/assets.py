@@ -1,7 +1,8 @@
 """What rooms are made of: a folder of models, textures, pictures and skies, or shapes and textures made here.
 
-The folder, each part optional: `furniture/*.glb` (y up, any unit; the kind is read from the file's name),
-`textures/*.jpg`, `pictures/*.jpg`, `hdri/*.hdr` (those named `outdoor...` go behind windows).
+The folder, each part optional: `furniture/*.glb` (y up, any unit, front towards +z; the kind is read from the file's
+name), `textures/` and `pictures/` (.jpg, .png), `hdri/` (.hdr, .exr; those not named `indoor...` or `studio...` go
+behind windows). A name matches Quaternius' ones (`PREFIXES`) or, in a folder with none of these, a word of `WORDS`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import trimesh
 
 from edge.errors import DataError
+from training.data.hdr_files import ENDINGS, read_environment
 
 Image = npt.NDArray[np.float32]
 Span = tuple[float, float]
@@ -63,6 +65,21 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     "curtain": ("Curtains_Double",),
 }  # fmt: skip
 """Kind -> how its files' names begin."""
+WORDS: dict[str, tuple[str, ...]] = {
+    "coffee_table": ("coffee_table", "coffeetable", "side_table"), "nightstand": ("nightstand", "bedside"),
+    "floor_lamp": ("floor_lamp", "floorlamp", "standing_lamp"), "ceiling_lamp": ("ceiling", "chandelier", "pendant"),
+    "table_lamp": ("lamp",), "armchair": ("armchair",), "sofa": ("sofa", "couch"), "stool": ("stool",),
+    "chair": ("chair",), "desk": ("desk",), "table": ("table",), "wardrobe": ("wardrobe", "closet"), "bed": ("bed",),
+    "drawer": ("drawer", "dresser", "commode", "sideboard"), "wall_shelf": ("wall_shelf",),
+    "shelf": ("shelf", "bookcase", "shelv"), "small_plant": ("small_plant",), "plant": ("plant", "ficus", "tree"),
+    "fridge": ("fridge", "refrigerator"), "oven": ("oven", "stove"), "counter": ("counter", "kitchen_unit"),
+    "basin": ("basin", "sink"), "toilet": ("toilet",), "bathtub": ("bathtub",), "washer": ("washing", "washer"),
+    "trash": ("trash", "bin"), "fireplace": ("fireplace",), "carpet": ("carpet", "rug"), "monitor": ("monitor",),
+    "tv": ("tv", "television"), "radiator": ("radiator",), "crate": ("crate", "box"), "curtain": ("curtain",),
+    "door": ("door",), "cabinet": ("cabinet",), "plate": ("plate",), "books": ("book",),
+}  # fmt: skip
+"""Kind -> words in names of models; the first kind with a word in the name has it."""
+INDOORS = ("indoor", "studio")
 
 KNOWN_HEIGHTS_M: dict[str, float] = {
     "Bed_Bunk": 1.65, "Bed_King": 0.6, "Bed_Single": 0.65, "Drawer_1": 0.7, "Drawer_2": 0.62, "Drawer_3": 0.78,
@@ -137,8 +154,17 @@ class Catalog:
         return f"{pieces} models, {len(self.pictures)} pictures, {len(self.skies)} skies, root {self.root}"
 
 
-def _names(folder: Path, pattern: str) -> list[str]:
-    return sorted(p.name for p in folder.glob(pattern)) if folder.is_dir() else []
+def _names(folder: Path, *endings: str) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.suffix.lower() in endings) if folder.is_dir() else []
+
+
+def _by_kind(models: list[str]) -> dict[str, tuple[str, ...]]:
+    """Kind -> models of it, for kinds that have any."""
+    known = {kind: tuple(n for n in models if n.startswith(p)) for kind, p in PREFIXES.items()}
+    if not any(known.values()):
+        first = {n: next((k for k, words in WORDS.items() if any(w in n.lower() for w in words)), "") for n in models}
+        known = {kind: tuple(n for n in models if first[n] == kind) for kind in WORDS}
+    return {kind: names for kind, names in known.items() if names}
 
 
 @lru_cache(maxsize=4)
@@ -152,17 +178,16 @@ def read_catalog(root: Path | None, pictures: bool = True, without_skies: tuple[
         return Catalog()
     if not root.is_dir():
         raise DataError(f"no asset folder at {root}; give a folder with furniture/, textures/, hdri/, or leave it out")
-    models = _names(root / "furniture", "*.glb")
-    furniture = {k: tuple(n for n in models if n.startswith(p)) for k, p in PREFIXES.items()}
+    furniture = _by_kind(_names(root / "furniture", ".glb"))
     extents = {n: _extent(root / "furniture" / n) for names in furniture.values() for n in names}
-    found = _names(root / "textures", "*.jpg") + _names(root / "textures", "*.png")
+    found = _names(root / "textures", ".jpg", ".jpeg") + _names(root / "textures", ".png")
     textures = {
         role: tuple(n for n in found if any(w in n.lower() for w in words)) or PROCEDURAL[role]
         for role, words in TEXTURE_WORDS.items()
     }
-    skies = tuple(n for n in _names(root / "hdri", "*.hdr") if n.startswith("outdoor") and n not in without_skies)
-    hung = tuple(_names(root / "pictures", "*.jpg")) if pictures else ()
-    return Catalog(root, {k: v for k, v in furniture.items() if v}, extents, textures, hung, skies)
+    skies = tuple(n for n in _names(root / "hdri", *ENDINGS) if not n.startswith(INDOORS) and n not in without_skies)
+    hung = tuple(_names(root / "pictures", ".jpg", ".jpeg", ".png")) if pictures else ()
+    return Catalog(root, furniture, extents, textures, hung, skies)
 
 
 def _extent(path: Path) -> tuple[float, float, float]:
@@ -205,7 +230,12 @@ def model_parts(path: Path) -> tuple[Part, ...]:
 
 
 def _color(mesh: trimesh.Trimesh) -> tuple[float, float, float]:
+    """Linear base colour; of a textured model the mean of its texture, since textures here are the room's own."""
     visual: Any = mesh.visual
+    picture = getattr(getattr(visual, "material", None), "baseColorTexture", None)
+    if picture is not None:
+        mean = linear_from_srgb(np.asarray(picture.convert("RGB")) / 255.0).mean((0, 1))
+        return float(mean[0]), float(mean[1]), float(mean[2])
     value = getattr(getattr(visual, "material", None), "main_color", None)
     if value is None:
         value = visual.main_color
@@ -304,7 +334,4 @@ def sky_window(path: Path, heading_rad: float, size_px: int = 128) -> Image:
 
 @lru_cache(maxsize=64)
 def _read_sky(path: Path) -> Image:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3:
-        raise DataError(f"{path} is no readable Radiance .hdr picture; remove it from the asset folder")
-    return np.ascontiguousarray(image[..., 2::-1], dtype=np.float32)
+    return np.ascontiguousarray(read_environment(path))

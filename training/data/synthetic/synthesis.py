@@ -6,63 +6,23 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from edge.errors import DataError
-from training.data.synthetic.assets import Catalog, read_catalog
-from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, render_room, scan, write_part
-from training.data.synthetic.rooms import GENERATOR, describe
-from training.data.synthetic.tracer import Tracer
+from training.data.hdr_files import environment_files, place_of
+from training.data.synthetic.cluster import rendered_on_cluster
+from training.data.synthetic.jobs import Job, render
+from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, scan, write_part
 
 POOL_ROOMS = 128
 """Rooms after which worker processes are replaced, so that no renderer's memory grows for ever."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What every room of a run shares."""
-
-    out: Path
-    seed: int
-    assets: Path | None
-    pictures: bool
-    size_px: tuple[int, int]
-    view_size_px: tuple[int, int]
-    samples: int
-    views: int
-    threads: int
-    without_skies: tuple[str, ...] = ()
-
-    @property
-    def catalog(self) -> Catalog:
-        """What the rooms are made of."""
-        return read_catalog(self.assets, self.pictures, self.without_skies)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Attributes of every file of the run; rooms of different runs never mix."""
-        return {
-            "generator": GENERATOR, "seed": self.seed, "samples": self.samples, "size_px": list(self.size_px),
-            "view_size_px": list(self.view_size_px), "views": self.views,
-            "assets": self.catalog.summary, "without_skies": " ".join(self.without_skies),
-        }  # fmt: skip
-
-
-_tracer: Tracer | None = None
-
-
 def _render(job: Job, index: int) -> int:
-    """Render one room in a worker; its renderer is made once a process."""
-    global _tracer
-    catalog = job.catalog
-    if _tracer is None:
-        _tracer = Tracer(catalog, job.threads, job.samples)
-    room = describe(job.seed, index, catalog, job.views)
-    write_part(job.out, render_room(_tracer, room, catalog, job.size_px, job.view_size_px), job.about)
+    write_part(job.out, render(job, index), job.about)
     return index
 
 
@@ -85,10 +45,8 @@ def _held_out(assets: Path | None, places: tuple[str, ...]) -> tuple[str, ...]:
     """File names of the environments that show the places named."""
     if not places:
         return ()
-    from training.data.hdri import place_of  # imports torch, which rendering processes do without
-
     folder = assets / "hdri" if assets is not None else None
-    names = sorted(p.name for p in folder.glob("*.hdr")) if folder is not None else []
+    names = [p.name for p in environment_files(folder)] if folder is not None else []
     for place in places:
         if place not in map(place_of, names):
             raise DataError(
@@ -98,7 +56,7 @@ def _held_out(assets: Path | None, places: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(n for n in names if place_of(n) in places)
 
 
-def _finished(job: Job, todo: list[int], workers: int) -> Iterator[int]:
+def _in_processes(job: Job, todo: list[int], workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
     for start in range(0, len(todo), POOL_ROOMS):
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -114,15 +72,23 @@ def _finished(job: Job, todo: list[int], workers: int) -> Iterator[int]:
                 pool.shutdown(cancel_futures=True)
 
 
+def _on_cluster(job: Job, todo: list[int], workers: int, address: str) -> Iterator[int]:
+    for item in rendered_on_cluster(job, todo, address, workers):
+        write_part(job.out, item, job.about)
+        yield int(item["attributes"]["index"])
+
+
 def synthesize(
     out: Path, rooms: int, seed: int = 1, workers: int = 1, assets: Path | None = None, *,
     size_px: tuple[int, int] = (512, 256), samples: int = 16, views: int = 3,
     view_size_px: tuple[int, int] = (256, 192), threads: int = 1, pictures: bool = True,
-    hold_out_skies: tuple[str, ...] = (), progress: Callable[[int, int], None] | None = None,
+    hold_out_skies: tuple[str, ...] = (), ray: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Render rooms 0..rooms-1 of a series into a folder; what is there already is kept. Returns the shards.
 
-    A room depends on the seed and its index alone, not on the workers.
+    A room depends on the seed and its index alone, not on the workers: whoever renders, each shard is the same file,
+    byte for byte on processors of one kind.
 
     Args:
         out: folder, made if need be; see `rendered` for its files.
@@ -137,10 +103,12 @@ def synthesize(
         threads: of each process.
         pictures: whether pictures from the assets may hang on walls.
         hold_out_skies: places, as `place_of` names them, that stand behind no window.
+        ray: address of a Ray cluster, or `local` for one of `workers` processes here; the machines need this package
+            and the assets at the same path, and this process alone writes files.
         progress: called with (rooms finished, rooms in all), at first with those found.
 
     Raises:
-        DataError: sizes or assets are wrong, `out` holds another run, or a worker died.
+        DataError: sizes or assets are wrong, `out` holds another run, a worker died, or no Ray cluster is there.
     """
     if size_px[0] != 2 * size_px[1] or min(*size_px, *view_size_px, rooms, workers, samples) < 1 or views < 0:
         raise DataError(
@@ -155,7 +123,8 @@ def synthesize(
     done = rooms - len(todo)
     if progress:
         progress(done, rooms)
-    for index in _finished(job, todo, workers):
+    finished = _in_processes(job, todo, workers) if ray is None else _on_cluster(job, todo, workers, ray)
+    for index in finished:
         have.add(index)
         done += 1
         if progress:

@@ -92,6 +92,37 @@ def test_boundary_is_where_walls_begin(tracer: Tracer) -> None:
         assert height[int(np.ceil(top[column])), column] <= room.height_m + 2e-3
 
 
+def test_range_at_corners_is_geometry(tracer: Tracer) -> None:
+    """At each labelled corner the rendered range is the corner's distance by Pythagoras, to the size of a pixel."""
+    width, tolerance = 512, 0.5 * 2 * np.pi / 512
+    room = describe(9, 2, Catalog(), views=0)
+    panorama, _ = tracer.room(tracer.scene(room, build(room, Catalog(), empty=True)), room, width, VIEW)
+    corners = visible_corners(room.polygon, room.camera_height_m, room.height_m, width)
+    lon = np.arctan2(room.polygon[:, 0], room.polygon[:, 1])
+    seen = 0
+    for own, x_px in zip(np.hypot(*room.polygon.T), (lon / (2 * np.pi) + 0.5) * width, strict=True):
+        at = corners[np.abs(corners[:, 0] - x_px) < 0.01]
+        for rise, y_px in ((room.height_m - room.camera_height_m, at[:, 1]), (-room.camera_height_m, at[:, 2])):
+            if len(at) != 1:  # hidden, or before something further away
+                continue
+            y, x = int(y_px[0]), int(x_px)
+            near = panorama.distance_m[y - 1 : y + 2].take(range(x - 1, x + 2), axis=1, mode="wrap")
+            assert np.min(np.abs(near / np.hypot(own, rise) - 1)) < tolerance
+            seen += 1
+    assert seen >= 6
+
+
+def test_furniture_only_comes_before_walls(tracer: Tracer) -> None:
+    """Without openings nothing is seen beyond the labelled prism, and most of the picture shows the prism itself."""
+    room = replace(describe(9, 4, Catalog(), views=0), openings=())
+    assert len(room.pieces) > 5
+    item = render_room(tracer, room, Catalog(), (128, 64), VIEW)
+    exact = _range(room, np.array([0, 0, room.camera_height_m]), rays(128, 64))
+    beyond = item["range_m"].astype(np.float64) / exact
+    assert np.quantile(beyond, 0.998) < 1.002
+    assert np.mean(beyond > 0.98) > 0.5
+
+
 def test_sh_is_the_irradiance_of_the_panorama(folder: Path) -> None:
     """Its value at a normal is the cosine-weighted integral of the radiance, to what order 2 can carry."""
     item = RenderedRooms(folder)[0]

@@ -3,13 +3,25 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import shapely
+import trimesh
+from PIL import Image
 
 from edge.errors import DataError
-from edge.geometry.polygon import area_m2, is_simple, signed_area_m2
-from training.data.synthetic.assets import Catalog, procedural, read_catalog, srgb_from_linear
+from edge.geometry.polygon import area_m2, is_simple, signed_area_m2, wall_distances
+from training.data.synthetic import synthesize
+from training.data.synthetic.assets import (
+    Catalog,
+    model_parts,
+    procedural,
+    read_catalog,
+    sky_window,
+    srgb_from_linear,
+)
 from training.data.synthetic.description import Room, rectangle, wall_frame
 from training.data.synthetic.rooms import describe
 
@@ -72,6 +84,15 @@ def test_cameras_stand_free(rooms: list[Room]) -> None:
             assert outline.contains(shapely.Point(view.position_m[:2]))
             assert 0 < view.position_m[2] < room.height_m
             assert 45 <= np.degrees(view.hfov_rad) <= 110
+
+
+def test_views_look_into_rooms(rooms: list[Room]) -> None:
+    """But in closets, few views face a wall at arm's length; fields of view and heights spread over their ranges."""
+    views = [(r, v) for r in rooms if area_m2(r.polygon) > 8 for v in r.views]
+    ahead = [float(wall_distances(r.polygon - v.position_m[:2], [v.yaw_rad])[0]) for r, v in views]
+    assert np.mean(np.array(ahead) < 1.0) < 0.1
+    assert np.ptp([np.degrees(v.hfov_rad) for _, v in views]) > 55
+    assert np.ptp([v.position_m[2] for _, v in views]) > 1.2
 
 
 def test_furniture_is_inside_and_apart(rooms: list[Room]) -> None:
@@ -137,6 +158,57 @@ def test_missing_assets_are_named(tmp_path: Path) -> None:
     (tmp_path / "furniture" / "Chair_1.glb").write_bytes(b"no model")
     with pytest.raises(DataError, match="Chair_1"):
         read_catalog(tmp_path)
+
+
+def test_folder_of_anyones_assets(tmp_path: Path) -> None:
+    """Plainly named GLB, JPG, PNG, HDR and EXR files are found by what their names say, and rooms are made of them."""
+    for name in ("furniture", "textures", "pictures", "hdri"):
+        (tmp_path / name).mkdir()
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    texture = trimesh.visual.TextureVisuals(
+        uv=np.zeros((8, 2)), material=trimesh.visual.material.PBRMaterial(baseColorTexture=Image.fromarray(red))
+    )
+    for name in ("old_armchair.glb", "office_desk.GLB", "whatever.glb"):
+        box = trimesh.creation.box((90, 80, 60))
+        box.visual = texture
+        (tmp_path / "furniture" / name).write_bytes(box.export(file_type="glb"))
+    cv2.imwrite(str(tmp_path / "textures" / "oak_planks.PNG"), red)
+    cv2.imwrite(str(tmp_path / "pictures" / "poster.png"), red)
+    sky = np.ones((8, 16, 3), np.float32)
+    cv2.imwrite(str(tmp_path / "hdri" / "kloppenheim_05_2k.hdr"), sky)
+    cv2.imwrite(str(tmp_path / "hdri" / "indoor__cellar.hdr"), sky)
+    OpenEXR.File({}, {"RGB": sky.astype(np.float16)}).write(str(tmp_path / "hdri" / "meadow.exr"))
+    catalog = read_catalog(tmp_path)
+    assert catalog.furniture == {"armchair": ("old_armchair.glb",), "desk": ("office_desk.GLB",)}
+    assert catalog.textures["floor"] == ("oak_planks.PNG",)
+    assert catalog.pictures == ("poster.png",)
+    assert catalog.skies == ("kloppenheim_05_2k.hdr", "meadow.exr")
+    assert read_catalog(tmp_path, without_skies=("meadow.exr",)).skies == ("kloppenheim_05_2k.hdr",)
+    assert model_parts(tmp_path / "furniture" / "old_armchair.glb")[0].color == pytest.approx((1, 0, 0), abs=1e-6)
+    assert sky_window(tmp_path / "hdri" / "meadow.exr", 0.0, 8).mean() == pytest.approx(1, abs=1e-3)
+    desks = [p for i in range(40) for p in describe(1, i, catalog, style="office").pieces if p.kind == "desk"]
+    assert desks
+    assert all(p.asset == "office_desk.GLB" and 0.7 < p.size_m[2] < 0.8 for p in desks)
+
+
+def test_unknown_place_to_hold_out_is_told(tmp_path: Path) -> None:
+    """A place that no environment shows is a mistake, as is one without assets; nothing is rendered."""
+    (tmp_path / "hdri").mkdir()
+    cv2.imwrite(str(tmp_path / "hdri" / "outdoor__park.hdr"), np.ones((8, 16, 3), np.float32))
+    with pytest.raises(DataError, match="'parc'"):
+        synthesize(tmp_path / "out", 1, assets=tmp_path, hold_out_skies=("park", "parc"))
+    with pytest.raises(DataError, match="held out"):
+        synthesize(tmp_path / "out", 1, hold_out_skies=("park",))
+
+
+@pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the assets beside the repository")
+def test_held_out_skies_stand_behind_no_window() -> None:
+    """Rooms made without some skies show the others alone."""
+    gone = tuple(p.name for p in sorted((ASSETS / "hdri").glob("outdoor*.hdr")))[:-3]
+    left = {describe(1, i, read_catalog(ASSETS, without_skies=gone), 0).sky for i in range(30)}
+    assert len(left) == 3
+    assert not left & set(gone)
 
 
 @pytest.mark.skipif(not ASSETS.is_dir(), reason="needs the assets beside the repository")

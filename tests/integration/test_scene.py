@@ -1,0 +1,108 @@
+"""One engine for all nouns: exported by the trainer, served by the daemon with one inference a frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from edge.config import load_config
+from edge.daemon import Daemon
+from edge.inference.store import ModelStore, check_golden, load
+from edge.pipeline import Result
+from edge.scene import TASKS
+from tests.brokers import Mosquitto, Subscriber
+from tests.integration.conftest import PANORAMA, PERSPECTIVE, Starter, check_message
+from training.config import load_recipe, recipe_from_mapping
+from training.export.engine import write_engine
+from training.provenance import Origin
+from training.tasks.build import build_task
+
+pytestmark = pytest.mark.slow
+RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "scene_edge.yaml"
+TASK_KEYS = {task: {"engine": "scene", "every_frames": 1} for task in TASKS}
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one small shared engine. It is not trained: what it says is noise, how it is served is real."""
+    torch.manual_seed(0)
+    data = load_recipe(RECIPE).model_dump(mode="json")
+    data["input"] |= {"width_px": 128, "height_px": 64}
+    data["net"]["layout"] |= {"hidden": 16, "layers": 1}
+    recipe = recipe_from_mapping(data, "test")
+    pictures = np.random.default_rng(0).random((2, *recipe.input.shape[1:]), np.float32)
+    pictures[:, 3] = 1
+    root = tmp_path_factory.mktemp("engines")
+    write_engine(build_task(recipe).eval(), root / "scene", pictures, origin=Origin("abc1234", ("- Not trained.",)))
+    return root
+
+
+def test_the_exported_engine_says_three_kinds(engines: Path) -> None:
+    """Its manifest gives each noun its kind, its card names them, and its golden pair proves all of its outputs."""
+    stored = ModelStore(engines).find("scene")
+    assert {task: part.kind for task, part in stored.manifest.parts.items()} == {
+        "depth": "depth_metres",
+        "layout": "boundary_corners",
+        "lighting": "sh2_prescaled_irradiance",
+    }
+    with load(stored, threads=1) as backend:
+        golden = check_golden(stored, backend)
+    assert golden is not None
+    assert golden.passed
+    assert set(golden.difference) == {"depth", "boundary", "corners", "coefficients"}
+    card = (engines / "scene" / "card.md").read_text(encoding="utf-8")
+    assert all(f"`{part.kind}`" in card for part in stored.manifest.parts.values())
+
+
+def test_the_daemon_publishes_all_nouns(
+    engines: Path, daemon: Starter, mosquitto: Callable[..., Mosquitto], subscribe: Callable[..., Subscriber]
+) -> None:
+    """Panorama and perspective camera, three nouns each, all valid and all of the same model."""
+    broker = mosquitto()
+    subscriber = subscribe(broker.port)
+    run = daemon(
+        "--for",
+        "5",
+        cameras=[PANORAMA, PERSPECTIVE],
+        tasks=TASK_KEYS,
+        inference={"engines": str(engines), "threads": 1},
+        mqtt={"host": "127.0.0.1", "port": broker.port},
+    )
+    assert run.wait() == 0, run.lines
+    assert sum("loading" in line and "engine 'scene'" in line for line in run.lines) == 1, run.lines
+    for camera in ("panorama", "perspective"):
+        for task in TASKS:
+            sent = subscriber.on(f"edge/test/{camera}/{task}")
+            assert sent, (camera, task, run.lines)
+            message = check_message(sent[-1].topic, sent[-1].payload)
+            assert message is not None
+            assert message["model"]["name"] == "scene"
+    info = json.loads(subscriber.on("edge/test/bridge/info")[-1].payload)
+    assert [(e["task"], e["name"]) for e in info["engines"]] == [(task, "scene") for task in TASKS]
+
+
+def test_three_nouns_cost_one_inference(engines: Path, tmp_path: Path) -> None:
+    """The daemon's own pipeline on a real camera: each frame has three results, and one of them the inference."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {"cameras": [PANORAMA], "tasks": TASK_KEYS, "inference": {"engines": str(engines), "threads": 1}}
+        )
+    )
+    results: list[Result] = []
+    daemon = Daemon(load_config(path), on_result=results.append)
+    try:
+        daemon.start()
+        daemon.supervise(3.0)
+    finally:
+        daemon.stop()
+    frames = {r.frame.sequence for r in results}
+    assert len(frames) >= 3
+    assert sorted((r.frame.sequence, r.task) for r in results) == sorted((f, t) for f in frames for t in TASKS)
+    assert sum("inference" in r.stage_s for r in results) == len(frames)

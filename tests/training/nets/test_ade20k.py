@@ -1,0 +1,55 @@
+"""The published segmenters' files, run by our own executor."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge.errors import DataError
+from training.nets.ade20k import CLASSES, read_segmenter, surface_probabilities
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "assets" / "weights"
+FILES = ("mosaic_r4_ade20k32_mlperf_uint8qat.npz", "deeplabv3plus_mnv2_ade20k32_mlperf_int8ptq.npz")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_computes_what_the_publishers_executor_computes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On noise, wider than high, every logit is that of the executor kept beside the files."""
+    if not (SHARED / "graphnet.py").is_file():
+        pytest.skip("no ../shared/assets/weights")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    spec = importlib.util.spec_from_file_location("graphnet", SHARED / "graphnet.py")
+    assert spec is not None and spec.loader is not None
+    theirs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(theirs)
+    picture = torch.rand(1, 3, 256, 384) * 2 - 1
+    with torch.no_grad():
+        expected = theirs.GraphNet(SHARED / name, clamp=False)(picture)
+        logits = read_segmenter(SHARED / name)(picture)
+    assert logits.shape == (1, 32, 256, 384)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_file_that_is_no_segmenter_is_refused(tmp_path: Path) -> None:
+    """Another .npz, or no archive at all: one message with the remedy."""
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"not one")
+    with pytest.raises(DataError, match="ADE20K"):
+        read_segmenter(path)
+    np.savez(path, weights=np.zeros(3))
+    with pytest.raises(DataError, match="ADE20K"):
+        read_segmenter(path)
+
+
+def test_surfaces_are_sums_of_their_classes() -> None:
+    """A pixel surely of one class is wholly that class's surface; a bed is none of the three."""
+    logits = torch.full((1, 32, 1, 4), -30.0)
+    for x, name in enumerate(("building", "rug", "ceiling", "bed")):
+        logits[0, CLASSES.index(name), 0, x] = 30.0
+    expected = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
+    torch.testing.assert_close(surface_probabilities(logits)[0, :, 0], expected)

@@ -1,0 +1,268 @@
+"""A run: what it writes, how it goes on after a stop, when it ends."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from edge.errors import DataError
+from training.config import OptimConfig, Recipe, with_overrides
+from training.data.sources import datasets
+from training.fit import fit
+from training.tasks.base import Plateau, learning_rate, read_checkpoint
+from training.tasks.build import build_task
+
+Make = Callable[..., Recipe]
+
+
+class OutOfPower(Exception):
+    pass
+
+
+class PowerCut(lightning.Callback):
+    """Ends a run in the middle."""
+
+    def __init__(self, after_steps: int) -> None:
+        self._after_steps = after_steps
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.global_step == self._after_steps:
+            raise OutOfPower
+
+
+def _run(recipe: Recipe, out: Path, **more: Any) -> dict[str, Any]:
+    final = fit(recipe, out, workers=more.pop("workers", 0), accelerator="cpu", show_progress=False, **more)
+    return read_checkpoint(final)[1]
+
+
+def _rows(out: Path, column: str) -> list[float]:
+    """Values of a column of the last run's log."""
+    path = max((out / "log").glob("version_*/metrics.csv"), key=lambda p: int(p.parent.name.split("_")[1]))
+    with path.open() as file:
+        return [float(row[column]) for row in csv.DictReader(file) if row.get(column)]
+
+
+def _assert_same(a: Any, b: Any, where: str = "") -> None:
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            _assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            _assert_same(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, where
+
+
+@pytest.mark.parametrize(
+    ("task", "optim", "workers"),
+    [
+        ("layout", {"schedule": "cosine"}, 0),
+        ("depth", {"schedule": "plateau", "plateau_patience": 0, "optimizer": "sgd"}, 1),
+    ],
+)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    task: str, optim: dict[str, Any], workers: int, tmp_path: Path, box_rooms: Path, small_recipe: Make
+) -> None:
+    """Weights, their average, optimiser and schedule end bit for bit as without the interruption."""
+    recipe = small_recipe(task, data={"rooms": str(box_rooms), "max_rooms": 8}, optim={"steps": 6, **optim})
+    whole = _run(recipe, tmp_path / "whole", workers=workers)
+    with pytest.raises(OutOfPower):
+        _run(recipe, tmp_path / "cut", callbacks=[PowerCut(after_steps=3)])
+    last = tmp_path / "cut" / "last.ckpt"
+    assert read_checkpoint(last)[1]["global_step"] == 2
+    resumed = _run(recipe, tmp_path / "cut", resume=last)
+    for part in ("global_step", "state_dict", "optimizer_states"):
+        _assert_same(resumed[part], whole[part], part)
+    assert resumed.get("plateau") == whole.get("plateau")
+
+
+def test_every_sample_of_a_run_is_another(box_rooms: Path, small_recipe: Make, tmp_path: Path) -> None:
+    """No two steps see the same pictures, also past the length of the data, and another seed shows others."""
+    seen: list[torch.Tensor] = []
+
+    class Look(lightning.Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            seen.extend(batch["image"].clone())
+
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim={"steps": 4})
+    for seed in (0, 1):
+        changed = with_overrides(recipe, optim={"seed": seed})
+        _run(changed, tmp_path / str(seed), callbacks=[Look()])
+    assert len(seen) == 16
+    assert all(not torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "progress", "expected"),
+    [
+        ("constant", 900, 0.9, 1.0),
+        ("poly", 500, 0.5, 0.5**0.9),
+        ("poly", 1000, 1.0, 0.0),
+        ("step", 399, 0.0, 1.0),
+        ("step", 400, 0.0, 0.1),
+        ("step", 800, 0.0, 0.01),
+        ("cosine", 500, 0.5, 0.5),
+        ("plateau", 999, 1.0, 1.0),
+    ],
+)
+def test_schedules_follow_their_published_formulas(schedule: Any, step: int, progress: float, expected: float) -> None:
+    """Poly is (1 - t/T)^0.9 (DeepLab), step a power of its factor, cosine half way at half time."""
+    config = OptimConfig(
+        steps=1000, lr=1.0, warmup_steps=0, final_lr_factor=0.0, schedule=schedule, decay_every=400, decay_factor=0.1
+    )
+    assert learning_rate(config, step, progress) == pytest.approx(expected)
+
+
+def test_plateau_cuts_when_the_error_stays() -> None:
+    """The rate falls by the factor once patience is used up, not before, and never below its end."""
+    config = OptimConfig(steps=1, schedule="plateau", plateau_patience=1, decay_factor=0.5, final_lr_factor=0.25)
+    plateau, factors = Plateau(config), []
+    for error in (1.0, 0.5, 0.6, 0.6, 0.6, 0.6, 0.4, 0.6, 0.6, 0.6, 0.6):
+        plateau.saw(error)
+        factors.append(plateau.factor)
+    assert factors == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", "AdamW"), ("adam", "Adam"), ("sgd", "SGD")])
+def test_the_recipe_chooses_the_optimiser(name: str, kind: str, small_recipe: Make) -> None:
+    """Each has the recipe's rate and decay; vectors (biases, normalisation) are not decayed; sgd has its momentum."""
+    optim = {"optimizer": name, "lr": 0.01, "weight_decay": 5e-4, "momentum": 0.9}
+    optimizer = build_task(small_recipe("depth", optim=optim)).configure_optimizers()
+    assert type(optimizer).__name__ == kind
+    for group in optimizer.param_groups:
+        assert group["lr"] == 0.01
+        assert all(p.ndim > 1 for p in group["params"]) == (group["weight_decay"] == 5e-4)
+        assert kind != "SGD" or group["momentum"] == 0.9
+
+
+def test_what_is_frozen_keeps_its_statistics(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
+    """Training moves no running mean with freeze_norm, and those of frozen blocks in no case."""
+    data = {"rooms": str(box_rooms), "max_rooms": 2}
+    begin = {"steps": 1, "ema_decay": 0.0, "freeze_norm": True}
+    state = _run(small_recipe("depth", data=data, optim=begin), tmp_path)["state_dict"]
+    assert not any(v.any() for k, v in state.items() if k.endswith("running_mean"))
+    go_on = {"steps": 2, "ema_decay": 0.0, "freeze_blocks": 4}
+    recipe = small_recipe("depth", data=data, optim=go_on)
+    state = _run(recipe, tmp_path, resume=tmp_path / "final.ckpt")["state_dict"]
+    frozen = [f"net.encoder.{n}" for n, _ in _named(build_task(recipe))]
+    moved = {k for k, v in state.items() if k.endswith("running_mean") and v.any()}
+    assert frozen and moved and not any(k.startswith(tuple(frozen)) for k in moved)
+
+
+def _named(learner: Any) -> list[tuple[str, torch.nn.Module]]:
+    """Blocks of the encoder that are frozen, by their names in it."""
+    blocks = {id(b) for b in learner.net.encoder.first(4)}
+    return [(f"{n}.", m) for n, m in learner.net.encoder.named_modules() if id(m) in blocks]
+
+
+def test_a_run_that_stops_learning_is_ended(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
+    """With a rate too small to change anything, patience ends the run."""
+    optim = {"steps": 50, "validate_every": 1, "patience": 2, "lr": 1e-12, "ema_decay": 0.0, "freeze_norm": True}
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim=optim)
+    assert _run(recipe, tmp_path)["global_step"] == 3
+
+
+@pytest.fixture
+def hdri(tmp_path: Path) -> Path:
+    """A folder of two small environments."""
+    folder = tmp_path / "hdri"
+    folder.mkdir()
+    for i, name in enumerate(("indoor__a", "indoor__b")):
+        pixels = np.random.default_rng(i).uniform(0.1, 1, (32, 64, 3)).astype(np.float32)
+        cv2.imwrite(str(folder / f"{name}.hdr"), pixels)
+    return folder
+
+
+@pytest.mark.parametrize("task", ["depth", "layout", "lighting"])
+def test_tensorboard_is_given_numbers_and_pictures(
+    task: str, tmp_path: Path, box_rooms: Path, hdri: Path, small_recipe: Make
+) -> None:
+    """Each validation logs its numbers and pictures of predictions beside the truth."""
+    data = {"rooms": str(box_rooms), "hdri": str(hdri), "hold_out_hdri": ["b"], "max_rooms": 8}
+    recipe = small_recipe(task, data=data, optim={"steps": 2, "validate_every": 1})
+    _run(recipe, tmp_path, logger="tensorboard")
+    events = EventAccumulator(str(tmp_path / "log" / "version_0"))
+    events.Reload()
+    tags = events.Tags()
+    assert "val/error" in tags["scalars"]
+    assert tags["images"]
+    for tag in tags["images"]:
+        assert [e.step for e in events.Images(tag)] == [1, 2]
+        assert all(e.width >= 128 and e.height >= 64 for e in events.Images(tag))
+
+
+def test_rates_are_logged(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
+    """The log has the learning rate of its steps, warm-up first."""
+    optim = {"steps": 4, "lr": 0.004, "warmup_steps": 4, "schedule": "constant"}
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim=optim)
+    _run(recipe, tmp_path)
+    assert _rows(tmp_path, "lr") == pytest.approx([0.002, 0.004])
+
+
+def test_a_logger_that_is_not_installed_or_unknown_is_said(
+    tmp_path: Path, box_rooms: Path, small_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the flag and the way out."""
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms)})
+    with pytest.raises(DataError, match="--logger paper: unknown; give one of csv"):
+        _run(recipe, tmp_path, logger="paper")
+
+    def missing(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'wandb'")
+
+    monkeypatch.setattr("training.fit.loggers.WandbLogger", missing)
+    with pytest.raises(DataError, match="pip install wandb"):
+        _run(recipe, tmp_path, logger="wandb")
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "message"),
+    [
+        ({"batch_size": 3}, {"devices": 2}, "batch_size.*3 samples"),
+        ({}, {"strategy": "telepathy"}, "telepathy.*correct"),
+    ],
+)
+def test_devices_that_do_not_fit_are_refused(
+    change: dict[str, Any], more: dict[str, Any], message: str, tmp_path: Path, box_rooms: Path, small_recipe: Make
+) -> None:
+    """Before anything is trained, one message with the remedy."""
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim=change)
+    with pytest.raises(DataError, match=message):
+        _run(recipe, tmp_path, **more)
+
+
+def test_another_optimiser_cannot_take_over(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
+    """Going on with an optimiser whose state the checkpoint does not hold is refused."""
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim={"steps": 1})
+    _run(recipe, tmp_path)
+    other = with_overrides(recipe, optim={"steps": 2, "optimizer": "sgd"})
+    with pytest.raises(DataError, match="adamw.*optim.optimizer: adamw"):
+        fit(other, tmp_path, resume=tmp_path / "final.ckpt", accelerator="cpu", show_progress=False)
+
+
+def test_validation_counts_every_sample_once(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
+    """What a run logs is the mean over the validation set, whatever the batches."""
+    recipe = small_recipe("layout", data={"rooms": str(box_rooms)}, optim={"steps": 1, "batch_size": 3})
+    _run(recipe, tmp_path)
+    from training.tasks.build import load_task
+
+    learner = load_task(tmp_path / "final.ckpt")
+    held: Any = datasets(recipe).validation
+    with torch.no_grad():
+        each = [
+            learner.score(learner.inference_net, torch.utils.data.default_collate([held[i]])) for i in range(len(held))
+        ]
+    assert _rows(tmp_path, "val/error")[-1] == pytest.approx(sum(e["error"] for e in each) / len(each), rel=1e-4)
