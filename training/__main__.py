@@ -1,4 +1,4 @@
-"""The `edge-train` command: synthesize | clip | fit | evaluate | export | import | pictures."""
+"""The `edge-train` command: synthesize | clip | fit | tune | evaluate | export | import | pictures."""
 
 from __future__ import annotations
 
@@ -144,7 +144,8 @@ def fit(
             "weights": weights,
             "max_rooms": max_rooms,
             "pseudo": pseudo,
-            "pseudo_share": pseudo_share, "style": style,
+            "pseudo_share": pseudo_share,
+            "style": style,
         },
         optim={"steps": steps, "batch_size": batch_size, "precision": precision},
     )
@@ -309,9 +310,7 @@ def label(
     out: Annotated[Path, typer.Option(help="Folder for the labels and sheet.png, for `fit --pseudo`.")],
     teacher: Annotated[list[Path] | None, typer.Option(help="A .ckpt or model folder; one of each noun.")] = None,
     segmenter: Annotated[list[Path] | None, typer.Option(help="An ADE20K segmenter, .npz; repeatable.")] = None,
-    match: Annotated[
-        list[str] | None, typer.Option(help="Only names like indoor__*; repeatable.")
-    ] = None,
+    match: Annotated[list[str] | None, typer.Option(help="Only names like indoor__*; repeatable.")] = None,
     hfov_deg: Annotated[float | None, typer.Option(help="Field of view of pictures that are no panoramas.")] = None,
     threads: Threads = 0,
 ) -> None:

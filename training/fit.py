@@ -49,6 +49,7 @@ LOGGERS: dict[str, Callable[[Path, str], loggers.Logger]] = {
 }
 """Where numbers (and, for tensorboard and wandb, pictures) go, by the flag's name; services read their own
 environment variables for address and account."""
+_PACKAGE = {"comet": "comet-ml"}
 
 
 class Clock(lightning.Callback):
@@ -131,7 +132,9 @@ def _logger(kind: str, out: Path, name: str) -> loggers.Logger:
     try:
         return LOGGERS[kind](out, name)
     except ImportError as e:
-        raise DataError(f"--logger {kind}: its package is missing ({e}); pip install {kind}, or use csv") from e
+        raise DataError(
+            f"--logger {kind}: its package is missing ({e}); pip install {_PACKAGE.get(kind, kind)}, or use csv"
+        ) from e
 
 
 def _start(recipe: Recipe, resume: Path | None) -> tuple[NounTask, int]:

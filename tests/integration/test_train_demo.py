@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_train_demo_makes_an_engine_that_the_device_serves(tmp_path: Path) -> No
     engine = out / "engines" / "layout"
     manifest = read_manifest(engine)
     assert manifest.task == "layout"
+    assert (REPOSITORY / manifest.provenance.recipe).samefile(REPOSITORY / "training" / "recipes" / "demo.yaml")
     assert {m.name for m in manifest.provenance.metrics} == {
         m["name"] for m in json.loads((out / "metrics.json").read_text())["metrics"]
     }
@@ -49,7 +51,7 @@ def test_train_demo_makes_an_engine_that_the_device_serves(tmp_path: Path) -> No
     path.write_text(yaml.safe_dump(config))
     checked = subprocess.run(
         [sys.executable, "-m", "edge", "check", "--config", str(path)],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60,
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, env=os.environ | {"COLUMNS": "200"},
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "engine layout" in checked.stdout and "golden output reproduced" in checked.stdout

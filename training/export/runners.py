@@ -61,6 +61,7 @@ def manifest_of(
     onnx: FileRef = _NO_FILE,
 ) -> Manifest:
     """The manifest of a recipe's model, without a golden pair."""
+    stem = f"{recipe.name}_edge" if recipe.name == recipe.task else recipe.name
     return Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -69,7 +70,7 @@ def manifest_of(
         input=recipe.input,
         output=output_of(recipe),
         provenance=Provenance(
-            recipe=recipe.source or f"training/recipes/{recipe.name}_edge.yaml",
+            recipe=recipe.source or f"training/recipes/{stem}.yaml",
             commit=commit,
             created=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             licence=recipe.licence,

@@ -79,16 +79,16 @@ def test_a_real_rooms_edges_are_found() -> None:
 
 @pytest.mark.slow
 def test_the_command_writes_labels_and_a_sheet(tmp_path: Path) -> None:
-    """`distill label` on a real indoor environment: labels of a room, their origin, and a picture of them."""
+    """`distill label` on a real studio: labels of a room, their origin, and a picture of them."""
     if not SEGMENTER.is_file():
         pytest.skip("no ../shared/assets/weights")
     call = [
         sys.executable, "-m", "training", "distill", "label", "--pictures", str(SHARED / "assets" / "hdri"), "--match",
-        "indoor__pmndrs_lab*", "--segmenter", str(SEGMENTER), "--out", str(tmp_path), "--threads", "1",
+        "studio__studio_small_03*", "--segmenter", str(SEGMENTER), "--out", str(tmp_path), "--threads", "1",
     ]  # fmt: skip
     done = subprocess.run(call, cwd=REPOSITORY, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr
-    pseudo, origin = read_pseudo(tmp_path / "indoor__pmndrs_lab.layout.npz")
+    pseudo, origin = read_pseudo(tmp_path / "studio__studio_small_03.layout.npz")
     assert isinstance(pseudo, PseudoLayout) and (pseudo.edge_weight > 0).mean() > 0.8
     assert list(origin["teachers"]) == [SEGMENTER.name]
     assert (tmp_path / "sheet.png").is_file()
