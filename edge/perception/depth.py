@@ -29,8 +29,8 @@ from edge.scene import CameraModel, DepthMap, ImageArray, RoomLayout
 Array = npt.NDArray[np.float64]
 FloatMap = npt.NDArray[np.float32]
 
-RANGE_M = (0.1, 20.0)
-"""Metric depth is clipped to this: nothing in a room is nearer or farther."""
+RANGE_M = (0.1, 65.0)
+"""Metric depth is clipped to this: what a picture of 16-bit millimetres can say."""
 _TANGENT_HALF_HEIGHT = 1.072
 """Tangent of half a view's vertical field: six views (4 round, up, down) cover the sphere from 1 on, and overlap."""
 _TANGENT_LEAST_HFOV_RAD = np.deg2rad(110.0)
