@@ -248,6 +248,14 @@ def evaluate(
         measure.write_json(report, model, json)
 
 
+def _labelled(text: str) -> tuple[str, Path]:
+    """`WHAT=FILE` in its two parts."""
+    what, equals, path = text.rpartition("=")
+    if not equals or not what:
+        raise typer.BadParameter(f"{text!r}: write what was different, =, and the file of `evaluate --json`")
+    return what, Path(path)
+
+
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt).")],
@@ -257,6 +265,9 @@ def export(
     source: Sources = None,
     metrics: Annotated[Path | None, typer.Option(help="What `evaluate --json` wrote, for manifest and card.")] = None,
     commit: Annotated[str | None, typer.Option(help="Commit that trained it, if the checkpoint does not say.")] = None,
+    tried: Annotated[
+        list[str] | None, typer.Option(help="Another run for the card: WHAT=metrics.json; repeat.")
+    ] = None,
     notes: Annotated[str, typer.Option(help="A sentence for the card.")] = "",
 ) -> None:
     """Write model.onnx, golden.npz, manifest.json and card.md, and prove that the ONNX computes the same."""
@@ -267,7 +278,10 @@ def export(
     recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
     inputs, counts = _golden_inputs(recipe)
-    manifest = export_checkpoint(checkpoint, out, inputs, counts=counts, commit=commit, metrics=metrics, notes=notes)
+    others = [_labelled(text) for text in tried or ()]
+    manifest = export_checkpoint(
+        checkpoint, out, inputs, counts=counts, commit=commit, metrics=metrics, notes=notes, tried=others
+    )
     typer.echo(f"{out}: {manifest.name} {manifest.version}, sha256 {manifest.onnx.sha256[:12]}")
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from edge.inference.manifest import Manifest, Provenance
-from training.export.tables import not_better, tables
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from edge.inference.manifest import Manifest, Metric, Provenance
+from training.export.tables import not_better, tables, tried_table
+
+Tried: TypeAlias = Sequence[tuple[str, tuple[Metric, ...]]]
+"""Other runs by what was different, with what `evaluate` measured of them."""
 
 _WHAT = {
     "depth": "Depth in metres from one perspective picture.",
@@ -34,7 +40,9 @@ def _maker(origin: Provenance) -> str:
     return f"Made by `{origin.recipe}` (commands in its header)"
 
 
-def card_text(manifest: Manifest, trained: tuple[str, ...], notes: str, size_bytes: int, parameters: int) -> str:
+def card_text(
+    manifest: Manifest, trained: tuple[str, ...], notes: str, size_bytes: int, parameters: int, tried: Tried = ()
+) -> str:
     """card.md."""
     spec, origin = manifest.input, manifest.provenance
     channels = "RGB and mask" if spec.mask_channel else spec.colour.upper()
@@ -59,5 +67,7 @@ def card_text(manifest: Manifest, trained: tuple[str, ...], notes: str, size_byt
     lines += ["", "## Trained", "", *(trained or ("Not recorded.",))]
     lines += ["", "## Learnt from", "", "| what | licence | for |", "|---|---|---|"]
     lines += [f"| {d.name} | {d.licence} | {d.used_for} |" for d in origin.data]
+    if tried:
+        lines += ["", "## Tried", "", "Runs beside it, measured alike:", "", *tried_table(manifest.task, tried)]
     lines += ["", "## Notes", "", notes.strip() or "None.", ""]
     return "\n".join(lines)

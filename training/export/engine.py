@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from edge.inference.manifest import DataSource, FileRef, Golden, Manifest, Metri
 from training.config import Recipe
 from training.data.readers import kind_of
 from training.data.rooms import assets_of
-from training.export.card import card_text
+from training.export.card import Tried, card_text
 from training.export.onnx import check_parity, golden_tolerances, write_onnx
 from training.export.runners import TorchBackend, manifest_of, output_names
 from training.provenance import Origin, origin_of
@@ -97,6 +97,7 @@ def write_engine(
     origin: Origin,
     metrics: tuple[Metric, ...] = (),
     notes: str = "",
+    tried: Tried = (),
 ) -> Manifest:
     """Write the model folder.
 
@@ -108,6 +109,7 @@ def write_engine(
         origin: how the task was trained.
         metrics: measured numbers for manifest and card.
         notes: for the card.
+        tried: other runs, for the card.
 
     Raises:
         EngineError: export or parity failed.
@@ -128,7 +130,7 @@ def write_engine(
     manifest = manifest.model_copy(update={"golden": golden})
     write_manifest(out, manifest)
     parameters = sum(p.numel() for p in net.parameters())
-    text = card_text(manifest, origin.lines, notes, path.stat().st_size, parameters)
+    text = card_text(manifest, origin.lines, notes, path.stat().st_size, parameters, tried)
     (out / CARD_FILE).write_text(text, encoding="utf-8")
     return manifest
 
@@ -142,8 +144,9 @@ def export_checkpoint(
     commit: str | None = None,
     metrics: Path | None = None,
     notes: str = "",
+    tried: Sequence[tuple[str, Path]] = (),
 ) -> Manifest:
-    """`write_engine` for a checkpoint file and a metrics file; `counts` and `commit` as in `origin_of`.
+    """`write_engine` for a checkpoint file and metrics files; `counts` and `commit` as in `origin_of`.
 
     Raises:
         DataError: a file is not what it should be.
@@ -151,4 +154,7 @@ def export_checkpoint(
     """
     origin = origin_of(runs_of(read_checkpoint(checkpoint)[1]), counts=counts, said_commit=commit)
     task = load_task(checkpoint)
-    return write_engine(task, out, golden_inputs, origin=origin, metrics=read_metrics(metrics), notes=notes)
+    others = [(what, read_metrics(path)) for what, path in tried]
+    return write_engine(
+        task, out, golden_inputs, origin=origin, metrics=read_metrics(metrics), notes=notes, tried=others
+    )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from edge.inference.manifest import Metric
 
+_HEADLINES: Mapping[str, tuple[str, ...]] = {
+    "depth": ("metric absrel", "median delta1"),
+    "layout": ("2D IoU", "3D IoU"),
+    "lighting": ("scale-invariant irradiance RMSE",),
+    "scene": ("median delta1", "3D IoU", "scale-invariant irradiance RMSE"),
+}
+"""What tells runs of a task apart."""
 _HIGHER_IS_BETTER = ("IoU", "delta", "F1", "PSNR")
 
 
@@ -60,6 +67,20 @@ def _cell(rows: list[Metric], kinds: list[str]) -> str:
     base = {kind_of(m.baseline_name): m.baseline for m in rows if m.baseline is not None}
     ours = f"**{number(rows[0].value)}**" if lost else number(rows[0].value)
     return " / ".join([ours, *(number(base.get(kind)) for kind in kinds)]) if base else ours
+
+
+def tried_table(task: str, runs: Sequence[tuple[str, tuple[Metric, ...]]]) -> list[str]:
+    """Markdown lines: what else was tried, a line for each run, a column for each set and headline metric."""
+    columns: dict[tuple[str, str], None] = {}
+    found: list[tuple[str, dict[tuple[str, str], float]]] = []
+    for what, metrics in runs:
+        values = {(m.data, m.name): m.value for m in metrics if m.name in _HEADLINES[task]}
+        columns.update(dict.fromkeys(values))
+        found.append((what, values))
+    lines = ["| run | " + " | ".join(f"{data}: {name}" for data, name in columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    lines += [f"| {what} | " + " | ".join(number(v.get(column)) for column in columns) + " |" for what, v in found]
+    return lines
 
 
 def tables(metrics: tuple[Metric, ...]) -> list[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from edge.inference.manifest import Metric
-from training.export.tables import not_better, tables
+from training.export.tables import not_better, tables, tried_table
 
 TURN = Metric(name="direction error", unit="°", value=9.0, data="a", baseline=10.0, baseline_name="up")
+
+
+def _row(name: str, value: float, data: str) -> Metric:
+    return TURN.model_copy(update={"name": name, "unit": "", "value": value, "data": data})
 
 
 def test_the_sentence_counts_where_a_constant_is_better() -> None:
@@ -45,3 +49,11 @@ def test_metrics_of_other_sets_make_another_table() -> None:
     alone = Metric(name="2D IoU", value=0.5, data="views")
     lines = tables((TURN, alone))
     assert lines[-3:] == ["| data | 2D IoU |", "|---|---|", "| views | 0.500 |"]
+
+
+def test_other_runs_stand_side_by_side() -> None:
+    """A line for each run, a column for each set's headline metric; a run that did not measure a set has a dash."""
+    base = (_row("3D IoU", 0.9, "rooms"), _row("junction F1", 0.5, "rooms"), _row("2D IoU", 0.6, "real"))
+    lines = tried_table("layout", [("as shipped", base), ("no pretraining", base[:1])])
+    assert lines[0] == "| run | rooms: 3D IoU | real: 2D IoU |"
+    assert lines[2:] == ["| as shipped | 0.900 | 0.600 |", "| no pretraining | 0.900 | – |"]
