@@ -239,7 +239,8 @@ def evaluate(
     recipe = measure.recipe_of(opened)
     hold_out, seed = (recipe.data.hold_out_hdri, recipe.data.split_seed) if recipe else ((), 0)
     part = measure.part_named(split)
-    sources = measure.sources_for(source or (), recipe, part)
+    titles = {data.name for data in opened.manifest.provenance.data}
+    sources = measure.sources_for(source or (), recipe, part, titles)
     places = measure.Places(rooms, part, seed, hdri, hold_out, real, sources)
     other = measure.opened(peer, peer_manifest, threads=threads) if peer is not None else None
     report = measure.evaluate(opened, places, peer=other, errors=errors, worst=worst)

@@ -311,10 +311,21 @@ class Recipe(_Part):
             any(self.input.mean) or min(self.input.std) != 1 or max(self.input.std) != 1
         ):
             raise ValueError("the shared network normalises its input itself: leave out input.mean and input.std")
+        if self._halves_evenly and (self.input.width_px % 32 or self.input.height_px % 32):
+            raise ValueError(
+                f"the {self.net.net} network adds or joins maps of 1/2 to 1/32 of the picture: make input.width_px and "
+                f"input.height_px multiples of 32, not {self.input.width_px}x{self.input.height_px}"
+            )
         return self
 
+    @property
+    def _halves_evenly(self) -> bool:
+        """Whether the picture's sides must be multiples of 32 px."""
+        with_skips = isinstance(self.net, FcrnConfig) and self.net.skips
+        return with_skips or isinstance(self.net, FastDepthConfig | HorizonNetConfig | SharedConfig)
 
-def _keys(model: Any) -> set[str]:
+
+def _keys() -> set[str]:
     """Every key that a recipe may hold anywhere, for suggestions."""
     found: set[str] = set()
     nets = (FcrnConfig, FastDepthConfig, HorizonNetConfig, MobileShConfig, CompletionConfig, SharedConfig)
@@ -327,7 +338,7 @@ def _keys(model: Any) -> set[str]:
 def _remedy(error: Any) -> str:
     """What to do about one pydantic error."""
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), sorted(_keys(Recipe)), n=1)
+        near = difflib.get_close_matches(str(error["loc"][-1]), sorted(_keys()), n=1)
         return f"did you mean {near[0]}?" if near else "remove it; training/config.py lists the keys"
     if error["type"] == "missing":
         return "add it; training/recipes/*.yaml show how"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from edge.inference.ort import OrtBackend
 from training.config import Recipe, SourceConfig, load_recipe
 from training.data import evaluation
 from training.data.entries import PARTS, Part
+from training.data.readers import DEPTH, LAYOUT, LIGHTING, Kind
 from training.export.engine import ONNX_FILE
 from training.export.foreign import manifest_for
 from training.export.runners import open_model
@@ -82,21 +83,32 @@ def _may_be(learnt: SourceConfig, kind: str, folder: Path) -> bool:
     return kind not in _FORMATS or learnt.path is None or learnt.path.name == folder.name
 
 
-def sources_for(given: Iterable[str], recipe: Recipe | None, part: Part) -> tuple[evaluation.Source, ...]:
-    """What `kind=folder` texts name, each with how the recipe learns from sets of its kind.
+def _said_to_be_learnt(kind: str, titles: Collection[str]) -> SourceConfig | None:
+    """How a model may have learnt from a kind of set that its card names and its recipe does not."""
+    tables: tuple[Mapping[str, Kind[Any]], ...] = (DEPTH, LAYOUT, LIGHTING)
+    named = any(table[kind].title in titles for table in tables if kind in table)
+    return SourceConfig(kind=kind) if named else None
+
+
+def sources_for(
+    given: Iterable[str], recipe: Recipe | None, part: Part, titles: Collection[str] = ()
+) -> tuple[evaluation.Source, ...]:
+    """What `kind=folder` texts name, each with how the model learnt from sets of its kind.
+
+    `titles`: what its manifest names as learnt from; a recipe's file knows no set that the command line added.
 
     Raises:
         DataError: a text is written otherwise.
     """
     known = recipe.data.sources if recipe is not None else ()
-    seed = recipe.data.split_seed if recipe is not None else 0
+    seed, held = (recipe.data.split_seed, recipe.data.hold_out_hdri) if recipe is not None else (0, ())
     out = []
     for text in given:
         kind, equals, folder = text.partition("=")
         if not (kind and equals and folder):
             raise DataError(f"{text!r} is no source; write kind=folder, such as nyu=/data/nyu")
-        learnt = next((s for s in known if _may_be(s, kind, Path(folder))), None)
-        out.append(evaluation.Source(kind, Path(folder), part, learnt, seed))
+        learnt = next((s for s in known if _may_be(s, kind, Path(folder))), None) or _said_to_be_learnt(kind, titles)
+        out.append(evaluation.Source(kind, Path(folder), part, learnt, seed, held))
     return tuple(out)
 
 
@@ -182,10 +194,12 @@ def _layout_sets(model: Model, places: Places) -> Iterator[Measured | None]:
 
 
 def _training_light(places: Places) -> dict[str, Any]:
-    """By the shape of a picture, the constant that the environments learnt from give."""
+    """By the shape of a picture, the constant that the environments learnt from give; nothing where none is there."""
     if places.hdri is None:
         return {}
     learnt = tuple(n for n in evaluation.places_in(places.hdri) if n not in places.hold_out_hdri)
+    if not learnt:
+        return {}
     cases = evaluation.hdri_cases(places.hdri, learnt)
     return {
         shape: constant_light([e.read().coefficients for name, es in cases.items() if name.endswith(shape) for e in es])
@@ -207,7 +221,8 @@ def _lighting_sets(model: Model, places: Places, peer: Model | None) -> Iterator
         groups.append(("validation: held-out HDRIs, {}", held))
     if places.rooms is not None:
         entries = evaluation.room_lighting_cases(places.rooms, places.split, places.split_seed)
-        learnt = constant_light(evaluation.room_lights(places.rooms, "train", places.split_seed))
+        lights = evaluation.room_lights(places.rooms, "train", places.split_seed)
+        learnt = constant_light(lights) if lights else None
         yield measure(entries, places.rooms_name, baselines(learnt, published))
     if places.real is not None:
         groups.append((f"{places.real_name}: {{}}", evaluation.hdri_cases(places.real / "lighting")))

@@ -154,6 +154,15 @@ def _start(recipe: Recipe, resume: Path | None) -> tuple[NounTask, int]:
             f"{resume}: was trained by {old.optim.optimizer}, whose state {recipe.optim.optimizer} cannot use; set "
             f"optim.optimizer: {old.optim.optimizer}"
         )
+    if not content.get("optimizer_states"):
+        raise DataError(
+            f"{resume}: holds weights alone, as imported ones; give it as --weights, not --resume, to start from it"
+        )
+    if bool(old.optim.ema_decay) != bool(recipe.optim.ema_decay):
+        raise DataError(
+            f"{resume}: was trained with optim.ema_decay: {old.optim.ema_decay}, and averages cannot be begun or "
+            "dropped on the way; set that, or give it as --weights to start anew from it"
+        )
     steps = int(content["global_step"])
     if steps >= recipe.optim.steps:
         raise DataError(f"{resume}: already trained its {recipe.optim.steps} steps; raise --steps to go on")
@@ -171,6 +180,8 @@ def _machines(devices: int, nodes: int) -> tuple[int, int]:
 def _trainer(
     optim: OptimConfig, out: Path, *, accelerator: str, devices: int, nodes: int, strategy: str, **others: Any
 ) -> lightning.Trainer:
+    if devices < 1 or nodes < 1:
+        raise DataError(f"--devices {devices}, --nodes {nodes}: give how many, at least 1 of each")
     if optim.batch_size % (devices * nodes):
         raise DataError(
             f"optim.batch_size: {optim.batch_size} samples cannot be shared evenly by {devices * nodes} devices; give "

@@ -1,7 +1,8 @@
 """Searching a recipe's settings: many processes and machines make trials of one study, kept in a shared database.
 
 The recipe's `tune` section says what is tried. A trial that is clearly worse than the others is stopped early. One
-whose process died (its heartbeat in the database stops) is tried again by whoever is left.
+whose process died (its heartbeat in the database stops) is tried again by whoever is left; a journal has no heartbeats,
+so there such a trial counts as running for ever.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import logging
 import math
 import os
+import re
 import time
 import warnings
 from pathlib import Path
@@ -117,6 +119,11 @@ def _suggested(trial: Trial, recipe: Recipe) -> dict[str, Any]:
     return values
 
 
+def _without_password(url: str) -> str:
+    """A database's address as messages may show it."""
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+
+
 def open_storage(url: str) -> BaseStorage:
     """A study database: sqlite:///FILE, another of SQLAlchemy's URLs, or journal:FILE (a file on a shared disk).
 
@@ -124,7 +131,10 @@ def open_storage(url: str) -> BaseStorage:
         DataError: it cannot be opened.
     """
     if url.startswith("journal:"):
-        return JournalStorage(JournalFileBackend(url.removeprefix("journal:")))
+        try:
+            return JournalStorage(JournalFileBackend(url.removeprefix("journal:")))
+        except OSError as e:
+            raise DataError(f"--storage {url}: {e.strerror}; give journal:FILE in a folder that can be written") from e
     waiting = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     for attempt in range(4):
         try:
@@ -139,13 +149,15 @@ def open_storage(url: str) -> BaseStorage:
                 )
         except (sqlalchemy.exc.ArgumentError, ImportError) as e:
             raise DataError(
-                f"--storage {url}: {e}; give sqlite:///FILE, journal:FILE, or a database URL whose driver is installed"
+                f"--storage {_without_password(url)}: {e}; give sqlite:///FILE, journal:FILE, or a database URL whose "
+                "driver is installed"
             ) from e
         except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError, RuntimeError) as e:
             # Two processes may make the tables of a new database at once; the second finds them a moment later.
             if attempt == 3:
                 raise DataError(
-                    f"--storage {url}: {e}; check that the database runs and may be written, or give another"
+                    f"--storage {_without_password(url)}: {e}; check that the database runs and may be written, or "
+                    "give another"
                 ) from e
             time.sleep(0.5 + attempt)
     raise AssertionError("unreachable")
@@ -244,7 +256,9 @@ def tune(
             shared.optimize(objective, catch=(_Surplus,), callbacks=[finished])
         write_results(shared, recipe, out)
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as e:
-        raise DataError(f"--storage {storage}: {e}; check the database, then run the same command to go on") from e
+        raise DataError(
+            f"--storage {_without_password(storage)}: {e}; check the database, then run the same command to go on"
+        ) from e
     return shared
 
 
@@ -255,7 +269,10 @@ def _shown(study: optuna.Study) -> list[FrozenTrial]:
 
 def rows_of(study: optuna.Study, recipe: Recipe) -> list[dict[str, Any]]:
     """A row for each trial, best first: number, state, error, steps and the values tried."""
-    trials = sorted(_shown(study), key=lambda t: (t.state != TrialState.COMPLETE, t.value or math.inf, t.number))
+    trials = sorted(
+        _shown(study),
+        key=lambda t: (t.state != TrialState.COMPLETE, math.inf if t.value is None else t.value, t.number),
+    )
     return [
         {"trial": t.number, "state": t.state.name.lower(), "error": t.value, "steps": t.last_step}
         | {key: t.params.get(key) for key in recipe.tune}

@@ -28,6 +28,7 @@ def test_shipped_recipes_load(path: Path) -> None:
         ("task: depth", "task: layout", "task layout takes net"),
         ("name: depth", "", "name.*add it"),
         ("steps: 20000", "steps: -1", "optim.steps"),
+        ("height_px: 192", "height_px: 200", "multiples of 32, not 256x200"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_key_and_remedy(

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from training.config import Recipe
+from edge.errors import DataError
 from training.data.order import Batches, Numbered, Shares
 from training.fit import fit
 from training.tasks.base import read_checkpoint
@@ -101,6 +102,13 @@ def test_validation_is_shared_without_loss(count: int, size: int, world: int, mo
         seen += [i for b in batches for i in b]
     assert sorted(seen) == list(range(count))
     assert len(lengths) == 1
+
+
+def test_too_little_to_validate_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without a sample would leave the others waiting for ever: said before anything runs."""
+    _as(1, 4, monkeypatch)
+    with pytest.raises(DataError, match="fewer devices"):
+        list(Shares(3, 2))
 
 
 def test_a_sample_depends_on_seed_and_number_alone() -> None:

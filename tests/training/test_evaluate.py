@@ -27,7 +27,7 @@ from training.evaluate import (
     sources_for,
     write_json,
 )
-from training.export.engine import read_metrics
+from training.export.engine import read_metrics, sources_of
 from training.export.runners import TorchBackend, manifest_of
 from training.tasks.build import build_task
 
@@ -68,7 +68,7 @@ def test_folder_and_bare_onnx_are_one_model(tmp_path: Path, box_rooms: Path) -> 
 
 
 def test_what_is_no_model_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    """An ONNX without a manifest, one that its manifest does not fit, and another file."""
+    """An ONNX without a manifest, one that its manifest does not fit, a folder's that was changed, and another file."""
     onnx = shutil.copy(ENGINES / "lighting" / "model.onnx", tmp_path / "copy.onnx")
     with pytest.raises(DataError, match="add a manifest"):
         opened(onnx)
@@ -76,6 +76,11 @@ def test_what_is_no_model_is_refused_with_the_remedy(tmp_path: Path) -> None:
         opened(onnx, ENGINES / "depth" / "manifest.json")
     with pytest.raises(DataError, match="no such file"):
         opened(tmp_path / "none.onnx")
+    changed = tmp_path / "changed"
+    shutil.copytree(ENGINES / "lighting", changed)
+    shutil.copy(ENGINES / "depth" / "model.onnx", changed / "model.onnx")
+    with pytest.raises(ManifestError, match="sha256"):
+        opened(changed)
     (tmp_path / "text.txt").write_text("")
     with pytest.raises(DataError, match="checkpoint"):
         opened(tmp_path / "text.txt")
@@ -164,6 +169,8 @@ def test_a_source_that_a_model_learnt_from_is_measured_where_it_did_not(
     assert not {e.scene for e in learnt.depth_cases()} & {e.scene for e in trained.depth_cases()}
     (elsewhere,) = sources_for([f"rgbd={_depth_set(tmp_path / 'another', 2)}"], recipe, "test")
     assert len(elsewhere.depth_cases()) == 4
+    (carded,) = sources_for([f"rgbd={folder}"], None, "test", {data.name for data in sources_of(recipe)})
+    assert [e.name for e in carded.depth_cases()] == [e.name for e in learnt.depth_cases()]
 
 
 def test_a_network_for_several_nouns_is_measured_in_each(box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:

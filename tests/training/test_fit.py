@@ -232,6 +232,7 @@ def test_a_logger_that_is_not_installed_or_unknown_is_said(
     ("change", "more", "message"),
     [
         ({"batch_size": 3}, {"devices": 2}, "batch_size.*3 samples"),
+        ({}, {"devices": 0}, "--devices 0.*at least 1"),
         ({}, {"strategy": "telepathy"}, "telepathy.*correct"),
     ],
 )
@@ -244,13 +245,22 @@ def test_devices_that_do_not_fit_are_refused(
         _run(recipe, tmp_path, **more)
 
 
-def test_another_optimiser_cannot_take_over(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
-    """Going on with an optimiser whose state the checkpoint does not hold is refused."""
+def test_what_a_checkpoint_does_not_hold_cannot_go_on(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
+    """Another optimiser, an average begun or dropped on the way, and bare weights are refused with the remedy."""
     recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim={"steps": 1})
     _run(recipe, tmp_path)
-    other = with_overrides(recipe, optim={"steps": 2, "optimizer": "sgd"})
-    with pytest.raises(DataError, match="adamw.*optim.optimizer: adamw"):
-        fit(other, tmp_path, resume=tmp_path / "final.ckpt", accelerator="cpu", show_progress=False)
+    for change, message in (
+        ({"optimizer": "sgd"}, "adamw.*optim.optimizer: adamw"),
+        ({"ema_decay": 0.0}, r"ema_decay: 0\.9.*--weights"),
+    ):
+        other = with_overrides(recipe, optim={"steps": 2, **change})
+        with pytest.raises(DataError, match=message):
+            fit(other, tmp_path, resume=tmp_path / "final.ckpt", accelerator="cpu", show_progress=False)
+    bare = read_checkpoint(tmp_path / "final.ckpt")[1]
+    del bare["optimizer_states"]
+    torch.save(bare, tmp_path / "bare.ckpt")
+    with pytest.raises(DataError, match="weights alone.*--weights"):
+        fit(recipe, tmp_path, resume=tmp_path / "bare.ckpt", accelerator="cpu", show_progress=False)
 
 
 def test_validation_counts_every_sample_once(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:

@@ -179,12 +179,21 @@ def test_a_study_of_another_recipe_is_not_joined(tmp_path: Path, searched: Make)
         open_study(searched(optim={"steps": 99}), storage, "one", "median")
 
 
-@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all/study.db", "carrier-pigeon", "postgresql+pg8000://x/y"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////nowhere/at/all/study.db",
+        "journal:/nowhere/at/all/study.log",
+        "carrier-pigeon",
+        "postgresql+pg8000://me:hidden@x/y",
+    ],
+)
 def test_a_database_that_cannot_be_opened_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message with the flag and what it takes."""
+    """One message with the flag and what it takes, and without the password."""
     monkeypatch.setattr("training.tune.time.sleep", lambda _: None)
-    with pytest.raises(DataError, match="--storage"):
+    with pytest.raises(DataError, match="--storage") as refused:
         open_storage(url)
+    assert "hidden" not in str(refused.value)
 
 
 def test_an_unknown_pruner_is_refused(tmp_path: Path, searched: Make) -> None:

@@ -246,6 +246,8 @@ class Source:
     part: Part = "test"
     learnt: SourceConfig | None = None
     seed: int = 0
+    held: tuple[str, ...] = ()
+    """Places that training validated lighting on."""
 
     @property
     def name(self) -> str:
@@ -265,7 +267,8 @@ class Source:
         options = self.learnt.options if self.learnt is not None else {}
         entries = reader.entries(self.folder, {**options, **reader.protocol})
         if self.learnt is not None:
-            chosen = parted(entries, self.seed, self.learnt.split, str(self.folder))[self.part]
+            held = self.held if task == "lighting" else ()
+            chosen = parted(entries, self.seed, self.learnt.split, str(self.folder), held)[self.part]
         elif all(e.part is None for e in entries):
             chosen = entries
         else:

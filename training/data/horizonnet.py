@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from edge.errors import DataError
+from training.config import Positive
 from training.data.entries import Entry, Part
 from training.data.panoramic import Array, PanoramaRoom
 from training.data.room_labels import CAMERA_HEIGHT_M, RoomLabel, files_by_name, lines_of, outline, reading
@@ -128,7 +129,7 @@ def _scene_of(pattern: str, name: str) -> str:
 
 
 def read(
-    folder: Path, *, camera_height_m: float = CAMERA_HEIGHT_M, scene_pattern: str = ""
+    folder: Path, *, camera_height_m: Positive = CAMERA_HEIGHT_M, scene_pattern: str = ""
 ) -> list[Entry[PanoramaRoom]]:
     """Every labelled panorama of a folder, or of its `train`, `valid` and `test`.
 

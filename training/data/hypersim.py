@@ -22,6 +22,7 @@ import numpy.typing as npt
 from edge.errors import DataError
 from edge.geometry.pinhole import rays_from_pixels
 from edge.scene import ImageArray, Intrinsics
+from training.config import Count
 from training.data.entries import PARTS, Entry
 from training.data.perspective import DepthPicture
 
@@ -34,10 +35,11 @@ Projection = tuple[float, float]
 def tonemapped(radiance: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> ImageArray:
     """The picture of linear radiance, as the publisher's tool exposes it.
 
-    The 90th percentile of brightness (CCIR 601) of known pixels becomes 0.8 after a gamma of 2.2.
+    The 90th percentile of brightness (CCIR 601) of known pixels becomes 0.8 after a gamma of 2.2; where no pixel is
+    known, radiance is taken as it is.
     """
     brightness = (radiance @ np.array([0.3, 0.59, 0.11], np.float32))[known]
-    bright = float(np.percentile(brightness, 90)) if brightness.size else 1.0
+    bright = float(np.percentile(brightness, 90)) if brightness.size else 0.8**2.2
     scale = 0.8**2.2 / bright if bright > 1e-4 else 0.0
     return np.asarray(np.rint(np.clip(scale * radiance, 0, 1) ** (1 / 2.2) * 255), dtype=np.uint8)
 
@@ -95,7 +97,7 @@ def _projections(path: Path) -> dict[str, Projection | None] | None:
     return out
 
 
-def read(folder: Path, *, split_csv: Path | None = None, every: int = 1) -> list[Entry[DepthPicture]]:
+def read(folder: Path, *, split_csv: Path | None = None, every: Count = 1) -> list[Entry[DepthPicture]]:
     """The publicly released frames of the scenes that are there, or one of `every`.
 
     Args:

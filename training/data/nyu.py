@@ -19,6 +19,7 @@ import numpy.typing as npt
 import scipy.io
 
 from edge.errors import DataError
+from training.config import Count
 from training.data.entries import Entry, Part
 from training.data.perspective import DepthPicture
 
@@ -130,7 +131,7 @@ def _h5_picture(path: Path, eigen_crop: bool) -> DepthPicture:
     return _picture(np.moveaxis(image, 0, -1), depth, eigen_crop, str(path))
 
 
-def read_h5(folder: Path, *, every: int = 1, eigen_crop: bool = False) -> list[Entry[DepthPicture]]:
+def read_h5(folder: Path, *, every: Count = 1, eigen_crop: bool = False) -> list[Entry[DepthPicture]]:
     """The h5 split; its `val` is the official test set. `every`: take one of so many pictures of a training scene.
 
     Raises:

@@ -9,6 +9,8 @@ import torch
 from torch import distributed
 from torch.utils.data import Dataset, Sampler
 
+from edge.errors import DataError
+
 Sample = dict[str, torch.Tensor]
 
 
@@ -66,6 +68,10 @@ class Shares(Sampler[list[int]]):
 
     def _batches(self) -> list[list[int]]:
         rank, world = place()
+        if self._count < world:
+            raise DataError(
+                f"{self._count} validation samples cannot be shared by {world} devices; give more data or fewer devices"
+            )
         parts = max(1, self._count // (world * self._size))
         return [part.tolist() for part in np.array_split(np.arange(rank, self._count, world), parts)]
 

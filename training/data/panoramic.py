@@ -70,13 +70,17 @@ def moved_picture(picture: npt.NDArray[Value], plane: npt.ArrayLike, *, blend: b
     return np.asarray(image, dtype=picture.dtype)
 
 
+def moved_polygon(polygon: Array, plane: npt.ArrayLike) -> Array:
+    """A counter-clockwise polygon (N, 2) after a linear map (2, 2) of the floor plane, still counter-clockwise."""
+    m = np.asarray(plane, dtype=np.float64)
+    moved = polygon @ m.T
+    return np.asarray(moved[::-1] if np.linalg.det(m) < 0 else moved)
+
+
 def transformed(room: PanoramaRoom, plane: npt.ArrayLike) -> PanoramaRoom:
     """The room after a linear map (2, 2) of the floor plane, and the picture that the same camera takes of it."""
-    m = np.asarray(plane, dtype=np.float64)
-    polygon = room.polygon_m @ m.T
-    if np.linalg.det(m) < 0:
-        polygon = polygon[::-1]
-    return PanoramaRoom(moved_picture(room.image, m), polygon, room.camera_height_m, room.ceiling_height_m)
+    polygon = moved_polygon(room.polygon_m, plane)
+    return PanoramaRoom(moved_picture(room.image, plane), polygon, room.camera_height_m, room.ceiling_height_m)
 
 
 def mirrored(room: PanoramaRoom) -> PanoramaRoom:

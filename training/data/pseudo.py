@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,12 @@ def read_pseudo(path: Path) -> tuple[Pseudo, dict[str, Any]]:
         DataError: no such file of ours.
     """
     try:
-        with np.load(path) as z:
+        with path.open("rb") as file, np.load(file) as z:
             kind = _NOUNS[str(z["noun"])]
             arrays = {f.name: z[f.name] for f in fields(kind) if f.name != "image"}
             image = cv2.imdecode(z["picture"], cv2.IMREAD_COLOR)
             origin = json.loads(str(z["origin"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as e:
         raise DataError(f"{path}: no pseudo-labels ({e}); write them with `edge-train distill label`") from e
     if image is None:
         raise DataError(f"{path}: its picture is damaged; write it again with `edge-train distill label`")

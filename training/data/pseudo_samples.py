@@ -185,6 +185,11 @@ def with_pseudo(labelled: Dataset[Sample], recipe: Recipe) -> tuple[Dataset[Samp
         return labelled, {}
     if recipe.task == "scene":
         raise DataError("data.pseudo: a network of several nouns has no pseudo-labels; drop it, or train one noun")
+    if getattr(recipe.net, "head", "boundary") == "horizon_depth":
+        raise DataError(
+            "data.pseudo: pseudo-labels of layout know some edges and not others, and net.head: horizon_depth learns "
+            "from both at once; drop it, or set net.head: boundary"
+        )
     pictures, teachers = read_all(recipe.data.pseudo, recipe.task)
     record = {"pseudo": len(pictures), "teachers": teachers}
     return Mixed(labelled, _samples(recipe, pictures), recipe.data.pseudo_share), record

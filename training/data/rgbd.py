@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.scene import ImageArray, Intrinsics
+from training.config import Positive
 from training.data.entries import Entry
 from training.data.perspective import DepthPicture
 from training.data.pictures import read_depth, read_picture
@@ -78,8 +79,12 @@ def depth_picture(
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     side_by_side = sorted(folder.glob("*_rgb.*"))
     if side_by_side:
-        return [(p, next(iter(folder.glob(p.name.split("_rgb")[0] + "_depth.*")), p)) for p in side_by_side]
-    rgb, depth = (sorted(p for p in (folder / d).glob("*") if p.suffix in _SUFFIXES) for d in ("rgb", "depth"))
+        depths = {p.name.rpartition("_depth.")[0]: p for p in sorted(folder.glob("*_depth.*"))}
+        alone = [p for p in side_by_side if p.name.rpartition("_rgb.")[0] not in depths]
+        if alone:
+            raise DataError(f"{alone[0]}: there is no <n>_depth.png beside it; add it or remove the picture")
+        return [(p, depths[p.name.rpartition("_rgb.")[0]]) for p in side_by_side]
+    rgb, depth = (sorted(p for p in (folder / d).glob("*") if p.suffix.lower() in _SUFFIXES) for d in ("rgb", "depth"))
     if not rgb or len(rgb) != len(depth):
         raise DataError(
             f"{folder}: expected rgb/ and depth/ with as many pictures each (found {len(rgb)} and {len(depth)}), "
@@ -97,14 +102,15 @@ def _matrix(folder: Path, lens: Lens | None) -> Lens:
     return matrix_file(file, 3)
 
 
-def read(folder: Path, *, units_per_m: float = 1000.0, lens: Lens | None = None) -> list[Entry[DepthPicture]]:
-    """The pairs of a folder, or of each of its sub-folders; a folder is a scene.
+def read(folder: Path, *, units_per_m: Positive = 1000.0, lens: Lens | None = None) -> list[Entry[DepthPicture]]:
+    """The pairs of a folder, or of each of its sub-folders where it has none itself; a folder is a scene.
 
     Raises:
         DataError: it is laid out otherwise; names what was expected where.
     """
     try:
-        scenes = sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in ("rgb", "depth"))
+        own = (folder / "rgb").is_dir() or any(folder.glob("*_rgb.*"))
+        scenes = [] if own else sorted(p for p in folder.iterdir() if p.is_dir())
     except OSError as e:
         raise DataError(f"{folder}: cannot be read ({e.strerror}); give a folder with rgb/, depth/ and K.txt") from e
     entries = []

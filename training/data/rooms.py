@@ -21,7 +21,7 @@ from training.data.mixture import Mixture
 from training.data.panoramic import PanoramaRoom
 from training.data.perspective import DepthPicture
 from training.data.photometric import random_gamma, sensor
-from training.data.style import style_of
+from training.data.style import Style, style_of
 from training.data.synthetic import RenderedRooms
 
 Sample = dict[str, torch.Tensor]
@@ -106,13 +106,18 @@ def _rng(index: int, fixed: bool) -> np.random.Generator:
     return np.random.default_rng(index if fixed else int(torch.randint(0, 2**62, ()).item()))
 
 
+def _style(recipe: Recipe, samples: int | None) -> Style:
+    """The recipe's for training; none for validation, which reads no pictures for it."""
+    return style_of(recipe) if samples is not None else Style([], 0.0)
+
+
 class LayoutSamples(Dataset[Sample]):
     """`image`, `boundary` (2, W), `corners` (1, W), `seen` (2, W) 0..1, and for validation `index` of the room."""
 
     def __init__(self, rooms: Mixture[PanoramaRoom], recipe: Recipe, columns: int, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each room once, unchanged, for validation."""
         self._rooms, self._spec, self._augment, self._columns = rooms, recipe.input, recipe.augment, columns
-        self._samples, self._style = samples, style_of(recipe)
+        self._samples, self._style = samples, _style(recipe, samples)
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -158,7 +163,7 @@ class DepthSamples(Dataset[Sample]):
     def __init__(self, pictures: Mixture[DepthPicture], recipe: Recipe, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each picture once, unchanged, for validation."""
         self._pictures, self._spec, self._augment, self._samples = pictures, recipe.input, recipe.augment, samples
-        self._style = style_of(recipe)
+        self._style = _style(recipe, samples)
         self._canonical_px = getattr(recipe.net, "canonical_focal_px", None)
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.errors import DataError
+from training.config import Count
 from training.data.entries import PARTS, Entry, Part
 from training.data.perspective import DepthPicture
 from training.data.rgbd import depth_picture, matrix_file
@@ -38,7 +39,7 @@ def _frames(scene: Path, every: int) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def read(folder: Path, *, every: int = 20) -> list[Entry[DepthPicture]]:
+def read(folder: Path, *, every: Count = 20) -> list[Entry[DepthPicture]]:
     """One of `every` frames of each scan.
 
     Raises:

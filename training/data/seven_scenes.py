@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.errors import DataError
+from training.config import Count
 from training.data.entries import Entry, Part
 from training.data.perspective import DepthPicture
 from training.data.rgbd import depth_picture
@@ -38,7 +39,7 @@ def _parts(scene: Path) -> dict[str, Part]:
     return out
 
 
-def read(folder: Path, *, every: int = 10) -> list[Entry[DepthPicture]]:
+def read(folder: Path, *, every: Count = 10) -> list[Entry[DepthPicture]]:
     """One of `every` frames of each sequence.
 
     Raises:

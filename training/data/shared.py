@@ -66,7 +66,7 @@ def stretched(room: SceneRoom, plane: Array) -> SceneRoom:
         room,
         radiance=panoramic.moved_picture(room.radiance, plane),
         range_m=(moved / np.linalg.norm(back, axis=-1)).astype(np.float32),
-        polygon_m=panoramic.transformed(room.shell, plane).polygon_m,
+        polygon_m=panoramic.moved_polygon(room.polygon_m, plane),
     )
 
 

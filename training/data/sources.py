@@ -141,10 +141,8 @@ def parts_of(recipe: Recipe, source: SourceConfig) -> splits.Parts[Any]:
         raise DataError(f"data.sources: {source.kind} has no path; give --source {source.kind}=FOLDER")
     data = recipe.data
     entries = kind_of(recipe.task, source.kind).entries(source.path, source.options)
-    held = [e for e in entries if e.scene in data.hold_out_hdri] if recipe.task == "lighting" else []
-    free = [e for e in entries if e not in held]
-    parts = splits.parted(free, data.split_seed, source.split, f"{source.kind} {source.path}")
-    return {**parts, "val": [*parts["val"], *held]}
+    held = data.hold_out_hdri if recipe.task == "lighting" else ()
+    return splits.parted(entries, data.split_seed, source.split, f"{source.kind} {source.path}", held)
 
 
 def _add_sources(

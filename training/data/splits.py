@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -44,7 +44,13 @@ def shared_scenes(parts: Mapping[Part, Iterable[Entry[Any]]]) -> list[str]:
     return sorted(scene for scene, count in where.items() if count > 1)
 
 
-def parted(entries: Sequence[Entry[T]], seed: int = 0, policy: Policy = "auto", name: str = "the set") -> Parts[T]:
+def parted(
+    entries: Sequence[Entry[T]],
+    seed: int = 0,
+    policy: Policy = "auto",
+    name: str = "the set",
+    held: Collection[str] = (),
+) -> Parts[T]:
     """The entries' parts.
 
     Args:
@@ -53,10 +59,16 @@ def parted(entries: Sequence[Entry[T]], seed: int = 0, policy: Policy = "auto", 
         policy: `publisher` takes his split even if scenes are in several of its parts; `scene` never asks him; `auto`
             takes it if it keeps scenes apart.
         name: of the set, for messages.
+        held: scenes that are validated on, whatever publisher and hash say.
 
     Raises:
         DataError: the publisher's split is asked for and there is none.
     """
+    parts = _parted([e for e in entries if e.scene not in held], seed, policy, name)
+    return {**parts, "val": [*parts["val"], *(e for e in entries if e.scene in held)]}
+
+
+def _parted(entries: Sequence[Entry[T]], seed: int, policy: Policy, name: str) -> Parts[T]:
     published = any(e.part is not None for e in entries)
     if policy == "publisher" and not published:
         raise DataError(f"{name}: its publisher's split is not there; add his lists, or set split: scene")
@@ -85,20 +97,20 @@ def record(kind: str, path: str, parts: Mapping[Part, Sequence[Entry[Any]]]) -> 
 
 
 def check_apart(records: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a scene that two sets of one kind put into different parts.
+    """Refuse a scene that two sets of one kind put into different parts, also if they are one folder split twice.
 
     Raises:
         DataError: names it, and both sets.
     """
-    seen: dict[tuple[str, str], tuple[Part, str]] = {}
-    for entry in records:
+    seen: dict[tuple[str, str], tuple[Part, int]] = {}
+    for number, entry in enumerate(records):
         for part in PARTS:
             for scene in entry[part]:
-                other, path = seen.setdefault((entry["kind"], scene), (part, entry["path"]))
-                if other != part and path != entry["path"]:
+                other, first = seen.setdefault((entry["kind"], scene), (part, number))
+                if other != part and first != number:
                     raise DataError(
-                        f"{scene} is in {other} of {path} and in {part} of {entry['path']}; leave one of "
-                        "them out, or split both alike"
+                        f"{scene} is in {other} of {records[first]['path']} and in {part} of {entry['path']}; leave "
+                        "one of them out, or split both alike"
                     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge.errors import DataError
+from training.config import Positive
 from training.data.entries import Entry, Part
 from training.data.horizonnet import room_label
 from training.data.panoramic import PanoramaRoom
@@ -62,7 +63,7 @@ def read(
     light: Literal["raw", "cold", "warm"] = "raw",
     furniture: Literal["full", "simple", "empty"] = "full",
     errata: Path | None = None,
-    camera_height_m: float = CAMERA_HEIGHT_M,
+    camera_height_m: Positive = CAMERA_HEIGHT_M,
 ) -> list[Entry[PanoramaRoom]]:
     """Every room that is not in the `errata` file; labels that cross themselves are left out in any case.
 

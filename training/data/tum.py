@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.errors import DataError
+from training.config import Count, Positive
 from training.data.entries import Entry
 from training.data.perspective import DepthPicture
 from training.data.rgbd import depth_picture
@@ -53,7 +54,7 @@ def associated(
     return [(colour[i][1], depth[j][1]) for i, j in sorted(taken.items())]
 
 
-def read(folder: Path, *, every: int = 10, largest_gap_s: float = 0.02) -> list[Entry[DepthPicture]]:
+def read(folder: Path, *, every: Count = 10, largest_gap_s: Positive = 0.02) -> list[Entry[DepthPicture]]:
     """One of `every` pairs of each sequence.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.errors import DataError
+from training.config import Positive
 from training.data.entries import PARTS, Entry, Part
 from training.data.panoramic import PanoramaRoom
 from training.data.room_labels import CAMERA_HEIGHT_M, RoomLabel, json_of, outline, reading, usable
@@ -90,7 +91,7 @@ def read(
     layout: Literal["layout_raw", "layout_complete", "layout_visible"] = "layout_visible",
     primary_only: bool = True,
     flat_ceiling_only: bool = True,
-    camera_height_m: float = CAMERA_HEIGHT_M,
+    camera_height_m: Positive = CAMERA_HEIGHT_M,
 ) -> list[Entry[PanoramaRoom]]:
     """Panoramas taken from inside the room that they are labelled with, by default those that HorizonNet trains on.
 

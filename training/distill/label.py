@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge.errors import DataError, GeometryError
 from edge.scene import CameraModel, ImageArray
@@ -27,7 +27,6 @@ _LOG = logging.getLogger(__name__)
 _AGREE_RAD = np.deg2rad(2.5)
 _CELL_WH = (640, 320)
 _COLOURS = ((80, 200, 255), (255, 170, 60))
-Floats = npt.NDArray[np.float32]
 
 
 def read_with_camera(path: Path, hfov_rad: float | None) -> tuple[ImageArray, CameraModel]:
@@ -55,6 +54,12 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _named(models: Sequence[Path]) -> dict[str, str]:
+    """Each model's hash by its file's name, with its folder's where two are called alike (`best.ckpt`)."""
+    alike = Counter(p.name for p in models)
+    return {p.name if alike[p.name] == 1 else "/".join(p.absolute().parts[-2:]): _sha256(p) for p in models}
+
+
 class Labeller:
     """Segmenters and trained models that label pictures together."""
 
@@ -73,7 +78,7 @@ class Labeller:
             if teacher.noun in self._teachers:
                 raise DataError(f"{path}: a second teacher of {teacher.noun}; give one for each noun")
             self._teachers[teacher.noun] = teacher
-        self.origin = {"teachers": {p.name: _sha256(p) for p in (*segmenters, *teachers)}, **source_state()}
+        self.origin = {"teachers": _named((*segmenters, *teachers)), **source_state()}
 
     def label(self, image: ImageArray, camera: CameraModel) -> list[tuple[Pseudo, str]]:
         """A picture's labels, each with what is to be said of them."""
@@ -132,8 +137,11 @@ def label_pictures(
     """Write one file a picture and noun; returns their paths. Pictures that nobody understands are named and left out.
 
     Raises:
-        DataError: a picture cannot be read, or none gave a label.
+        DataError: two pictures have one name, one cannot be read, or none gave a label.
     """
+    alike = [stem for stem, count in Counter(p.stem for p in pictures).items() if count > 1]
+    if alike:
+        raise DataError(f"{alike[0]}: several pictures are called so, and labels go by that name; rename all but one")
     written: list[Path] = []
     for number, path in enumerate(pictures):
         image, camera = read_with_camera(path, hfov_rad)

@@ -20,11 +20,13 @@ from training.data.rooms import assets_of
 from training.export.card import Tried, card_text
 from training.export.onnx import check_parity, golden_tolerances, write_onnx
 from training.export.runners import TorchBackend, manifest_of, output_names
+from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 
 ONNX_FILE, GOLDEN_FILE, CARD_FILE = "model.onnx", "golden.npz", "card.md"
+_TORCHVISION = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
 _RENDERS = "own renders of random rooms (training/data/synthetic)"
 
 
@@ -38,10 +40,34 @@ def sources_of(recipe: Recipe) -> tuple[DataSource, ...]:
     for source in recipe.data.sources:
         kind = kind_of(recipe.task, source.kind)
         out.append(DataSource(name=kind.title, licence=kind.licence, used_for="training"))
+    if recipe.data.pseudo is not None:
+        name = f"pictures labelled by models ({recipe.data.pseudo.name})"
+        out.append(DataSource(name=name, licence="that of the pictures", used_for="training"))
+    if recipe.data.style is not None and recipe.augment.style_share > 0:
+        name = f"pictures whose look rendered ones are given ({recipe.data.style.name})"
+        out.append(DataSource(name=name, licence="that of the pictures", used_for="training"))
     if recipe.data.weights is not None:
-        name = f"torchvision's MobileNetV2, pretrained on ImageNet ({recipe.data.weights.name})"
-        out.append(DataSource(name=name, licence="BSD-3-Clause / Apache-2.0", used_for="encoder's starting weights"))
+        out.append(_start_of(recipe, recipe.data.weights))
     return tuple(out)
+
+
+def _start_of(recipe: Recipe, weights: Path) -> DataSource:
+    """The weights that training started from."""
+    if weights.suffix == ".ckpt":
+        return DataSource(
+            name=f"a checkpoint of the same network ({weights.name})",
+            licence="that of its own card",
+            used_for="starting weights",
+        )
+    name, licence = f"weights of an encoder ({weights.name})", "that of the file's source"
+    if weights == IMAGENET or "torchvision" in weights.name:
+        encoder = _TORCHVISION[getattr(recipe.net, "encoder", "mobilenet_v2")]
+        name = f"torchvision's {encoder}, pretrained on ImageNet ({weights.name})"
+        licence = "BSD-3-Clause / Apache-2.0"
+    elif "ade20k" in weights.name:
+        name = f"MLCommons' DeepLab on MobileNetV2, trained on ADE20K ({weights.name})"
+        licence = "MLCommons (Apache-2.0 text)"
+    return DataSource(name=name, licence=licence, used_for="encoder's starting weights")
 
 
 def _room_sources(rooms: Path) -> Iterator[DataSource]:

@@ -28,6 +28,7 @@ from edge.inference.manifest import (
     read_manifest,
 )
 from edge.inference.ort import OrtBackend
+from edge.inference.store import ModelStore
 from training.config import FcrnConfig, Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
@@ -133,9 +134,12 @@ def open_model(path: Path, *, threads: int = 0) -> tuple[Manifest, Backend]:
     Raises:
         DataError: it is neither.
         EngineError: the folder's model cannot be loaded.
+        ManifestError: the folder's manifest is wrong or of another ONNX.
     """
     manifest = manifest_at(path)
     if path.is_dir():
-        return manifest, OrtBackend(path / manifest.onnx.file, manifest, threads=threads)
+        folder = path.resolve()
+        stored = ModelStore(folder.parent).find(folder.name)
+        return manifest, OrtBackend(stored.onnx, manifest, threads=threads)
     task = load_task(path)
     return manifest, TorchBackend(task.inference_net, manifest.output_names)

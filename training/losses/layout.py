@@ -1,4 +1,4 @@
-"""Layout losses, over what is seen.
+"""Layout losses, over what is seen; the ceiling's height counts always.
 
 HorizonNet's: L1 of the boundary and binary cross entropy of the corners. LGT-Net's (Jiang et al., CVPR 2022): L1 of
 distances and of the ceiling's height, the cosine between true and found walls, and L1 of how walls turn from column to

@@ -47,7 +47,7 @@ def projected_coefficients(case: LightingCase, width_px: int = 256) -> Array:
 
 
 def constant_light(truths: list[npt.NDArray[np.float32]]) -> Array:
-    """(9, 3) the same answer to every picture, from training environments' coefficients.
+    """(9, 3) the same answer to every picture, from training environments' coefficients, at least one.
 
     Its shape is the mean of them, each at ambient level 1 and turned all ways about the vertical; its level their
     median, which no constant beats in mean log error on them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -143,22 +144,28 @@ def wrap_convolutions(module: nn.Module) -> None:
 
 
 def load_mobilenet_weights(encoder: MobileNetEncoder, path: Path) -> int:
-    """Fill the encoder from a `.npz` of torchvision's MobileNetV2 keys; returns how many tensors matched.
+    """Fill the whole encoder from a `.npz` of torchvision's MobileNetV2 keys; returns how many tensors that were.
 
     Works before `wrap_convolutions` and `add_mask_channel`; keys of blocks that the encoder lacks are ignored.
 
     Raises:
-        DataError: the file cannot be read or no tensor fits.
+        DataError: the file cannot be read, or leaves a tensor of the encoder out.
     """
     try:
-        with np.load(path) as z:
+        with path.open("rb") as file, np.load(file) as z:
             state = {k: torch.from_numpy(z[k].astype(np.float32)) for k in z.files}
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as e:
         raise DataError(f"{path}: no weights file ({e}); give an .npz with torchvision's mobilenet_v2 keys") from e
     own = encoder.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
-        raise DataError(f"{path}: no tensor fits this encoder (width {len(own)} keys); these weights are for width 1.0")
+    wanted = [k for k in own if not k.endswith("num_batches_tracked")]  # a count, which files may leave out
+    missing = [k for k in wanted if k not in fitting]
+    if missing:
+        raise DataError(
+            f"{path}: fits {len(wanted) - len(missing)} of this encoder's {len(wanted)} tensors ({missing[0]} is "
+            "missing or of another shape); set net.width to that of the weights (torchvision's: 1.0), or make weights "
+            "for this width with `edge-train distill encoder`"
+        )
     encoder.load_state_dict(fitting, strict=False)
     return len(fitting)
 

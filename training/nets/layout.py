@@ -99,7 +99,7 @@ class HorizonNet(nn.Module):
         light = config.squeeze == "light"
         squeezes, size = [], 0
         for i, inputs in enumerate(channels[1:]):
-            rows = max(1, height_px // (4 << i) // 16)
+            rows = -(-height_px // (16 * (4 << i)))  # each of four convolutions halves the height, rounded up
             outputs = max(16, inputs // 4) if light else inputs // _SHARE
             squeezes.append(HeightCompression(inputs, outputs, light))
             size += outputs * rows

@@ -40,7 +40,7 @@ class LightingTask(NounTask):
         return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
-        """Scale-invariant irradiance RMSE, over all and for whole panoramas; relative L1."""
+        """Means of the scale-invariant irradiance RMSE (`error`) and of the relative L1."""
         predicted, target = net(batch["image"]), batch["coefficients"]
         error = self.loss.si_irradiance(predicted, target)
         return {

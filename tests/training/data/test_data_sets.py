@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,18 +47,23 @@ def test_every_kind_names_its_layout_where_nothing_is(tmp_path: Path) -> None:
     """Whatever the kind, an empty folder is refused by a message that names the folder and says what to do."""
     for table in (DEPTH, LAYOUT, LIGHTING):
         for name, kind in table.items():
-            with pytest.raises(DataError, match=str(tmp_path)) as said:
+            with pytest.raises(DataError, match=re.escape(str(tmp_path))) as said:
                 kind.entries(tmp_path, {})
             assert len(str(said.value)) > len(str(tmp_path)) + 30, name
 
 
 def test_options_are_checked(pictures: Path) -> None:
-    """An option that the reader does not know, or of another type, is named."""
+    """An option that the reader does not know, of another type or out of range, is named."""
     assert len(kind_of("depth", "rgbd").entries(pictures, {"units_per_m": 500})) == 60
     with pytest.raises(DataError, match=r"options: unit"):
         kind_of("depth", "rgbd").entries(pictures, {"unit": 500})
     with pytest.raises(DataError, match=r"units_per_m.*number"):
         kind_of("depth", "rgbd").entries(pictures, {"units_per_m": "mm"})
+    with pytest.raises(DataError, match=r"units_per_m.*greater than 0"):
+        kind_of("depth", "rgbd").entries(pictures, {"units_per_m": 0})
+    for kind in ("hypersim", "nyu_h5", "scannet", "seven_scenes", "tum"):
+        with pytest.raises(DataError, match=r"every.*greater than or equal to 1"):
+            kind_of("depth", kind).entries(pictures, {"every": 0})
     with pytest.raises(DataError, match="nyu_h5"):
         kind_of("depth", "zind")
     with pytest.raises(DataError, match="--rooms"):
@@ -116,6 +122,28 @@ def test_what_a_model_learns_from_is_named_with_its_licence(small_recipe: Callab
         ("KITTI raw and depth", "CC BY-NC-SA 3.0"),
         ("Hypersim", "CC BY-SA 3.0"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("weights", "encoder", "named"),
+    [
+        ("imagenet", "resnet50", "torchvision's ResNet-50"),
+        ("mobilenet_v2_1.0_torchvision.npz", "mobilenet_v2", "torchvision's MobileNetV2"),
+        ("mobilenet_v2_1.0_ade20k.npz", "mobilenet_v2", "MLCommons' DeepLab"),
+        ("narrow.npz", "mobilenet_v2", "weights of an encoder"),
+        ("final.ckpt", "mobilenet_v2", "a checkpoint of the same network"),
+    ],
+)
+def test_what_a_model_starts_from_is_named(
+    weights: str, encoder: str, named: str, small_recipe: Callable[..., Recipe]
+) -> None:
+    """A card names the encoder whose weights they were or says that a model's were taken, and who labelled pictures."""
+    recipe = small_recipe("depth", net={"encoder": encoder}, data={"weights": weights, "pseudo": "labels"})
+    pseudo, start = sources_of(recipe)
+    assert "labels" in pseudo.name
+    assert start.name.startswith(named)
+    assert ("ImageNet" in start.name) == ("torchvision" in named)
+    assert weights in start.name
 
 
 def test_samples_can_be_given_to_another_process(pictures: Path, small_recipe: Callable[..., Recipe]) -> None:

@@ -11,9 +11,10 @@ import torch
 
 from edge.errors import DataError
 from training.config import Recipe, with_overrides
+from training.data.hdri import coefficients_of
 from training.data.panoramic import PanoramaRoom, boundary_target, stretch_matrix, transformed
 from training.data.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_all, read_pseudo, write_pseudo
-from training.data.pseudo_samples import Mixed, PseudoLayoutSamples, stretched, with_pseudo
+from training.data.pseudo_samples import Mixed, PseudoLayoutSamples, PseudoLightingSamples, stretched, with_pseudo
 from training.data.rooms import columns_of
 from training.data.sources import datasets
 
@@ -54,9 +55,11 @@ def test_nothing_is_learnt_from_nothing(tmp_path: Path) -> None:
     write_pseudo(tmp_path / "a.npz", _layout(weight=0.0), {})
     with pytest.raises(DataError, match="1 pictures .* none of them says anything"):
         read_all(tmp_path, "layout")
-    (tmp_path / "b.npz").write_bytes(b"not one")
-    with pytest.raises(DataError, match="b.npz: no pseudo-labels"):
-        read_all(tmp_path, "layout")
+    whole = (tmp_path / "a.npz").read_bytes()
+    for damaged in (b"not one", b"", whole[: len(whole) // 2]):
+        (tmp_path / "b.npz").write_bytes(damaged)
+        with pytest.raises(DataError, match="b.npz: no pseudo-labels"):
+            read_all(tmp_path, "layout")
 
 
 def test_stretching_moves_edges_as_it_moves_the_room() -> None:
@@ -84,6 +87,23 @@ def test_variations_keep_picture_and_labels_together(small_recipe: Callable[...,
         at = torch.arange(sample["seen"].shape[1]) * bright.shape[0] // sample["seen"].shape[1]
         torch.testing.assert_close(sample["seen"][0] > 0, bright[at])
         assert not sample["seen"][2].any()
+
+
+def test_light_turns_as_its_picture_does(small_recipe: Callable[..., Recipe]) -> None:
+    """Wherever a sample is turned or mirrored, its labels are the light of the picture that it shows."""
+    recipe = small_recipe("lighting", augment={"photometric": 0.0, "roll": True, "flip": True})
+    image = np.random.default_rng(0).integers(0, 255, (64, 128, 3), dtype=np.uint8)
+    image[:, :30] //= 8
+    label = coefficients_of((image / 255).astype(np.float32))
+    samples = PseudoLightingSamples([PseudoLighting(image, label, np.ones((64, 128), np.bool_))], recipe)
+    mean, std = (np.array(v, np.float32) for v in (recipe.input.mean, recipe.input.std))
+    seen = []
+    for _ in range(6):
+        sample = samples[0]
+        shown = np.moveaxis(sample["image"][:3].numpy(), 0, -1) * std + mean
+        np.testing.assert_allclose(sample["coefficients"], coefficients_of(shown.astype(np.float32)), atol=1e-4)
+        seen.append(float(sample["coefficients"][3, 0]))
+    assert np.ptp(seen) > 0.05
 
 
 def test_a_view_of_a_panorama_teaches_nothing_where_it_does_not_see(small_recipe: Callable[..., Recipe]) -> None:

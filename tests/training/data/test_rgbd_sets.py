@@ -185,3 +185,17 @@ def test_plain_folders_are_scenes(tmp_path: Path) -> None:
         rgbd.read(tmp_path / "office")[0].read()
     with pytest.raises(DataError, match="cannot be read"):
         rgbd.read(tmp_path / "none")
+
+
+def test_a_scene_may_hold_other_folders_and_any_case(tmp_path: Path) -> None:
+    """Poses beside rgb/ and depth/ are no scene; .PNG is .png; a picture without its depth is named."""
+    _save(tmp_path / "rgb" / "0.PNG", _colour(32, 24, 1))
+    _save(tmp_path / "depth" / "0.PNG", np.full((24, 32), 2000, np.uint16))
+    (tmp_path / "poses").mkdir()
+    np.savetxt(tmp_path / "K.txt", [[30, 0, 16], [0, 31, 12], [0, 0, 1]])
+    (entry,) = rgbd.read(tmp_path)
+    assert entry.scene == tmp_path.name
+    assert float(entry.read().depth_m[0, 0]) == 2.0
+    _save(tmp_path / "flat" / "1_rgb.png", _colour(32, 24, 1))
+    with pytest.raises(DataError, match=r"1_rgb\.png.*_depth\.png"):
+        rgbd.read(tmp_path / "flat", lens=(30, 31, 16, 12))

@@ -80,6 +80,19 @@ def test_a_publishers_split_that_leaks_is_taken_only_on_demand(caplog: pytest.Lo
         splits.parted(_entries([("chess", None)]), policy="publisher", name="seven_scenes")
 
 
+@given(st.lists(st.tuples(SCENES, PART), max_size=60), st.sets(SCENES, max_size=9), st.sampled_from(["auto", "scene"]))
+def test_scenes_held_by_name_are_validated_on(
+    of: list[tuple[str, str | None]], held: set[str], policy: splits.Policy
+) -> None:
+    """Whatever publisher and hash say, all of such a scene is in val; the others are split as if it were not there."""
+    entries = _entries(of)
+    parts = splits.parted(entries, 0, policy, held=held)
+    assert {e.name for e in parts["val"]} >= {e.name for e in entries if e.scene in held}
+    assert splits.shared_scenes(parts) == []
+    others = splits.parted([e for e in entries if e.scene not in held], 0, policy)
+    assert (parts["train"], parts["test"]) == (others["train"], others["test"])
+
+
 def test_two_sets_of_one_kind_must_agree() -> None:
     """A scene that one set learns from and the other is measured on is refused, naming it and both."""
     first = splits.record("nyu", "a", {"train": _entries([("den", None)])})
@@ -88,6 +101,9 @@ def test_two_sets_of_one_kind_must_agree() -> None:
     splits.check_apart([first, other])
     with pytest.raises(DataError, match="den is in train of a and in test of b"):
         splits.check_apart([first, second])
+    with pytest.raises(DataError, match="split both alike"):
+        splits.check_apart([first, {**second, "path": "a"}])
+    splits.check_apart([first, first])
 
 
 def test_the_file_says_every_scenes_part(tmp_path: Path) -> None:

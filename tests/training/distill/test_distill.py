@@ -16,10 +16,11 @@ from edge.perception.preprocess import tensor_from_image
 from edge.scene import CameraModel, ImageArray
 from training.config import Recipe, with_overrides
 from training.data.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_pseudo
+from training.data.pseudo_samples import MIRROR_SIGN
 from training.data.unlabelled import picture_files
 from training.distill.encoder import narrow_encoder
 from training.distill.label import Labeller, combined, draw_sheet, label_pictures, read_with_camera
-from training.distill.teach import MIRROR_SIGN, Teacher, views
+from training.distill.teach import Teacher, views
 from training.fit import fit
 from training.nets.encoders import MobileNetEncoder, load_mobilenet_weights
 from training.nets.layout import HorizonNet
@@ -128,7 +129,7 @@ def test_every_noun_is_labelled(task: str, tmp_path: Path, small_recipe: Callabl
 
 
 def test_a_teachers_light_turns_with_the_picture(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
-    """The labels of a mirrored panorama are the mirrored labels."""
+    """Labels of a mirrored panorama are the mirrored labels; of one turned to the right, what was ahead is right."""
     teacher = Teacher(_checkpoint(small_recipe("lighting"), tmp_path / "t.ckpt", 6), threads=1)
     image: ImageArray = read_with_camera(_pictures(tmp_path / "in", 1, 7)[0], None)[0]
     camera = CameraModel("equirectangular")
@@ -136,6 +137,11 @@ def test_a_teachers_light_turns_with_the_picture(tmp_path: Path, small_recipe: C
     other = teacher.label(np.ascontiguousarray(image[:, ::-1]), camera)
     assert isinstance(one, PseudoLighting) and isinstance(other, PseudoLighting)
     np.testing.assert_allclose(other.coefficients, one.coefficients * MIRROR_SIGN, atol=1e-5)
+    quarter = teacher.label(np.ascontiguousarray(np.roll(image, image.shape[1] // 4, axis=1)), camera)
+    assert isinstance(quarter, PseudoLighting)
+    ambient, forward, up, right = one.coefficients[:4]
+    np.testing.assert_allclose(quarter.coefficients[:4], [ambient, -right, up, forward], atol=1e-5)
+    assert np.abs([forward, right]).max() > 1e-4
 
 
 def test_two_opinions_are_joined() -> None:
@@ -162,6 +168,20 @@ def test_wrong_requests_are_said(tmp_path: Path, small_recipe: Callable[..., Rec
         read_with_camera(_pictures(tmp_path / "in", 1, 1, (90, 60))[0], None)
     with pytest.raises(DataError, match="no pictures"):
         picture_files(tmp_path, ("nothing*",))
+
+
+def test_names_that_are_alike_are_told_apart(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+    """Two teachers called best.ckpt keep both their hashes; two pictures of one name are refused."""
+    teachers = []
+    for seed, noun in enumerate(("layout", "lighting")):
+        (tmp_path / noun).mkdir()
+        teachers.append(_checkpoint(small_recipe(noun), tmp_path / noun / "best.ckpt", seed))
+    labeller = Labeller((), teachers, threads=1)
+    assert list(labeller.origin["teachers"]) == ["layout/best.ckpt", "lighting/best.ckpt"]
+    with pytest.raises(DataError, match="a: several pictures"):
+        label_pictures([tmp_path / "a.png", tmp_path / "x" / "a.jpg"], tmp_path / "out", labeller)
+    labeller.close()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

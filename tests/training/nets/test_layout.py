@@ -35,6 +35,16 @@ def test_outputs_start_at_horizonnets_biases() -> None:
     torch.testing.assert_close(corners, torch.full((2, 1, 128), -1.0))
 
 
+@pytest.mark.parametrize("height_px", [32, 96, 192, 256])
+def test_any_height_in_steps_of_32_px_is_read(height_px: int) -> None:
+    """The LSTM is built for the rows that the squeezed maps have, whether the height is a power of 2 or not."""
+    config = HorizonNetConfig(net="horizonnet", encoder="mobilenet_v2", squeeze="light", hidden=8, layers=1)
+    net = HorizonNet(config, height_px, 2 * height_px, mask_channel=True)
+    net.finish()
+    with torch.no_grad():
+        assert net.eval()(torch.rand(1, 4, height_px, 2 * height_px))[0].shape == (1, 2, 2 * height_px)
+
+
 def test_the_distance_head_starts_at_a_plausible_room() -> None:
     """With zero weights before it: walls 1.5 camera heights away, the ceiling 0.7 above the camera, all positive."""
     config = HorizonNetConfig(

@@ -86,7 +86,7 @@ def test_clipping_can_only_hide_light() -> None:
 
 
 def test_weights_files_fill_the_encoder_and_nothing_else(tmp_path: Path) -> None:
-    """A .npz in torchvision's layout fills every tensor it names; one that fits nothing is refused."""
+    """A .npz in torchvision's layout fills every tensor it names; one that leaves a tensor out is refused."""
     source, target = MobileNetEncoder(), MobileNetEncoder(blocks=11)
     file = tmp_path / "weights.npz"
     np.savez(file, **{k: v.numpy().astype(np.float16) for k, v in source.state_dict().items()})
@@ -96,7 +96,13 @@ def test_weights_files_fill_the_encoder_and_nothing_else(tmp_path: Path) -> None
     add_mask_channel(target)
     assert not target.features[0][0].weight[:, 3].any()
     np.savez(file, other=np.zeros(3))
-    with pytest.raises(DataError, match="no tensor fits"):
+    with pytest.raises(DataError, match="fits 0 of"):
+        load_mobilenet_weights(MobileNetEncoder(blocks=11), file)
+    np.savez(file, **{k: v.numpy() for k, v in source.state_dict().items()})
+    with pytest.raises(DataError, match=r"fits 0 of.*net\.width"):
+        load_mobilenet_weights(MobileNetEncoder(width=0.5), file)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DataError, match="no weights file"):
         load_mobilenet_weights(target, file)
     file.write_bytes(b"nothing")
     with pytest.raises(DataError, match="no weights file"):

@@ -227,10 +227,15 @@ class RenderedRooms:
         if index not in self._where:
             raise DataError(f"room {index} is not in {self._paths}; there are {len(self._where)}")
         path, group_name = self._where[index]
-        with h5py.File(path, "r") as file:
-            group = file[group_name]
-            item: Item = {n: group[n][()] for n in group if names is None or n in names}
-            item |= {k: (v.item() if isinstance(v, np.generic) else v) for k, v in group.attrs.items()}
+        try:
+            with h5py.File(path, "r") as file:
+                group = file[group_name]
+                item: Item = {n: group[n][()] for n in group if names is None or n in names}
+                item |= {k: (v.item() if isinstance(v, np.generic) else v) for k, v in group.attrs.items()}
+        except FileNotFoundError:
+            raise
+        except (OSError, KeyError) as error:
+            raise DataError(f"{path}: room {index} is damaged ({error}); delete it and synthesize again") from error
         return item
 
     def split(self, seed: int = 0) -> dict[str, RenderedRooms]:

@@ -6,7 +6,6 @@ launch, because compiling the kernel costs about as much as tracing a perspectiv
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,7 +22,6 @@ from training.data.synthetic.description import Room, Surface, View
 from training.data.synthetic.shapes import Solid
 from training.data.synthetic.stage import Glow, Stage
 
-logger = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 PATH_DEPTH = 5
 MIRROR_ROUGHNESS = 0.05

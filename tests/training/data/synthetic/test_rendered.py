@@ -231,6 +231,15 @@ def test_parts_merge_into_shards_while_read(folder: Path, tmp_path: Path) -> Non
     assert set(reader.read(1, ("sh",))) == {"sh", *names}
 
 
+def test_a_damaged_room_is_named(folder: Path, tmp_path: Path) -> None:
+    """A part cut short, as a full disk leaves it, is an error with the file and the remedy, not a trace of h5py."""
+    polygon = RenderedRooms(folder).read(0, ("polygon_m",))["polygon_m"]
+    path = write_part(tmp_path, {"polygon_m": polygon, "attributes": {"index": 0}}, {"seed": 9})
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match=rf"{path.name}.*synthesize again"):
+        RenderedRooms(tmp_path).read(0)
+
+
 def test_split_never_leaks() -> None:
     """Every room is in one part, the same however many rooms there are, in shares of about 80, 10 and 10 %."""
     parts = [split_of(i, 3) for i in range(3000)]
