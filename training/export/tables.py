@@ -70,16 +70,12 @@ def _cell(rows: list[Metric], kinds: list[str]) -> str:
 
 
 def tried_table(task: str, runs: Sequence[tuple[str, tuple[Metric, ...]]]) -> list[str]:
-    """Markdown lines: what else was tried, a line for each run, a column for each set and headline metric."""
-    columns: dict[tuple[str, str], None] = {}
-    found: list[tuple[str, dict[tuple[str, str], float]]] = []
-    for what, metrics in runs:
-        values = {(m.data, m.name): m.value for m in metrics if m.name in _HEADLINES[task]}
-        columns.update(dict.fromkeys(values))
-        found.append((what, values))
-    lines = ["| run | " + " | ".join(f"{data}: {name}" for data, name in columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    lines += [f"| {what} | " + " | ".join(number(v.get(column)) for column in columns) + " |" for what, v in found]
+    """Markdown lines: what else was tried, a column for each run, a line for each set and headline metric."""
+    values = [{(m.data, m.name): m.value for m in metrics if m.name in _HEADLINES[task]} for _, metrics in runs]
+    rows = dict.fromkeys(key for found in values for key in found)
+    lines = ["| data | metric | " + " | ".join(what for what, _ in runs) + " |"]
+    lines.append("|---" * (len(runs) + 2) + "|")
+    lines += [f"| {key[0]} | {key[1]} | " + " | ".join(number(v.get(key)) for v in values) + " |" for key in rows]
     return lines
 
 

@@ -52,8 +52,8 @@ def test_metrics_of_other_sets_make_another_table() -> None:
 
 
 def test_other_runs_stand_side_by_side() -> None:
-    """A line for each run, a column for each set's headline metric; a run that did not measure a set has a dash."""
+    """A column for each run, a line for each set's headline metric; a run that did not measure a set has a dash."""
     base = (_row("3D IoU", 0.9, "rooms"), _row("junction F1", 0.5, "rooms"), _row("2D IoU", 0.6, "real"))
     lines = tried_table("layout", [("as shipped", base), ("no pretraining", base[:1])])
-    assert lines[0] == "| run | rooms: 3D IoU | real: 2D IoU |"
-    assert lines[2:] == ["| as shipped | 0.900 | 0.600 |", "| no pretraining | 0.900 | – |"]
+    assert lines[0] == "| data | metric | as shipped | no pretraining |"
+    assert lines[2:] == ["| rooms | 3D IoU | 0.900 | 0.900 |", "| real | 2D IoU | 0.600 | – |"]
