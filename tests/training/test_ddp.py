@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
-from training.config import Recipe
 from edge.errors import DataError
+from training.config import Recipe
 from training.data.order import Batches, Numbered, Shares
 from training.fit import fit
 from training.tasks.base import read_checkpoint
