@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +91,11 @@ def write_errors(sets: Sequence[Measured], folder: Path, limit: int) -> Path:
     """
     lines = [f"<!doctype html><meta charset=utf-8><title>Errors, worst first</title><style>{_STYLE}</style>"]
     try:
+        used: Counter[str] = Counter()
         for measured in sets:
-            place = folder / _slug(measured.data)
+            name = _slug(measured.data)
+            used[name] += 1
+            place = folder / (name if used[name] == 1 else f"{name}-{used[name]}")
             place.mkdir(parents=True, exist_ok=True)
             for old in place.glob("[0-9][0-9][0-9][0-9]-*.jpg"):
                 old.unlink()

@@ -227,7 +227,11 @@ class NounTask(lightning.LightningModule):
         net = self.inference_net
         net.eval()
         with torch.autocast(self.device.type, enabled=False):
-            self._scores.append((self.score(net, batch), len(batch["image"])))
+            self._scores.append((self.score(net, batch), self.scored(batch)))
+
+    def scored(self, batch: Batch) -> int:
+        """How many samples of a batch its scores are the means of."""
+        return len(batch["image"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over all samples of all devices."""
@@ -235,9 +239,9 @@ class NounTask(lightning.LightningModule):
         sums = [sum(n for _, n in self._scores), *(sum(s[name] * n for s, n in self._scores) for name in names)]
         total = self.trainer.strategy.reduce(torch.tensor(sums, device=self.device), reduce_op="sum").tolist()
         for name, value in zip(names, total[1:], strict=True):
-            self.log(f"val/{name}", value / total[0], prog_bar=name == "error")
+            self.log(f"val/{name}", value / max(1, total[0]), prog_bar=name == "error")
             if name == "error" and self._plateau is not None and self.trainer.state.fn == TrainerFn.FITTING:
-                self._plateau.saw(value / total[0])
+                self._plateau.saw(value / max(1, total[0]))
         self._scores.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

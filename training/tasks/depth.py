@@ -53,6 +53,10 @@ class DepthTask(NounTask):
         """See `depth_scores`."""
         return depth_scores(net(batch["image"]), batch["depth"])
 
+    def scored(self, batch: Batch) -> int:
+        """Pictures of which any depth is known."""
+        return int((batch["depth"] > 0).flatten(1).any(dim=1).sum())
+
     @torch.no_grad()
     def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
         """Rows of picture, truth and prediction."""

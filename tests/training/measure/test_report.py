@@ -71,3 +71,10 @@ def test_panels_keep_their_shape_and_order() -> None:
     assert row[22:, :404].min() == 255
     assert row[22:, 404:].max() == 0
     assert row[:22].min() < 100  # the captions
+
+
+def test_sets_of_one_name_keep_their_own_pictures(tmp_path: Path) -> None:
+    """Two folders called alike: every picture of both is on the page and on disk."""
+    page = write_errors([_measured(0.1, 0.7), _measured(0.3)], tmp_path, 10).read_text(encoding="utf-8")
+    shown = {tmp_path / s for s in re.findall(r'src="([^"]+)"', page)}
+    assert len(shown) == 3 and all(path.is_file() for path in shown)

@@ -132,3 +132,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"weights": 1}, path)
     with pytest.raises(DataError, match="edge-train fit"):
         load_task(path)
+
+
+def test_pictures_without_depth_count_nowhere(small_recipe: Callable[..., Recipe]) -> None:
+    """A picture of which nothing is known is no picture with an error of 0: means are over the others."""
+    task = build_task(small_recipe("depth"))
+    depth = torch.zeros(3, 1, 8, 8)
+    depth[1, 0, 2, 3] = 1.0
+    assert task.scored({"image": torch.zeros(3, 3, 16, 16), "depth": depth}) == 1
