@@ -192,7 +192,9 @@ class AugmentConfig(_Part):
     gamma: Annotated[float, Field(ge=1, le=4)] = Field(
         default=1.0, description="panoramas raised to a power up to this or its inverse (HorizonNet)"
     )
-    tilt_deg: Annotated[float, Field(ge=0, le=30)] = Field(default=0.0, description="standard deviation of camera tilt")
+    tilt_deg: Annotated[float, Field(ge=0, le=30)] = Field(
+        default=0.0, description="standard deviation of panoramas' tilt"
+    )
     blend_share: Share = Field(default=0.0, description="HDRIs mixed from two")
     canvas_px: tuple[Count, Count] | None = Field(
         default=None, description="size that depth pictures are varied at; the input is its middle (FCRN)"

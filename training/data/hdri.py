@@ -18,7 +18,6 @@ from torch.utils.data import Dataset
 
 from edge.errors import DataError
 from edge.geometry.harmonics import projection_weights
-from edge.geometry.panorama import rays, sampling_map
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import BoolArray, ImageArray
@@ -27,6 +26,7 @@ from training.data.hdr_files import Radiance, environment_files, place_of, read_
 from training.data.masks import random_view_mask, view_masks
 from training.data.mixture import Mixture
 from training.data.photometric import response_table, sensor
+from training.data.tilt import random_tilt, tilted_picture
 
 CELL_PX = 16
 """Side of a cell of the coarse radiance map that the loss compares."""
@@ -88,18 +88,6 @@ def protocol_picture(radiance: Radiance, percentile: float = 99.0) -> tuple[Imag
     return picture, level
 
 
-def _turned(radiance: Radiance, rng: np.random.Generator, tilt_deg: float) -> Radiance:
-    """The environment seen by a camera that is not quite level."""
-    angles = np.radians(rng.normal(0, tilt_deg, 2))
-    (ca, cb), (sa, sb) = np.cos(angles), np.sin(angles)
-    rotation = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]]) @ np.array([[cb, 0, -sb], [0, 1, 0], [sb, 0, cb]])
-    h, w = radiance.shape[:2]
-    x, y = sampling_map(rays(w, h) @ rotation, w, h)
-    wrapped = np.concatenate([radiance[:, -1:], radiance, radiance[:, :1]], axis=1)
-    xy = (x.astype(np.float32) + 1, y.astype(np.float32))
-    return np.asarray(cv2.remap(wrapped, *xy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
-
-
 def varied(radiance: Radiance, other: Radiance | None, rng: np.random.Generator, augment: AugmentConfig) -> Radiance:
     """Another environment made from one (or a mix of two): yaw, mirror, tilt, tint, and how bright its lights are."""
     out = np.roll(radiance, int(rng.integers(radiance.shape[1])), axis=1) if augment.roll else radiance
@@ -110,7 +98,7 @@ def varied(radiance: Radiance, other: Radiance | None, rng: np.random.Generator,
     if augment.flip and rng.random() < 0.5:
         out = out[:, ::-1]
     if augment.tilt_deg > 0 and rng.random() < 0.3:
-        out = _turned(out, rng, augment.tilt_deg)
+        out = tilted_picture(out, random_tilt(rng, augment.tilt_deg))
     out = out * np.exp(rng.normal(0, 0.12 * augment.photometric, 3)).astype(np.float32)
     limit = np.float32(np.quantile(out[::4, ::4], 0.985))
     strength = np.float32(np.exp(rng.normal(0, 0.35 * augment.photometric)))

@@ -145,8 +145,12 @@ def corner_columns(polygon: npt.ArrayLike, columns: int) -> Array:
 
 
 def corner_target(polygon: npt.ArrayLike, columns: int) -> npt.NDArray[np.float32]:
-    """(1, columns) HorizonNet's corner target: 0.96 to the power of the distance to the nearest seen corner."""
-    at = corner_columns(polygon, columns)
+    """(1, columns) HorizonNet's corner target of the corners that the camera sees."""
+    return corner_peaks(corner_columns(polygon, columns), columns)
+
+
+def corner_peaks(at: Array, columns: int) -> npt.NDArray[np.float32]:
+    """(1, columns) HorizonNet's corner target: 0.96 to the power of the distance to the nearest of the columns `at`."""
     offset = np.arange(columns)[:, None] + 0.5 - at
     distance = np.abs((offset + columns / 2) % columns - columns / 2).min(axis=1)
     return np.asarray(CORNER_DECAY ** (distance * 1024 / columns), dtype=np.float32)[None]

@@ -23,6 +23,7 @@ from training.data.perspective import DepthPicture
 from training.data.photometric import random_gamma, sensor
 from training.data.style import Style, style_of
 from training.data.synthetic import RenderedRooms
+from training.data.tilt import random_tilt, tilted_boundary, tilted_columns, tilted_picture
 
 Sample = dict[str, torch.Tensor]
 
@@ -148,10 +149,15 @@ class LayoutSamples(Dataset[Sample]):
                 size = (self._spec.width_px, self._spec.height_px)
                 mask = random_view_mask(rng, *size, centred=rng.random() < 0.7)
         boundary = panoramic.boundary_target(room, self._columns)
+        corners, image = panoramic.corner_columns(room.polygon_m, self._columns), room.image
+        if not fixed and self._augment.tilt_deg > 0:
+            rotation = random_tilt(rng, self._augment.tilt_deg)
+            corners, image = tilted_columns(corners, boundary, rotation), tilted_picture(image, rotation)
+            boundary = tilted_boundary(boundary, rotation)
         return {
-            "image": torch.from_numpy(tensor_from_image(room.image, self._spec, mask=mask)),
+            "image": torch.from_numpy(tensor_from_image(image, self._spec, mask=mask)),
             "boundary": torch.from_numpy(boundary),
-            "corners": torch.from_numpy(panoramic.corner_target(room.polygon_m, self._columns)),
+            "corners": torch.from_numpy(panoramic.corner_peaks(corners, self._columns)),
             "seen": torch.from_numpy(panoramic.edge_weights(boundary, mask)),
             "index": torch.tensor(index),
         }
