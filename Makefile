@@ -68,5 +68,5 @@ $(VENV)/.device: $(VENV)/.python pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.device
-	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,dev]'
+	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,ray,dev]'
 	@touch $@
