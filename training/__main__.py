@@ -34,6 +34,9 @@ Hdri = Annotated[Path | None, typer.Option(help="Folder of equirectangular .hdr 
 Sources = Annotated[list[str] | None, typer.Option(help="A data set, kind=folder or kind=folder:weight; repeatable.")]
 Assets = Annotated[Path | None, typer.Option(help="Folder with furniture/, textures/, hdri/; boxes without.")]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0 = all cores.")]
+Workers = Annotated[int, typer.Option(help="Data loading processes.")]
+MaxRooms = Annotated[int | None, typer.Option(help="Use only so many rooms.")]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, gpu.")]
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -119,10 +122,10 @@ def fit(
     max_minutes: Annotated[float | None, typer.Option(help="End, properly annealed, after this long.")] = None,
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's number of steps.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
-    max_rooms: Annotated[int | None, typer.Option(help="Use only so many rooms.")] = None,
-    workers: Annotated[int, typer.Option(help="Data loading processes.")] = 1,
+    max_rooms: MaxRooms = None,
+    workers: Workers = 1,
     threads: Threads = 0,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu.")] = "auto",
+    accelerator: Accelerator = "auto",
     precision: Annotated[str | None, typer.Option(help="Instead of the recipe's, e.g. bf16-mixed.")] = None,
     devices: Annotated[int, typer.Option(help="Devices that share each batch; torchrun says it itself.")] = 1,
     nodes: Annotated[int, typer.Option(help="Machines with so many devices each; torchrun says it itself.")] = 1,
@@ -185,10 +188,10 @@ def tune(
     weights: Annotated[Path | None, typer.Option(help="Pretrained weights of the encoder: .npz, or imagenet.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of a trial, instead of the recipe's.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Longest time of a trial.")] = None,
-    max_rooms: Annotated[int | None, typer.Option(help="Use only so many rooms.")] = None,
-    workers: Annotated[int, typer.Option(help="Data loading processes.")] = 1,
+    max_rooms: MaxRooms = None,
+    workers: Workers = 1,
     threads: Threads = 0,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu.")] = "auto",
+    accelerator: Accelerator = "auto",
 ) -> None:
     """Search a recipe's settings; run it again elsewhere with the same --storage and --study to help."""
     from training.data.sources import with_sources

@@ -43,12 +43,8 @@ def drawn_layout(panorama: ImageArray, layout: RoomLayout) -> ImageArray:
     """The panorama with the network's boundary and the fitted polygon's corners as vertical lines."""
     out: ImageArray = panorama.copy()
     height, width = out.shape[:2]
-    lon = ((np.arange(len(layout.floor_rad)) + 0.5) / len(layout.floor_rad) - 0.5) * 2 * np.pi
     for name, latitude in (("ceiling", layout.ceiling_rad), ("floor", layout.floor_rad)):
-        seen = np.isfinite(latitude)
-        x, y = pixel_from_angles(lon[seen], latitude[seen], width, height)
-        for px, py in zip(x, y, strict=True):
-            cv2.circle(out, (round(px), round(py)), max(1, width // 512), _LINE[name], -1, cv2.LINE_AA)
+        _edge(out, latitude, _LINE[name], max(1, width // 512))
     for corner in layout.polygon_m:
         distance = float(np.hypot(*corner))
         if distance < 0.05:
@@ -104,23 +100,24 @@ def lit_sphere(coefficients: npt.ArrayLike, size_px: int = _PLAN_PX, exposure: f
     return np.asarray(np.where(inside[..., None], shade * 255, 245), dtype=np.uint8)
 
 
-def _lines(picture: ImageArray, ceiling_rad: npt.ArrayLike, floor_rad: npt.ArrayLike, colour: Colour) -> None:
-    """Draw a boundary (W,), (W,) (latitudes, positive up; nan = not drawn) into a panorama."""
+def _edge(picture: ImageArray, latitude_rad: npt.ArrayLike, colour: Colour, radius_px: int) -> None:
+    """Draw an edge (W,) (latitudes, positive up; nan = not drawn) into a panorama."""
     height, width = picture.shape[:2]
-    for latitude in (np.asarray(ceiling_rad, float), np.asarray(floor_rad, float)):
-        lon = longitudes(len(latitude))
-        x, y = pixel_from_angles(lon, latitude, width, height)
-        for px, py in zip(x, y, strict=True):
-            if np.isfinite(py):
-                cv2.circle(picture, (round(px), round(py)), max(1, width // 700), colour, -1, cv2.LINE_AA)
+    latitude = np.asarray(latitude_rad, float)
+    x, y = pixel_from_angles(longitudes(len(latitude)), latitude, width, height)
+    for px, py in zip(x, y, strict=True):
+        if np.isfinite(py):
+            cv2.circle(picture, (round(px), round(py)), radius_px, colour, -1, cv2.LINE_AA)
 
 
 def compared_layout(panorama: ImageArray, truth_rad: npt.NDArray[np.float64], found: RoomLayout | None) -> ImageArray:
     """The panorama with the true boundary (2, W), latitudes positive up, and the network's."""
     out: ImageArray = panorama.copy()
-    _lines(out, truth_rad[0], truth_rad[1], TRUE)
+    drawn = [(edge, TRUE) for edge in truth_rad]
     if found is not None:
-        _lines(out, found.ceiling_rad, found.floor_rad, FOUND)
+        drawn += [(found.ceiling_rad, FOUND), (found.floor_rad, FOUND)]
+    for edge, colour in drawn:
+        _edge(out, edge, colour, max(1, out.shape[1] // 700))
     return out
 
 

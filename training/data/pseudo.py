@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ from edge.errors import DataError
 from edge.scene import BoolArray, ImageArray
 
 Floats = npt.NDArray[np.float32]
+Number = TypeVar("Number", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class PseudoLayout:
     corners: Floats
     corner_weight: Floats
     mask: BoolArray
+
+
+def at_columns(labels: npt.NDArray[Number], columns: int) -> npt.NDArray[Number]:
+    """Labels (..., w) at another number of columns, nearest."""
+    return labels[..., (np.arange(columns) * 2 + 1) * labels.shape[-1] // (2 * columns)]
 
 
 @dataclass(frozen=True)

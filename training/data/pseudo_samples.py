@@ -22,7 +22,7 @@ from training.data.mixture import Mixture
 from training.data.panoramic import edge_weights, moved_picture, stretch_matrix
 from training.data.perspective import DepthPicture
 from training.data.photometric import sensor
-from training.data.pseudo import PseudoLayout, PseudoLighting, read_all
+from training.data.pseudo import PseudoLayout, PseudoLighting, at_columns, read_all
 from training.data.rooms import DepthSamples, columns_of
 
 Sample = dict[str, torch.Tensor]
@@ -97,10 +97,10 @@ class PseudoLayoutSamples(Dataset[Sample]):
 
 
 def _layout_at(p: PseudoLayout, width_px: int, height_px: int, columns: int) -> PseudoLayout:
-    at = (np.arange(columns) * 2 + 1) * p.edges_rad.shape[1] // (2 * columns)
-    edges, corners = (p.edges_rad[:, at], p.edge_weight[:, at]), (p.corners[:, at], p.corner_weight[:, at])
-    mask = _mask_at(p.mask, width_px, height_px)
-    return PseudoLayout(resize(p.image, width_px, height_px), *edges, *corners, mask)
+    edges, corners = (p.edges_rad, p.edge_weight), (p.corners, p.corner_weight)
+    edges_rad, edge_weight, heights, corner_weight = (at_columns(row, columns) for row in (*edges, *corners))
+    image, mask = resize(p.image, width_px, height_px), _mask_at(p.mask, width_px, height_px)
+    return PseudoLayout(image, edges_rad, edge_weight, heights, corner_weight, mask)
 
 
 def _mask_at(mask: BoolArray, width_px: int, height_px: int) -> BoolArray:

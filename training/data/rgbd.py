@@ -6,16 +6,13 @@ is 16 bit, 0 = unknown. The lens is `K.txt` (3x3, px) in the folder, or given by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edge.errors import DataError
-from edge.scene import ImageArray, Intrinsics
 from training.config import Positive
 from training.data.entries import Entry
 from training.data.perspective import DepthPicture
@@ -23,16 +20,6 @@ from training.data.pictures import read_depth, read_picture
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".pgm", ".ppm"}
 Lens = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class RgbdPicture:
-    """A picture, its z-depth in metres (0 = unknown) and its lens."""
-
-    name: str
-    image: ImageArray
-    depth_m: npt.NDArray[np.float32]
-    intrinsics: Intrinsics
 
 
 def matrix_file(path: Path, size: int) -> Lens:
@@ -120,25 +107,3 @@ def read(folder: Path, *, units_per_m: Positive = 1000.0, lens: Lens | None = No
             load = partial(depth_picture, colour, depth, focal_px, units_per_m=units_per_m)
             entries.append(Entry(f"{scene.name}/{colour.stem}", scene.name, load))
     return entries
-
-
-def read_rgbd(folder: Path, *, units_per_m: float = 1000.0, lens: Lens | None = None) -> list[RgbdPicture]:
-    """Every pair of one folder, with the whole lens.
-
-    Args:
-        folder: see the module.
-        units_per_m: depth values in a metre.
-        lens: fx, fy, cx, cy in px; None = K.txt.
-
-    Raises:
-        DataError: the folder is laid out otherwise; names what was expected where.
-    """
-    fx, fy, cx, cy = _matrix(folder, lens)
-    out = []
-    for rgb, depth in _pairs(folder):
-        colour, metres = read_picture(rgb), read_depth(depth, units_per_m)
-        if metres.shape != colour.shape[:2]:
-            raise DataError(f"{depth}: expected the picture's size, {colour.shape[:2]}, got {metres.shape}; replace it")
-        h, w = metres.shape
-        out.append(RgbdPicture(rgb.stem, colour, metres, Intrinsics(w, h, fx, fy, cx, cy)))
-    return out

@@ -25,7 +25,7 @@ from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import BoolArray, CameraModel, DepthMap, ImageArray
 from training.data.panoramic import edge_weights
-from training.data.pseudo import PseudoDepth, PseudoLayout, PseudoLighting
+from training.data.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, at_columns
 from training.data.pseudo_samples import MIRROR_SIGN
 from training.export.runners import open_model
 
@@ -67,12 +67,6 @@ def views(image: ImageArray, camera: CameraModel, turns: int = _TURNS) -> Iterat
 def on_canvas(image: ImageArray, camera: CameraModel) -> tuple[ImageArray, BoolArray]:
     """A picture laid into a panorama of 1024 x 512, and where it is seen."""
     return CanvasMap(camera, (image.shape[1], image.shape[0]), *CANVAS_WH).apply(image)
-
-
-def _columns(labels: npt.NDArray[np.float64], columns: int) -> npt.NDArray[np.float64]:
-    """Labels (..., w) at another number of columns, nearest."""
-    at = (np.arange(columns) * 2 + 1) * labels.shape[-1] // (2 * columns)
-    return labels[..., at]
 
 
 def _nearest(depth_m: Floats, width_px: int, height_px: int) -> Floats:
@@ -119,8 +113,8 @@ class Teacher:
             reader = LayoutReader(self._manifest, view.camera, smoothing_s=0.0, fit="raw")
             found = reader.read(self._backend.run(reader.prepare(view.image)), 0.0)
             lines = -np.stack([found.ceiling_rad, found.floor_rad]).astype(np.float64)
-            edges.append(_columns(view.back(lines), CANVAS_WH[0]))
-            corners.append(_columns(view.back(found.corner_probability[None].astype(np.float64)), CANVAS_WH[0]))
+            edges.append(at_columns(view.back(lines), CANVAS_WH[0]))
+            corners.append(at_columns(view.back(found.corner_probability[None].astype(np.float64)), CANVAS_WH[0]))
         stack = np.stack(edges)
         known = np.isfinite(stack).all(axis=0)
         filled = np.where(known, stack, np.array([-0.5, 0.5])[:, None])

@@ -78,27 +78,12 @@ def _rooted(means: dict[str, float]) -> dict[str, float]:
     return {name: float(np.sqrt(v)) if name.startswith("rmse") else v for name, v in means.items()}
 
 
-def depth_errors(
-    predicted: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    alignment: Alignment = "metric",
-    limits_m: tuple[float, float] = LIMITS_M,
-) -> dict[str, float]:
-    """AbsRel, SqRel (m), RMSE (m), RMSE of ln, mean |log10|, delta1..3 of one picture.
-
-    Args:
-        predicted: metres (any positive unit but for `metric`), any shape.
-        truth: metres, the same shape, 0 = unknown; at least one pixel must count.
-        alignment: see the module.
-        limits_m: least and greatest depth that counts.
-    """
-    p, t = known(predicted, truth, limits_m)
-    return _rooted(_pixel_means(aligned(p, t, alignment, limits_m), t))
-
-
 @dataclass
 class DepthScores:
-    """The errors of a set of pictures under one alignment, gathered picture by picture."""
+    """The errors of a set of pictures under one alignment, gathered picture by picture.
+
+    AbsRel, SqRel (m), RMSE (m), RMSE of ln, mean |log10|, delta1..3; `limits_m`: least and greatest depth that counts.
+    """
 
     alignment: Alignment = "metric"
     limits_m: tuple[float, float] = LIMITS_M
@@ -106,7 +91,12 @@ class DepthScores:
     _means: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
-        """Count one picture, as `depth_errors`; returns its own errors."""
+        """Count one picture; returns its own errors.
+
+        Args:
+            predicted: metres (any positive unit but for `metric`), any shape.
+            truth: metres, the same shape, 0 = unknown; at least one pixel must count.
+        """
         p, t = known(predicted, truth, self.limits_m)
         means = _pixel_means(aligned(p, t, self.alignment, self.limits_m), t)
         self._means.append(means)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from training.data.rgbd import read_rgbd
+from training.data.rgbd import read
 
 
 def test_colour_and_depth_come_back(tmp_path: Path) -> None:
@@ -23,14 +23,14 @@ def test_colour_and_depth_come_back(tmp_path: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / name), picture)
     np.savetxt(tmp_path / "a" / "K.txt", [[30, 0, 12], [0, 31, 10], [0, 0, 1]])
-    first = read_rgbd(tmp_path / "a")[0]
+    first = read(tmp_path / "a")[0].read()
     np.testing.assert_allclose(first.depth_m, depth / 1000, rtol=1e-6)
-    assert (first.intrinsics.fx_px, first.intrinsics.fy_px) == (30, 31)
+    assert (first.fx_px, first.fy_px) == (30, 31)
     assert tuple(first.image[0, 0]) == (3, 2, 1)
-    second = read_rgbd(tmp_path / "b", units_per_m=5000, lens=(1.0, 2.0, 3.0, 4.0))[0]
+    second = read(tmp_path / "b", units_per_m=5000, lens=(1.0, 2.0, 3.0, 4.0))[0].read()
     np.testing.assert_allclose(second.depth_m, depth / 5000, rtol=1e-6)
     with pytest.raises(DataError, match=r"K\.txt"):
-        read_rgbd(tmp_path / "b")
+        read(tmp_path / "b")
     (tmp_path / "a" / "depth" / "0.png").unlink()
     with pytest.raises(DataError, match="as many pictures"):
-        read_rgbd(tmp_path / "a")
+        read(tmp_path / "a")

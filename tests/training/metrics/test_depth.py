@@ -5,11 +5,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import torchmetrics
 
-from training.metrics.depth import ALIGNMENTS, Alignment, DepthScores, depth_errors
+from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores
+
+
+def _errors(
+    predicted: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    alignment: Alignment = "metric",
+    limits_m: tuple[float, float] = LIMITS_M,
+) -> dict[str, float]:
+    return DepthScores(alignment, limits_m).add(predicted, truth)
 
 
 def _maps(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +32,7 @@ def _maps(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_depth_errors_by_hand() -> None:
     """Three pixels, one of them unknown."""
-    errors = depth_errors([[2.0, 1.0, 9.0]], [[1.0, 1.1, 0.0]])
+    errors = _errors([[2.0, 1.0, 9.0]], [[1.0, 1.1, 0.0]])
     assert errors["absrel"] == pytest.approx((1.0 + 0.1 / 1.1) / 2)
     assert errors["sqrel_m"] == pytest.approx((1.0 + 0.01 / 1.1) / 2)
     assert errors["rmse_m"] == pytest.approx(np.sqrt((1.0 + 0.01) / 2))
@@ -46,7 +56,7 @@ def test_depth_errors_are_the_papers_formulas() -> None:
         "delta2": sum(max(p / t, t / p) < 1.25**2 for p, t in pairs) / n,
         "delta3": sum(max(p / t, t / p) < 1.25**3 for p, t in pairs) / n,
     }
-    found = depth_errors(predicted, truth)
+    found = _errors(predicted, truth)
     assert found == pytest.approx(expected)
     p, t = (torch.tensor(v, dtype=torch.float64) for v in zip(*pairs, strict=True))
     assert found["rmse_m"] == pytest.approx(float(torchmetrics.MeanSquaredError(squared=False)(p, t)))
@@ -57,12 +67,12 @@ def test_alignments_remove_what_they_say() -> None:
     """Median scaling removes a factor, affine a factor and a shift of depth, affine_inverse those of inverse depth."""
     truth = np.random.default_rng(0).uniform(1, 5, (6, 7))
     inverse = 1 / (0.3 / truth + 0.2)
-    assert depth_errors(truth * 7, truth, "median")["absrel"] == pytest.approx(0, abs=1e-9)
-    assert depth_errors(truth * 7 + 2, truth, "affine")["rmse_m"] == pytest.approx(0, abs=1e-9)
-    assert depth_errors(inverse, truth, "affine_inverse")["rmse_m"] == pytest.approx(0, abs=1e-9)
-    assert depth_errors(truth * 7 + 2, truth, "median")["absrel"] > 0.01
-    assert depth_errors(inverse, truth, "affine")["absrel"] > 0.01
-    assert depth_errors(truth * 7 + 2, truth, "affine_inverse")["absrel"] > 0.01
+    assert _errors(truth * 7, truth, "median")["absrel"] == pytest.approx(0, abs=1e-9)
+    assert _errors(truth * 7 + 2, truth, "affine")["rmse_m"] == pytest.approx(0, abs=1e-9)
+    assert _errors(inverse, truth, "affine_inverse")["rmse_m"] == pytest.approx(0, abs=1e-9)
+    assert _errors(truth * 7 + 2, truth, "median")["absrel"] > 0.01
+    assert _errors(inverse, truth, "affine")["absrel"] > 0.01
+    assert _errors(truth * 7 + 2, truth, "affine_inverse")["absrel"] > 0.01
 
 
 @pytest.mark.parametrize("alignment", ["affine", "affine_inverse"])
@@ -76,7 +86,7 @@ def test_scale_and_shift_are_the_least_squares_ones(alignment: Alignment) -> Non
     best = given * slope + shift
     expected = 1 / best if alignment == "affine_inverse" else best
     rmse = np.sqrt(((np.clip(expected, *limits) - t) ** 2).mean())
-    assert depth_errors(predicted, truth, alignment, limits)["rmse_m"] == pytest.approx(rmse)
+    assert _errors(predicted, truth, alignment, limits)["rmse_m"] == pytest.approx(rmse)
     for a in (0.9, 1.0, 1.1):
         for b in (-0.05, 0.0, 0.05):
             assert ((given * slope * a + shift + b - wanted) ** 2).sum() >= ((best - wanted) ** 2).sum() - 1e-12
@@ -84,7 +94,7 @@ def test_scale_and_shift_are_the_least_squares_ones(alignment: Alignment) -> Non
 
 def test_limits_leave_out_truth_and_clip_predictions() -> None:
     """Truth below 1 m and above 10 m counts nowhere; a prediction of 50 m is taken as 10 m."""
-    errors = depth_errors([50.0, 3.0, 7.0], [8.0, 0.5, 12.0], limits_m=(1.0, 10.0))
+    errors = _errors([50.0, 3.0, 7.0], [8.0, 0.5, 12.0], limits_m=(1.0, 10.0))
     assert errors["rmse_m"] == pytest.approx(2.0)
     assert errors["absrel"] == pytest.approx(0.25)
 
@@ -109,16 +119,16 @@ def test_pooled_is_one_large_picture() -> None:
     scores = DepthScores("metric")
     for predicted, truth in maps:
         scores.add(predicted, truth)
-    whole = depth_errors(np.concatenate([p for p, _ in maps]), np.concatenate([t for _, t in maps]))
+    whole = _errors(np.concatenate([p for p, _ in maps]), np.concatenate([t for _, t in maps]))
     assert scores.pooled == pytest.approx(whole)
-    assert scores.per_image["absrel"] == pytest.approx(np.mean([depth_errors(p, t)["absrel"] for p, t in maps]))
+    assert scores.per_image["absrel"] == pytest.approx(np.mean([_errors(p, t)["absrel"] for p, t in maps]))
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_a_constant_can_be_aligned(alignment: Alignment) -> None:
     """The baseline has no spread: every alignment gives it finite errors, and median scaling the truth's median."""
     _, truth = _maps(2)
-    errors = depth_errors(np.full_like(truth, 3.0), truth, alignment)
+    errors = _errors(np.full_like(truth, 3.0), truth, alignment)
     assert all(np.isfinite(v) for v in errors.values())
     if alignment == "median":
         known = truth[truth > 0]

@@ -252,12 +252,6 @@ def linear_from_srgb(value: npt.ArrayLike) -> Image:
     return np.asarray(np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4), dtype=np.float32)
 
 
-def srgb_from_linear(value: npt.ArrayLike) -> Image:
-    """IEC 61966-2-1 encoding of values clipped to 0..1."""
-    v = np.clip(np.asarray(value, dtype=np.float32), 0.0, 1.0)
-    return np.asarray(np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055), dtype=np.float32)
-
-
 @lru_cache(maxsize=128)
 def read_texture(path: Path, size_px: int = 512) -> Image:
     """A picture as linear albedo (size, size, 3).

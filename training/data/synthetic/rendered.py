@@ -32,7 +32,8 @@ from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import longitudes, pixel_from_angles
 from edge.geometry.polygon import boundary_latitudes, wall_distances
 from training.data.entries import Part, part_of
-from training.data.synthetic.assets import Catalog, srgb_from_linear
+from training.data.photometric import encode_srgb
+from training.data.synthetic.assets import Catalog
 from training.data.synthetic.description import Room, View
 from training.data.synthetic.rooms import relit
 from training.data.synthetic.stage import build
@@ -54,7 +55,7 @@ def exposure_scale(radiance: Floats, target: float) -> float:
 
 def picture(radiance: Floats, scale: float) -> npt.NDArray[np.uint8]:
     """Exposed, clipped, sRGB, 8 bits."""
-    return np.asarray(np.rint(srgb_from_linear(radiance * np.float32(scale)) * 255), dtype=np.uint8)
+    return np.asarray(np.rint(encode_srgb(radiance * np.float32(scale)) * 255), dtype=np.uint8)
 
 
 def visible_corners(polygon: npt.ArrayLike, camera_height_m: float, height_m: float, width_px: int) -> Floats:

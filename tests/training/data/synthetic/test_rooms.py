@@ -13,6 +13,7 @@ from PIL import Image
 
 from edge.errors import DataError
 from edge.geometry.polygon import area_m2, is_simple, signed_area_m2, wall_distances
+from training.data.photometric import encode_srgb
 from training.data.synthetic import synthesize
 from training.data.synthetic.assets import (
     Catalog,
@@ -20,7 +21,6 @@ from training.data.synthetic.assets import (
     procedural,
     read_catalog,
     sky_window,
-    srgb_from_linear,
 )
 from training.data.synthetic.description import Room, rectangle, wall_frame
 from training.data.synthetic.rooms import describe
@@ -145,9 +145,7 @@ def test_procedural_textures_are_albedos(kind: str) -> None:
 
 def test_srgb_of_known_values() -> None:
     """IEC 61966-2-1: linear 0.214 is about middle grey, and the ends stay."""
-    assert np.allclose(
-        srgb_from_linear(np.array([0.0, 0.0031308, 0.21404, 1.0, 7.0])), [0, 0.04045, 0.5, 1, 1], atol=1e-4
-    )
+    assert np.allclose(encode_srgb(np.array([0.0, 0.0031308, 0.21404, 1.0, 7.0])), [0, 0.04045, 0.5, 1, 1], atol=1e-4)
 
 
 def test_missing_assets_are_named(tmp_path: Path) -> None:
