@@ -7,7 +7,9 @@
     ├── ImageError         a picture that cannot be used (size, type, channels)
     ├── GeometryError      a shape that is not what the formula needs
     ├── EngineError        a model cannot be loaded, verified or run
-    │   └── ManifestError  manifest.json is wrong, or the model does not match it
+    │   ├── ManifestError  manifest.json is wrong, or the model does not match it
+    │   ├── PlanError      a TensorRT plan that may not be loaded, with the reason in one word
+    │   └── BuildError     TensorRT could not build a plan, or not in time
     ├── PublishError       a broker refused, or a payload is not what its schema says
     └── DataError          a data set, recipe or checkpoint is not laid out as expected (training)
 
@@ -67,6 +69,18 @@ class EngineError(EdgeError):
 
 class ManifestError(EngineError):
     """A manifest.json is wrong, or the model beside it does not match it."""
+
+
+class PlanError(EngineError):
+    """A TensorRT plan may not be loaded; `reason` says why in one word, e.g. missing, tampered, version."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class BuildError(EngineError):
+    """TensorRT could not build a plan, or not in time."""
 
 
 class PublishError(EdgeError):

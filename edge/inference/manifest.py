@@ -144,6 +144,41 @@ class Golden(FileRef):
     tolerance: dict[str, float] = Field(description="ONNX output name -> largest absolute difference allowed")
 
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""What a network's weights and activations are kept in; inputs and outputs are float32 in all."""
+
+
+class Parity(_Part):
+    """How far a file's answers are from those of the network it was exported from, in the task's own unit.
+
+    Measured on real pictures through the device's own pre- and post-processing when the file was written.
+    """
+
+    quantity: str = Field(description="what is compared, e.g. depth, floor plan, irradiance")
+    unit: str = Field(description="e.g. cm, 1 - IoU, radiance")
+    difference: float = Field(ge=0, description="the worst of the pictures' means")
+    tolerance: float = Field(gt=0, description="a file that differs by more is not written")
+    pictures: int = Field(ge=1, description="how many were compared")
+
+
+class Speed(_Part):
+    """Time of this file against the float32 one, interleaved in one run."""
+
+    provider: str = Field(description="what ran it, e.g. CPUExecutionProvider")
+    machine: str = Field(description="e.g. x86_64, AVX512-VNNI, one thread")
+    ratio: float = Field(gt=0, description="time of this file / time of the float32 file: below 1 this one is faster")
+
+
+class Variant(FileRef):
+    """The same network in another precision, in a file of its own; same input, same outputs."""
+
+    tolerance: dict[str, float] = Field(
+        default_factory=dict, description="ONNX output name -> largest absolute difference from the golden output"
+    )
+    parity: tuple[Parity, ...] = ()
+    speed: tuple[Speed, ...] = ()
+
+
 class DataSource(_Part):
     """One source of training data or starting weights."""
 
@@ -185,10 +220,14 @@ class Manifest(_Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     version: str
     task: ModelTask
-    onnx: FileRef
+    onnx: FileRef = Field(description="the network in float32")
+    variants: dict[Literal["fp16", "int8"], Variant] = Field(
+        default_factory=dict, description="the same network in other precisions"
+    )
     input: InputSpec
     output: Output
     golden: Golden | None = None
+    parity: tuple[Parity, ...] = Field(default=(), description="of `onnx` with the network it was exported from")
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -223,6 +262,35 @@ class Manifest(_Part):
     def part(self, task: Task) -> Manifest:
         """The manifest as if the model gave this noun alone; `task` must be in `parts`."""
         return self.model_copy(update={"task": task, "output": self.parts[task]})
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Those there are files of."""
+        return ("fp32", *self.variants)
+
+    def file_of(self, precision: Precision) -> FileRef:
+        """The ONNX file in that precision, which must be in `precisions`."""
+        return self.onnx if precision == "fp32" else self.variants[precision]
+
+    def tolerance_of(self, precision: Precision) -> dict[str, float]:
+        """By ONNX output, how far from the golden output that precision may be; empty without a golden pair."""
+        if self.golden is None:
+            return {}
+        return dict(self.golden.tolerance) | ({} if precision == "fp32" else self.variants[precision].tolerance)
+
+    def choose(self, provider: str) -> Precision:
+        """The fastest precision for a provider that is known to be: a file measured faster there, else float32.
+
+        TensorRT and CUDA are built for float16, so there it needs no measurement.
+        """
+        faster = {
+            precision: min((s.ratio for s in variant.speed if s.provider == provider), default=1.0)
+            for precision, variant in self.variants.items()
+        }
+        if "fp16" in self.variants and not provider.startswith("CPU"):
+            faster["fp16"] = min(faster["fp16"], 0.999)
+        best = min(faster, key=lambda precision: faster[precision], default=None)
+        return "fp32" if best is None or faster[best] >= 1.0 else best
 
     @property
     def output_names(self) -> tuple[str, ...]:
