@@ -29,6 +29,7 @@ from pydantic_core import PydanticCustomError
 
 from edge.config_file import ConfigFile
 from edge.errors import ConfigError, ConfigErrors
+from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
 
 
@@ -76,6 +77,7 @@ def _existing_folder(path: Path) -> Path:
 
 ExistingPath = Annotated[Path, AfterValidator(_existing), BeforeValidator(_resolved)]
 ExistingFile = Annotated[Path, AfterValidator(_existing_file), BeforeValidator(_resolved)]
+PathToMake = Annotated[Path, BeforeValidator(_resolved)]
 ExistingFolder = Annotated[Path, AfterValidator(_existing_folder), BeforeValidator(_resolved)]
 SecretFile = Annotated[Path, AfterValidator(_existing_file), BeforeValidator(_credential)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
@@ -311,16 +313,65 @@ class SceneCutConfig(Section):
     )
 
 
+class BuildConfig(Section):
+    """How TensorRT builds engines on this device."""
+
+    level: int = Field(default=3, ge=0, le=5, description="0..5: longer to build, faster to run")
+    workspace_mib: int = Field(default=1024, ge=16, description="largest scratch memory of a layer, MiB")
+    opt_batch: int = Field(default=1, ge=1, le=64, description="the batch that kernels are chosen for")
+    dla_core: int | None = Field(
+        default=None, ge=0, le=3, description="run what can on this deep-learning accelerator (Orin); null: the GPU"
+    )
+    compatibility: Compatibility = Field(
+        default="none", description="other GPUs that an engine may run on; costs speed, not for Jetsons"
+    )
+    timeout_s: Positive = Field(default=1800.0, description="a build that takes longer is ended, s")
+
+
 class InferenceConfig(Section):
     """What runs the networks."""
 
-    backend: Literal["auto", "ort"] = Field(
-        default="auto", description="auto: the fastest installed; ort: ONNX Runtime"
+    backend: BackendName = Field(
+        default="auto",
+        description="auto: TensorRT, ONNX Runtime with TensorRT, with CUDA, on the CPU, the first that works; ort: the "
+        "same without the first; or one of them, which falls back to those after it and says so",
     )
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="auto: the fastest known for what serves; or fp32, fp16, int8, where the model has it",
+    )
+    max_batch: int = Field(default=8, ge=1, le=64, description="most pictures of several cameras in one inference")
+    cuda_graph: bool = Field(default=True, description="replay captured GPU work where cuda-bindings is installed")
+    plans: PathToMake | None = Field(
+        default=None, description="folder of the engines that TensorRT built; null: beside the models"
+    )
+    plan_key: PathToMake | None = Field(
+        default=None, description="file with this device's key, which signs them; null: device.key in that folder"
+    )
+    build: BuildConfig = Field(default_factory=BuildConfig)
     threads: int = Field(default=0, ge=0, le=256, description="CPU threads of a network; 0 = one per core")
     engines: ExistingFolder = Field(
         default="engines", validate_default=True, description="folder with one folder per engine"
     )
+
+    @model_validator(mode="after")
+    def _opt_within(self) -> InferenceConfig:
+        if self.build.opt_batch > self.max_batch:
+            raise _problem("build.opt_batch is above max_batch", "Lower it, or raise max_batch", "build", "opt_batch")
+        return self
+
+    def options(self) -> InferenceOptions:
+        """The same as plain values for the inference parts."""
+        build = BuildOptions(max_batch=self.max_batch, **self.build.model_dump())
+        return InferenceOptions(
+            backend=self.backend,
+            precision=self.precision,
+            threads=self.threads,
+            plans=self.plans,
+            plan_key=self.plan_key,
+            cuda_graph=self.cuda_graph,
+            build=build,
+        )
 
 
 class TlsConfig(Section):
