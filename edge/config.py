@@ -250,6 +250,7 @@ class CameraConfig(Section):
 
 class _TaskConfig(Section):
     engine: Name
+    deadline_s: Positive = Field(default=5.0, description="a picture older than this is not inferred any more, s")
     every_s: Positive | None = None
     every_frames: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="run on every n-th picture; instead of every_s"

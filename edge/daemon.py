@@ -28,11 +28,13 @@ from edge.config import (
     config_schema,
 )
 from edge.errors import ConfigError, EdgeError, EngineError
+from edge.inference.accelerator import Accelerator
 from edge.inference.store import GoldenResult, ModelStore, StoredModel, check_golden, load
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
-from edge.pipeline import Cadence, Engine, Pipeline, Result
+from edge.pipeline import Engine, Pipeline, Result
+from edge.priority import stand_behind
 from edge.publish import compose
 from edge.publish.broker import EmbeddedBroker
 from edge.publish.mqtt import Endpoint, TlsOptions
@@ -51,12 +53,14 @@ from edge.publish.payloads import (
 from edge.publish.publisher import Publisher
 from edge.publish.topics import Topics
 from edge.scene import CameraModel, DepthMap, Frame, RoomLayout, Task
+from edge.schedule import Cadence
 
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
+_CLOSE_S = 1.0
 
 Progress = Callable[[str], None]
 
@@ -167,6 +171,7 @@ class Daemon:
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
         self._started_at, self._started_s = time.time(), time.monotonic()
+        self._accelerator = Accelerator()
         self._errors: Counter[str] = Counter()
         self._last_error: dict[tuple[str, Task], str] = {}
         self._fatal: BaseException | None = None
@@ -176,7 +181,10 @@ class Daemon:
         keys: list[tuple[str, str]] = [(c.name, t) for c in config.cameras for t in c.tasks]
         self.throughput = Throughput(keys)
         self.pipeline = Pipeline(
-            on_result=self._publish_result, on_error=self._task_failed, scene_cut_threshold=config.scene_cut.threshold
+            on_result=self._publish_result,
+            on_error=self._task_failed,
+            scene_cut_threshold=config.scene_cut.threshold,
+            submit=self._accelerator.submit,
         )
         self.cameras = [self._add_camera(c) for c in config.cameras]
         own = config.mqtt.embedded
@@ -197,9 +205,16 @@ class Daemon:
                 self._models[task], self._engines[task] = self._models[with_it], self._engines[with_it]
                 continue
             self._say(f"loading {task} engine {name!r}")
-            self._models[task], self._engines[task], _ = load_engine(
-                store, name, task, backend=self.config.inference.backend, threads=self.config.inference.threads
-            )
+            self._models[task], self._engines[task], _ = self._accelerator.submit(
+                partial(
+                    load_engine,
+                    store,
+                    name,
+                    task,
+                    backend=self.config.inference.backend,
+                    threads=self.config.inference.threads,
+                )
+            ).result()
 
     def _add_camera(self, camera: CameraConfig) -> CameraProcess:
         process = CameraProcess(
@@ -214,7 +229,14 @@ class Daemon:
             fit = settings.fit if isinstance(settings, LayoutConfig) else "auto"
             cadence = Cadence(settings.every_s, settings.every_frames)
             self.pipeline.add(
-                frames, camera.model, task, self._engines[task], cadence, smoothing_s=settings.smoothing_s, fit=fit
+                frames,
+                camera.model,
+                task,
+                self._engines[task],
+                cadence,
+                smoothing_s=settings.smoothing_s,
+                fit=fit,
+                deadline_s=settings.deadline_s,
             )
         return process
 
@@ -247,6 +269,9 @@ class Daemon:
             camera.start()
         if infer:
             self._thread.start()
+        for thread in threading.enumerate():
+            if thread is not self._accelerator.thread:
+                stand_behind(thread)
         notify("READY=1", f"STATUS={len(self.cameras)} cameras")
 
     def supervise(self, for_s: float | None = None) -> None:
@@ -295,9 +320,9 @@ class Daemon:
         tally = self._tally()
         if self.broker is not None:
             self.broker.stop()
-        if not self._thread.is_alive():  # a network that hangs is left to the end of the process
-            for engine in {id(e): e for e in self._engines.values()}.values():
-                engine.backend.close()
+        for engine in {id(e): e for e in self._engines.values()}.values():
+            self._accelerator.submit(engine.backend.close)
+        if self._accelerator.stop(_CLOSE_S):  # a network that hangs is left to the end of the process
             self._engines.clear()
         return tally
 
@@ -321,7 +346,7 @@ class Daemon:
                 published[task] += count
                 if not count:
                     silent.append((camera.name, task))
-        dropped, errors = sum(self.pipeline.counters.missed.values()), sum(self._errors.values())
+        dropped, errors = sum(self._passed_over().values()), sum(self._errors.values())
         if statistics is not None:
             # A retained message that a newer one replaced before it went out is no loss.
             dropped += sum(statistics.dropped.values()) - statistics.dropped.get("superseded", 0) + statistics.queued
@@ -339,7 +364,8 @@ class Daemon:
         latency_s = time.monotonic() - frame.captured_monotonic_s
         self.throughput.note(frame.camera, task, latency_s)
         self._last_error.pop((frame.camera, task), None)
-        source = compose.Source(self.config.device.name, result.manifest.name, result.manifest.onnx.sha256)
+        manifest = result.engine.manifest
+        source = compose.Source(self.config.device.name, manifest.name, manifest.onnx.sha256)
         value = result.value
         if isinstance(value, DepthMap):
             topic = self.publisher.topics.depth_image(frame.camera) if self.config.tasks.depth.image else None
@@ -424,7 +450,6 @@ class Daemon:
             )
             for r in (self.throughput.window() if window else [])
         ]
-        missed = {"inference too slow": sum(self.pipeline.counters.missed.values())}
         return BridgeHealth(
             device=self.config.device.name,
             at=timestamp(time.time()),
@@ -437,11 +462,16 @@ class Daemon:
                 published_bytes=statistics.published_bytes,
                 queued=statistics.queued,
             ),
-            dropped=statistics.dropped | missed,
+            dropped=statistics.dropped | self._passed_over(),
             memory_bytes=memory_bytes(),
             temperature_celsius=temperature_celsius(),
             degraded=self._degraded(),
         )
+
+    def _passed_over(self) -> dict[str, int]:
+        """Frames that were asked for and not inferred, by reason."""
+        counters = self.pipeline.counters
+        return {"inference too slow": sum(counters.missed.values()), "stale": sum(counters.stale.values())}
 
     def _publish_health(self) -> None:
         assert self.publisher is not None

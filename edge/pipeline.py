@@ -1,8 +1,12 @@
 """Frames to scenes: which (camera, task) is due, on which frame, and what came of it.
 
-One inference thread per accelerator runs `Pipeline.step` in a loop. Every (camera, task) has a cadence; the most
-overdue one whose camera has a frame it has not seen yet goes next. Cameras overwrite their latest frame, so a slow
-network skips frames and never queues them; what was skipped is counted.
+One thread runs `Pipeline.step` in a loop. Each step prepares the next batch and hands it to the accelerator, which is
+still busy with the last one; then it reads that one's answers while the accelerator goes on with the new batch. So the
+accelerator waits for nobody, and what a network is fed is at most one batch old.
+
+The most overdue (camera, task) whose camera has a frame it has not seen goes next, and with it those due on the same
+engine, as many as fit a batch. Cameras overwrite their latest frame, so a slow network skips frames and never queues
+them; what was skipped is counted, and so is a frame that has become too old to be worth it.
 
 A network that answers for several nouns runs once a frame: with the most overdue task, every other one of its camera
 that it answers for and that is due reads the same answer.
@@ -14,13 +18,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import EdgeError
+from edge.inference.accelerator import at_once
 from edge.inference.base import Arrays, Backend
 from edge.inference.manifest import Manifest
 from edge.perception.canvas import CanvasInput
@@ -29,8 +35,12 @@ from edge.perception.layout import FitChoice, LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.perception.smoothing import SceneCut
 from edge.scene import CameraModel, DepthMap, Frame, Lighting, RoomLayout, Task
+from edge.schedule import Cadence, Schedule, Turn
 
 _log = logging.getLogger(__name__)
+
+Submit = Callable[[Callable[[], Any]], Future[Any]]
+"""Runs something on the accelerator's thread."""
 
 Reader = DepthReader | LayoutReader | LightingReader
 Value = DepthMap | RoomLayout | Lighting
@@ -60,25 +70,18 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Cadence:
-    """How often a task runs: every so many seconds, or every so many frames of its camera."""
-
-    every_s: float | None = None
-    every_frames: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """One inferred value with what it was inferred from and what it took."""
 
     frame: Frame
     task: Task
     value: Value
-    manifest: Manifest
+    engine: Engine
     stage_s: dict[str, float]
-    """Seconds per stage: capture (age of the frame when taken), preprocess, inference, postprocess.
+    """Seconds per stage: capture (age of the frame when taken), preprocess, queue (for the accelerator), inference
+    (this frame's share of its batch), postprocess.
 
-    Without preprocess and inference: the network ran for another noun of this frame, whose result has them.
+    Without preprocess, queue and inference: the network ran for another noun of this frame, whose result has them.
     """
 
 
@@ -89,9 +92,33 @@ class Counters:
     done: Counter[tuple[str, Task]] = field(default_factory=Counter)
     missed: Counter[tuple[str, Task]] = field(default_factory=Counter)
     """Results that the cadence asked for and frames were there for, but inference was too slow for."""
+    stale: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    """Frames passed over because they were past the task's deadline."""
+    late: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    """Results that came after the deadline, though their frame was taken before it."""
     errors: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    batches: Counter[int] = field(default_factory=Counter)
+    """Inferences by how many pictures they took together."""
     idle: int = 0
     """How often nothing was due: with `done`, the proof that inference neither hangs nor starves."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """One (camera, task)."""
+
+    camera: FrameSource
+    task: Task
+    feed: _Feed
+    reader: Reader
+    outputs: tuple[str, ...]
+    """Names of the ONNX outputs that are this noun's."""
+    turn: Turn
+    deadline_s: float
+
+    @property
+    def key(self) -> tuple[str, Task]:
+        return self.camera.name, self.task
 
 
 @dataclass(slots=True)
@@ -100,52 +127,78 @@ class _Feed:
 
     engine: Engine
     canvas: CanvasInput | None
+    jobs: list[_Job] = field(default_factory=list)
+    shape: tuple[int, ...] = ()
+    """Of the last prepared picture."""
     sequence: int = 0
     outputs: Arrays = field(default_factory=dict)
 
+    @property
+    def rows(self) -> int:
+        """How many pictures of the network one frame becomes."""
+        return self.jobs[0].reader.rows
+
     def keep(self, sequence: int, outputs: Arrays) -> None:
-        """Remember an answer that other nouns may read too."""
-        if len(self.engine.manifest.parts) > 1:
-            self.sequence, self.outputs = sequence, outputs
+        """Remember an answer that nouns which are due later may read too."""
+        if len(self.jobs) > 1:
+            self.sequence, self.outputs = sequence, {name: array.copy() for name, array in outputs.items()}
 
 
 @dataclass(slots=True)
-class _Job:
-    camera: FrameSource
-    task: Task
+class _Part:
+    """What one frame has in a batch."""
+
     feed: _Feed
-    reader: Reader
-    cadence: Cadence
-    seen_sequence: int = 0
-    due_s: float = 0.0
+    frame: Frame
+    jobs: list[_Job]
+    first_row: int
+    stage_s: dict[str, float]
 
-    def overdue_s(self, now_s: float) -> float | None:
-        """How late this job is, None if it is not due or has no new frame."""
-        sequence = self.camera.sequence
-        if sequence <= self.seen_sequence:
-            return None
-        if self.cadence.every_frames is not None and self.seen_sequence:
-            early = sequence - self.seen_sequence < self.cadence.every_frames
-            return None if early else now_s - self.due_s
-        return None if now_s < self.due_s else now_s - self.due_s
+    @property
+    def end_row(self) -> int:
+        return self.first_row + self.feed.rows
 
-    def take(self, sequence: int, now_s: float) -> int:
-        """Note that this frame is being handled; returns how many results were missed since the last one.
 
-        A job that fell behind starts its cadence afresh.
-        """
-        passed = sequence - self.seen_sequence - 1 if self.seen_sequence else 0
-        self.seen_sequence = sequence
-        if self.cadence.every_s is None:
-            self.due_s = now_s
-            return passed // (self.cadence.every_frames or 1)
-        late = max(0.0, now_s - self.due_s)
-        self.due_s = max(self.due_s + self.cadence.every_s, now_s - self.cadence.every_s)
-        return min(passed, int(late / self.cadence.every_s))
+@dataclass(slots=True)
+class _Batch:
+    """What is inferred together: frames of several cameras on one engine."""
+
+    engine: Engine
+    tensor: npt.NDArray[np.float32]
+    """(rows or more, C, H, W), of which the parts fill the first rows."""
+    parts: list[_Part] = field(default_factory=list)
+    submitted_s: float = 0.0
+    future: Future[tuple[Arrays, float, float]] | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.parts[-1].end_row if self.parts else 0
+
+    def room_for(self, feed: _Feed) -> bool:
+        """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
+        return feed.engine is self.engine and (not self.parts or self.rows + feed.rows <= self.engine.backend.max_batch)
+
+
+class _Inputs:
+    """Two inputs of an engine by turns: one is written while the accelerator still reads the other."""
+
+    def __init__(self) -> None:
+        self._buffers: list[npt.NDArray[np.float32]] = []
+        self._turn = 0
+
+    def reserve(self, rows: int, allocate: Callable[[int], npt.NDArray[np.float32]]) -> None:
+        """Make room for so many rows."""
+        if not self._buffers or len(self._buffers[0]) < rows:
+            self._buffers = [allocate(rows), allocate(rows)]
+
+    def next(self) -> npt.NDArray[np.float32]:
+        """The one that nobody reads."""
+        self._turn = 1 - self._turn
+        return self._buffers[self._turn]
 
 
 class Pipeline:
-    """Schedules and runs every (camera, task) on one thread."""
+    """Schedules and runs every (camera, task) on one accelerator."""
 
     def __init__(
         self,
@@ -153,15 +206,20 @@ class Pipeline:
         on_result: Callable[[Result], None],
         on_error: Callable[[str, Task, EdgeError], None],
         scene_cut_threshold: float = 0.15,
+        submit: Submit = at_once,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Callbacks run on the inference thread and must return at once."""
-        self._on_result, self._on_error, self._clock = on_result, on_error, clock
+        """Callbacks run on the thread that calls `step` and must return at once; `submit` runs the networks."""
+        self._on_result, self._on_error, self._submit, self._clock = on_result, on_error, submit, clock
         self._threshold = scene_cut_threshold
-        self._jobs: list[_Job] = []
+        self._schedule: Schedule[_Job] = Schedule()
+        self._feeds: list[_Feed] = []
+        self._inputs: dict[int, _Inputs] = {}
         self._cuts: dict[str, SceneCut] = {}
+        self._cut_at: dict[str, int] = {}
         self._frames: dict[str, Frame] = {}
         self._layouts: dict[str, RoomLayout] = {}
+        self._running: _Batch | None = None
         self.counters = Counters()
 
     def add(
@@ -174,8 +232,12 @@ class Pipeline:
         *,
         smoothing_s: float = 0.0,
         fit: FitChoice = "auto",
+        deadline_s: float = np.inf,
     ) -> None:
-        """Run `task` on `camera` with `engine`, one of whose parts it must be."""
+        """Run `task` on `camera` with `engine`, one of whose parts it must be.
+
+        A frame older than `deadline_s` is not inferred any more.
+        """
         feed = self._feed(camera.name, engine, model)
         part = engine.manifest.part(task)
         reader: Reader
@@ -185,95 +247,199 @@ class Pipeline:
             reader = LayoutReader(part, model, smoothing_s=smoothing_s, fit=fit, canvas=feed.canvas)
         else:
             reader = LightingReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
-        self._jobs.append(_Job(camera, task, feed, reader, cadence, due_s=self._clock()))
+        turn = Turn(lambda: camera.sequence, cadence, self._clock())
+        job = _Job(camera, task, feed, reader, part.output_names, turn, deadline_s)
+        feed.jobs.append(job)
+        self._schedule.add(turn, job)
         self._cuts.setdefault(camera.name, SceneCut(self._threshold))
+        rows = max(feed.rows, engine.backend.max_batch)
+        inputs = self._inputs.setdefault(id(engine), _Inputs())
+        self._submit(lambda: inputs.reserve(rows, engine.backend.allocate)).result()
 
     def _feed(self, camera: str, engine: Engine, model: CameraModel) -> _Feed:
         """The feed of a camera into an engine: the one there is, or a new one."""
-        for job in self._jobs:
-            if job.camera.name == camera and job.feed.engine is engine:
-                return job.feed
+        for feed in self._feeds:
+            if feed.engine is engine and feed.jobs[0].camera.name == camera:
+                return feed
         spec = engine.manifest.input
-        return _Feed(engine, CanvasInput(spec, model) if spec.projection == "equirectangular" else None)
+        feed = _Feed(engine, CanvasInput(spec, model) if spec.projection == "equirectangular" else None)
+        self._feeds.append(feed)
+        return feed
 
     def step(self) -> bool:
-        """Run the most overdue job on its camera's newest frame, and those due that share its network's answer.
+        """Hand the accelerator its next batch, then read the answers to the last one.
 
         Returns:
-            False if nothing is due.
+            False if nothing is due and nothing was running.
         """
-        now_s = self._clock()
-        late = [(o, j) for j in self._jobs if (o := j.overdue_s(now_s)) is not None]
-        for _, job in sorted(late, key=lambda pair: pair[0], reverse=True):
-            frame = self._newest(job.camera)
-            if frame is not None and frame.sequence > job.seen_sequence:
-                due = [j for _, j in late if j.feed is job.feed and frame.sequence > j.seen_sequence]
-                for each in sorted(due, key=lambda j: j.task != "layout"):  # depth is aligned to the layout
-                    self._run(each, frame, now_s)
-                return True
-        self.counters.idle += 1
-        return False
-
-    def _run(self, job: _Job, frame: Frame, now_s: float) -> None:
-        self.counters.missed[frame.camera, job.task] += job.take(frame.sequence, now_s)
-        try:
-            result = self._infer(job, frame)
-        except Exception as e:  # noqa: BLE001 - one camera's task must not end the others'; reported and counted
-            self.counters.errors[frame.camera, job.task] += 1
-            self._on_error(frame.camera, job.task, e if isinstance(e, EdgeError) else _unexpected(e))
-            return
-        self.counters.done[frame.camera, job.task] += 1
-        self._on_result(result)
+        batch, served = self._gather()
+        if batch is not None:
+            self._start(batch)
+        served |= self._finish()
+        self._running = batch
+        if batch is not None and batch.future is not None and batch.future.done():
+            self._finish()
+        self.counters.idle += not served
+        return served
 
     def prepared(self) -> dict[tuple[str, Task], tuple[Engine, npt.NDArray[np.float32]]]:
         """For each job whose camera has sent a frame: its engine and the tensor that frame becomes."""
-        return {
-            (j.camera.name, j.task): (j.feed.engine, j.reader.prepare(self._frames[j.camera.name].image))
-            for j in self._jobs
-            if j.camera.name in self._frames
-        }
+        out = {}
+        for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name in self._frames):
+            tensor = np.empty((job.feed.rows, *job.feed.engine.manifest.input.shape[1:]), np.float32)
+            job.reader.prepare(self._frames[job.camera.name].image, tensor)
+            out[job.key] = (job.feed.engine, tensor)
+        return out
+
+    # What goes next --------------------------------------------------------------------------------------------------
+
+    def _gather(self) -> tuple[_Batch | None, bool]:
+        """The most overdue job's frame, and with it those due on the same engine, prepared; and whether any was due."""
+        batch: _Batch | None = None
+        served = False
+        due = self._schedule.due(self._clock())
+        for job in due:
+            if batch is not None and not batch.room_for(job.feed):
+                continue
+            frame = self._fresh(job)
+            if frame is None:
+                continue
+            served = True
+            jobs = self._take([j for j in due if j.feed is job.feed], frame)
+            if self._is_running(job.feed, frame):
+                self._finish()
+            if job.feed.sequence == frame.sequence:  # another noun had it answered
+                self._read_all(jobs, frame, job.feed.outputs, {})
+                continue
+            if batch is None:
+                batch = _Batch(job.feed.engine, self._inputs[id(job.feed.engine)].next())
+            self._prepare(batch, job.feed, frame, jobs)
+        return (batch if batch is not None and batch.parts else None), served
+
+    def _fresh(self, job: _Job) -> Frame | None:
+        """The camera's newest frame, if this job has not seen it and it is not too old."""
+        frame = self._newest(job.camera)
+        if frame is None or frame.sequence <= job.turn.seen:
+            return None
+        if self._clock() - frame.captured_monotonic_s > job.deadline_s:
+            job.turn.skip(frame.sequence)
+            self.counters.stale[job.key] += 1
+            return None
+        return frame
+
+    def _take(self, jobs: list[_Job], frame: Frame) -> list[_Job]:
+        """Those that have not seen the frame, noted as served; layout first, which depth is aligned to."""
+        now_s = self._clock()
+        taken = sorted((j for j in jobs if frame.sequence > j.turn.seen), key=lambda j: j.task != "layout")
+        for job in taken:
+            self.counters.missed[job.key] += job.turn.take(frame.sequence, now_s)
+        return taken
+
+    def _is_running(self, feed: _Feed, frame: Frame) -> bool:
+        parts = self._running.parts if self._running is not None else []
+        return any(part.feed is feed and part.frame.sequence == frame.sequence for part in parts)
 
     def _newest(self, camera: FrameSource) -> Frame | None:
-        """The camera's newest frame; resets the readers of that camera when the scene is cut."""
+        """The camera's newest frame; notes where the scene is cut."""
         held = self._frames.get(camera.name)
-        after = held.sequence if held else 0
-        frame = camera.latest(after)
+        frame = camera.latest(held.sequence if held else 0)
         if frame is None:
             return held
         self._frames[camera.name] = frame
         if self._cuts[camera.name].update(frame.image):
-            self._layouts.pop(camera.name, None)
-            for job in self._jobs:
-                if job.camera.name == camera.name:
-                    job.reader.reset()
+            self._cut_at[camera.name] = frame.sequence
         return frame
 
-    def _infer(self, job: _Job, frame: Frame) -> Result:
-        taken_s, feed = time.monotonic(), job.feed
+    def _prepare(self, batch: _Batch, feed: _Feed, frame: Frame, jobs: list[_Job]) -> None:
+        """Write the frame into the batch's tensor; a frame that cannot be is reported and left out."""
+        if frame.image.shape != feed.shape:
+            self._finish()  # readers know one size at a time
+            feed.shape = frame.image.shape
+        taken_s = self._clock()
         stage_s = {"capture": max(0.0, taken_s - frame.captured_monotonic_s)}
-        if feed.sequence == frame.sequence:
-            outputs = feed.outputs
-        else:
-            tensor = job.reader.prepare(frame.image)
-            prepared_s = time.monotonic()
-            outputs = feed.engine.backend.run(tensor)
-            stage_s |= {"preprocess": prepared_s - taken_s, "inference": time.monotonic() - prepared_s}
-            _check_finite(outputs)
-            feed.keep(frame.sequence, outputs)
-        inferred_s = time.monotonic()
-        value = self._read(job, outputs, frame)
-        stage_s["postprocess"] = time.monotonic() - inferred_s
-        return Result(frame, job.task, value, feed.engine.manifest, stage_s)
+        part = _Part(feed, frame, jobs, batch.rows, stage_s)
+        try:
+            jobs[0].reader.prepare(frame.image, batch.tensor[part.first_row : part.end_row])
+        except Exception as e:  # noqa: BLE001 - one camera must not end the others; reported and counted
+            self._failed(jobs, e)
+            return
+        stage_s["preprocess"] = self._clock() - taken_s
+        batch.parts.append(part)
+
+    # What came of it -------------------------------------------------------------------------------------------------
+
+    def _start(self, batch: _Batch) -> None:
+        rows, run, clock = batch.tensor[: batch.rows], batch.engine.backend.run, self._clock
+
+        def timed() -> tuple[Arrays, float, float]:
+            begun_s = clock()
+            return run(rows), begun_s, clock()
+
+        self.counters.batches[batch.rows] += 1
+        batch.submitted_s = clock()
+        batch.future = self._submit(timed)
+
+    def _finish(self) -> bool:
+        """Wait for the running batch and read its answers; False if there is none."""
+        batch, self._running = self._running, None
+        if batch is None or batch.future is None:
+            return False
+        try:
+            outputs, begun_s, ended_s = batch.future.result()
+        except Exception as e:  # noqa: BLE001 - one engine must not end the others; reported and counted
+            for part in batch.parts:
+                self._failed(part.jobs, e)
+            return True
+        for part in batch.parts:
+            own = {name: array[part.first_row : part.end_row] for name, array in outputs.items()}
+            part.stage_s["queue"] = max(0.0, begun_s - batch.submitted_s)
+            part.stage_s["inference"] = (ended_s - begun_s) * part.feed.rows / batch.rows
+            part.feed.keep(part.frame.sequence, own)
+            self._read_all(part.jobs, part.frame, own, part.stage_s)
+        return True
+
+    def _read_all(self, jobs: list[_Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
+        """Every job's value from one answer; the first one's result has the stages."""
+        if self._cut_at.get(frame.camera, frame.sequence + 1) <= frame.sequence:
+            self._forget(frame.camera)
+        for job in jobs:
+            begun_s = self._clock()
+            try:
+                _check_finite(outputs, job.outputs)
+                value = self._read(job, outputs, frame)
+            except Exception as e:  # noqa: BLE001 - one noun must not end the others; reported and counted
+                self._failed([job], e)
+                continue
+            now_s = self._clock()
+            stages = stage_s or {"capture": max(0.0, begun_s - frame.captured_monotonic_s)}
+            self.counters.done[job.key] += 1
+            self.counters.late[job.key] += now_s - frame.captured_monotonic_s > job.deadline_s
+            self._on_result(Result(frame, job.task, value, job.feed.engine, stages | {"postprocess": now_s - begun_s}))
+            stage_s = {}
 
     def _read(self, job: _Job, outputs: Arrays, frame: Frame) -> Value:
         at_s = frame.captured_monotonic_s
         if isinstance(job.reader, DepthReader):
             return job.reader.read(outputs, at_s, self._layouts.get(frame.camera))
         if isinstance(job.reader, LayoutReader):
+            self._layouts.pop(frame.camera, None)  # a layout that is refused must not go on scaling depth
             layout = job.reader.read(outputs, at_s)
             self._layouts[frame.camera] = layout
             return layout
         return job.reader.read(outputs, at_s)
+
+    def _forget(self, camera: str) -> None:
+        """The camera's scene was cut: nothing before counts."""
+        del self._cut_at[camera]
+        self._layouts.pop(camera, None)
+        for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name == camera):
+            job.reader.reset()
+
+    def _failed(self, jobs: list[_Job], error: Exception) -> None:
+        known = error if isinstance(error, EdgeError) else _unexpected(error)
+        for job in jobs:
+            self.counters.errors[job.key] += 1
+            self._on_error(job.camera.name, job.task, known)
 
 
 def _unexpected(error: Exception) -> EdgeError:
@@ -282,7 +448,7 @@ def _unexpected(error: Exception) -> EdgeError:
     return EdgeError(f"internal error ({type(error).__name__}: {error}); please report it with the log")
 
 
-def _check_finite(outputs: dict[str, npt.NDArray[np.float32]]) -> None:
-    for name, array in outputs.items():
-        if not np.isfinite(array).all():
+def _check_finite(outputs: Arrays, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not np.isfinite(outputs[name]).all():
             raise EdgeError(f"the network's output {name!r} is not finite; check the engine with `edge check`")

@@ -144,8 +144,8 @@ class CanvasInput:
         assert self._map is not None
         return self._map.mask
 
-    def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
-        """(1, C, H, W) input for a picture of any size.
+    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size; written into `out` if given.
 
         Raises:
             GeometryError: see `CanvasMap`.
@@ -155,4 +155,6 @@ class CanvasInput:
             self._map, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
         canvas, mask = self._map.apply(image)
         full = self._camera.projection == "equirectangular"
-        return tensor_from_image(canvas, self._spec, mask=None if full else mask)[None]
+        target = np.empty(self._spec.shape, np.float32) if out is None else out
+        tensor_from_image(canvas, self._spec, mask=None if full else mask, out=target[0])
+        return target

@@ -310,9 +310,12 @@ class LayoutReader:
         self._input = canvas or CanvasInput(manifest.input, camera)
         self._smoother = ExponentialSmoother(smoothing_s)
 
-    def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
-        """(1, C, H, W) input for a picture of any size."""
-        return self._input.prepare(image)
+    rows = 1
+    """Pictures of the network that one of the camera's becomes."""
+
+    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size; written into `out` if given."""
+        return self._input.prepare(image, out)
 
     def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> RoomLayout:
         """The room, from the answer to the last `prepare`d picture.

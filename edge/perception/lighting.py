@@ -41,9 +41,12 @@ class LightingReader:
         self._to_room = harmonics.rotation_matrix(self._output.room_from_model)
         self._smoother = ExponentialSmoother(smoothing_s)
 
-    def prepare(self, image: ImageArray) -> npt.NDArray[np.float32]:
-        """(1, C, H, W) input for a picture of any size."""
-        return self._input.prepare(image)
+    rows = 1
+    """Pictures of the network that one of the camera's becomes."""
+
+    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size; written into `out` if given."""
+        return self._input.prepare(image, out)
 
     def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> Lighting:
         """The lighting, from the answer to the last `prepare`d picture."""

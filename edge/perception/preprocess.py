@@ -50,11 +50,13 @@ def tensor_from_image(
         (C, H, W) float32; `out` if given.
 
     Raises:
-        ImageError: the picture is not of the network's size.
+        ImageError: the picture is not of the network's size, or `out` is not what is to be written.
     """
     if image.shape != (spec.height_px, spec.width_px, 3):
         raise ImageError(f"expected {(spec.height_px, spec.width_px, 3)}, got {image.shape}; call resize first")
     target = np.empty(spec.shape[1:], dtype=np.float32) if out is None else out
+    if target.shape != spec.shape[1:] or target.dtype != np.float32 or not target.flags.c_contiguous:
+        raise ImageError(f"cannot write a {spec.shape[1:]} tensor into {target.shape} {target.dtype}")
     channels = cv2.split(image)
     for i, (channel, table) in enumerate(_tables(spec.colour, spec.scale, spec.mean, spec.std)):
         cv2.LUT(channels[channel], table, dst=target[i])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from edge.errors import EdgeError, EngineError
-from edge.inference.manifest import InputSpec, Manifest, SceneOutputs
-from edge.pipeline import Cadence, Engine, Pipeline, Result
+from edge.inference.accelerator import Accelerator, at_once
+from edge.inference.manifest import InputSpec, Manifest, Precision, SceneOutputs
+from edge.pipeline import Engine, Pipeline, Result, Submit
 from edge.scene import CameraModel, DepthMap, Frame, Task
+from edge.schedule import Cadence
 from tests.edge.perception.test_depth import METRES, manifest
 
 MODEL = CameraModel("perspective", hfov_rad=1.2)
@@ -47,9 +52,16 @@ class Network:
     """A backend that answers with a constant, or fails."""
 
     provider = "test"
+    precision: Precision = "fp32"
+    degraded: str | None = None
+    shape: tuple[int, ...] = (3, 192, 256)
 
-    def __init__(self, answer: float = 2.0, error: Exception | None = None) -> None:
-        self.answer, self.error, self.runs = answer, error, 0
+    def __init__(self, answer: float = 2.0, error: Exception | None = None, max_batch: int = 1) -> None:
+        self.answer, self.error, self.max_batch, self.runs = answer, error, max_batch, 0
+
+    def allocate(self, rows: int) -> npt.NDArray[np.float32]:
+        """Plain memory."""
+        return np.zeros((rows, *self.shape), np.float32)
 
     def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """A constant depth map."""
@@ -68,18 +80,38 @@ class Network:
         return None
 
 
-class Bench:
-    """A pipeline with what it said."""
+class Levels(Network):
+    """A network that says of every picture how bright it is, and notes how many it was given together."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_batch: int = 8) -> None:
+        super().__init__(max_batch=max_batch)
+        self.sizes: list[int] = []
+
+    def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """1 + the mean of each row."""
+        self.sizes.append(len(batch))
+        mean = 1 + batch.mean(axis=(1, 2, 3), keepdims=True)
+        return {"depth": np.broadcast_to(mean, (len(batch), 1, 12, 16)).copy()}
+
+
+class Bench:
+    """A pipeline with what it said; on its own thread's networks, or on those of an accelerator."""
+
+    def __init__(self, submit: Submit = at_once) -> None:
         self.clock = Clock()
         self.results: list[Result] = []
         self.errors: list[tuple[str, Task, EdgeError]] = []
         self.pipeline = Pipeline(
             on_result=self.results.append,
             on_error=lambda camera, task, e: self.errors.append((camera, task, e)),
+            submit=submit,
             clock=self.clock,
         )
+
+    def run_out(self) -> None:
+        """Until nothing is due or running."""
+        while self.pipeline.step():
+            pass
 
     def add(
         self, camera: Camera, cadence: Cadence, network: Network | None = None, smoothing_s: float = 0.0
@@ -95,6 +127,14 @@ class Bench:
 def bench() -> Bench:
     """A fresh pipeline."""
     return Bench()
+
+
+@pytest.fixture
+def accelerated() -> Iterator[Bench]:
+    """A fresh pipeline whose networks run on a thread of their own."""
+    accelerator = Accelerator()
+    yield Bench(accelerator.submit)
+    assert accelerator.stop(5.0)
 
 
 def test_nothing_is_inferred_twice_from_one_frame(bench: Bench) -> None:
@@ -260,6 +300,8 @@ NOUNS: tuple[Task, ...] = ("depth", "layout", "lighting")
 class SceneNetwork(Network):
     """A backend that answers for all nouns, by how bright the picture is."""
 
+    shape = (4, 32, 64)
+
     def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """A round room, its depth and its light."""
         self.runs += 1
@@ -335,3 +377,174 @@ def test_a_noun_means_the_same_alone_and_with_others(bench: Bench, model: Camera
         first, second = (r.value for r in bench.results if r.task == task)
         for name in type(first).__dataclass_fields__:
             np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def shared_network(bench: Bench, cameras: list[Camera], network: Network) -> None:
+    """Depth of every picture of all these cameras, on one engine."""
+    engine = Engine(manifest(METRES), network)
+    for camera in cameras:
+        bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_frames=1))
+
+
+def metres(result: Result) -> float:
+    """The depth, the same everywhere in these tests."""
+    assert isinstance(result.value, DepthMap)
+    return float(result.value.depth[0, 0])
+
+
+@pytest.mark.parametrize("on_thread", [False, True])
+def test_cameras_share_a_batch_and_each_gets_its_own_answer(bench: Bench, accelerated: Bench, on_thread: bool) -> None:
+    """Ten cameras on one engine of batch 4 are three inferences a round, and nobody reads another's row."""
+    bench = accelerated if on_thread else bench
+    cameras, network = [Camera(f"c{n}", level=20 * n) for n in range(10)], Levels(max_batch=4)
+    shared_network(bench, cameras, network)
+    for _ in range(3):
+        for camera in cameras:
+            camera.shoot()
+        bench.run_out()
+    assert not bench.errors
+    assert network.sizes == [4, 4, 2] * 3
+    assert bench.pipeline.counters.batches == {4: 6, 2: 3}
+    near = [metres(r) for r in sorted(bench.results, key=lambda r: (r.frame.camera, r.frame.sequence))]
+    assert near == sorted(near)
+    assert len({round(m, 4) for m in near}) == 10
+
+
+def test_engines_are_not_mixed(bench: Bench) -> None:
+    """Networks of the same shape that are not the same network never share a batch."""
+    camera, networks = Camera("a"), [Levels(), Levels()]
+    for network in networks:
+        shared_network(bench, [camera], network)
+    camera.shoot()
+    bench.run_out()
+    assert [n.sizes for n in networks] == [[1], [1]]
+
+
+def test_a_camera_that_cannot_be_read_leaves_its_batch_to_the_others(bench: Bench) -> None:
+    """A panorama that is not 2:1 is refused; the two beside it in the batch are answered."""
+    cameras, network = [Camera("a", 50), Camera("bad", 100), Camera("c", 200)], Levels()
+    engine = Engine(manifest(METRES), network)
+    for camera in cameras:
+        model = CameraModel("equirectangular") if camera.name == "bad" else MODEL
+        bench.pipeline.add(camera, model, "depth", engine, Cadence(every_frames=1))
+        camera.shoot()
+    bench.run_out()
+    assert [e[0] for e in bench.errors] == ["bad"]
+    assert [r.frame.camera for r in bench.results] == ["a", "c"]
+    assert metres(bench.results[0]) < metres(bench.results[1])
+
+
+def test_the_next_frame_is_prepared_while_the_network_runs(accelerated: Bench) -> None:
+    """A network that answers only when the next frame has been fetched would hang a pipeline that waits for it."""
+    fetched = threading.Event()
+
+    class Patient(Network):
+        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            self.runs += 1
+            assert self.runs > 1 or fetched.wait(10.0)
+            return super().run(batch)
+
+    class Told(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            if self.sequence == 2:
+                fetched.set()
+            return super().latest(after_sequence)
+
+    camera = Told("a")
+    accelerated.add(camera, Cadence(every_frames=1), Patient())
+    camera.shoot()
+    assert accelerated.pipeline.step()
+    camera.shoot()
+    accelerated.run_out()
+    assert [r.frame.sequence for r in accelerated.results] == [1, 2]
+
+
+def test_an_accelerated_pipeline_says_the_same(bench: Bench, accelerated: Bench) -> None:
+    """Smoothing, a scene cut and a change of the picture's size, one frame ahead: values are those of one at a time."""
+
+    class Changing(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            if self.sequence <= after_sequence:
+                return None
+            side = 32 if self.sequence % 7 < 3 else 64
+            picture = np.full((side, 2 * side, 3), 20 * (self.sequence // 5) % 250, np.uint8)
+            model = CameraModel("equirectangular")
+            return Frame(self.name, self.sequence, 0.0, float(self.sequence), picture, model)
+
+    said = []
+    for one in (bench, accelerated):
+        camera = Changing("a")
+        engine = Engine(manifest(METRES), Levels())
+        model = CameraModel("equirectangular")
+        one.pipeline.add(camera, model, "depth", engine, Cadence(every_frames=1), smoothing_s=3.0)
+        for _ in range(40):
+            camera.shoot()
+            one.pipeline.step()
+        one.run_out()
+        assert not one.errors
+        said.append([(r.frame.sequence, metres(r)) for r in one.results])
+    assert len(said[0]) == 40
+    assert said[0] == said[1]
+
+
+def test_a_frame_past_its_deadline_is_dropped_and_counted(bench: Bench) -> None:
+    """Nobody wants to know how a room looked five seconds ago; the next fresh frame is served at once."""
+    camera = Camera("a")
+    engine = Engine(manifest(METRES), Network())
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=1.0), deadline_s=5.0)
+    bench.clock.now_s = 110.0
+    camera.sequence = 104  # taken at 104 s
+    assert not bench.pipeline.step()
+    camera.sequence = 106
+    assert bench.pipeline.step()
+    assert [r.frame.sequence for r in bench.results] == [106]
+    assert bench.pipeline.counters.stale["a", "depth"] == 1
+    assert bench.pipeline.counters.late["a", "depth"] == 0
+
+
+def test_a_result_after_its_deadline_is_published_and_counted(bench: Bench) -> None:
+    """A frame that was fresh when taken and whose answer took too long."""
+
+    class Slow(Network):
+        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            bench.clock.now_s += 7.0
+            return super().run(batch)
+
+    camera = Camera("a")
+    engine = Engine(manifest(METRES), Slow())
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=1.0), deadline_s=5.0)
+    camera.sequence = 99
+    bench.run_out()
+    assert len(bench.results) == 1
+    assert bench.pipeline.counters.late["a", "depth"] == 1
+
+
+def test_one_noun_that_is_not_finite_leaves_the_others(bench: Bench) -> None:
+    """Of a network for three nouns, light that is no number takes neither depth nor layout with it, and runs once."""
+
+    class Dark(SceneNetwork):
+        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            return super().run(batch) | {"coefficients": np.full((1, 27), np.nan, np.float32)}
+
+    camera, network = Camera("a"), Dark()
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_frames=1))
+    camera.shoot()
+    bench.run_out()
+    assert [e[1] for e in bench.errors] == ["lighting"]
+    assert {r.task for r in bench.results} == {"depth", "layout"}
+    assert network.runs == 1
+
+
+def test_a_network_for_several_nouns_that_fails_is_run_once_a_frame(bench: Bench) -> None:
+    """Each noun reports the failure; the frame is not tried again for each."""
+    camera, network = Camera("a"), SceneNetwork()
+    network.run = Network(error=EngineError("broken; rebuild it")).run  # type: ignore[method-assign]
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_frames=1))
+    camera.shoot()
+    bench.run_out()
+    assert sorted(e[1] for e in bench.errors) == sorted(NOUNS)
+    assert sum(bench.pipeline.counters.batches.values()) == 1
