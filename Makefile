@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 DEMO := build/train-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format schema train-demo clean system
+.PHONY: help run test check wheels format schema train-demo clean system
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ check: $(VENV)/.dev ## format, lint, types, import rules, repository rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_repository.py
+
+wheels: $(VENV)/.dev ## does the device package install on JetPack 6 and 7 from wheels alone? asks the registry
+	@.ci/aarch64 $(BIN)/python
 
 format: $(VENV)/.dev ## put the code into the house format
 	$(BIN)/ruff format .

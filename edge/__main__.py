@@ -5,29 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 import edge
-from edge.errors import ConfigError, EdgeError
+from edge import engines
+from edge.errors import EdgeError
+from edge.scene import TASKS
+from edge.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, signals_end
 
 if TYPE_CHECKING:
-    from edge.config import Config
     from edge.daemon import Daemon
 
-EXIT_FAILED = 1
-EXIT_CONFIG = 78
-"""sysexits.h EX_CONFIG; the systemd unit does not restart on it."""
 _PLAIN_TABLE_EVERY_S = 5.0
 
 _HELP = """Continuous depth, room layout and lighting from cameras, published over MQTT.
@@ -35,6 +31,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
 \b
   edge check -c config.yaml         is everything there? what to do about what is not
   edge run -c config.yaml           serve until Ctrl-C or SIGTERM
+  edge engines build                build what TensorRT runs on this device; list, verify, rollback, clean
   edge watch --host broker          what do devices publish?
   edge watch --json | jq .topic     one message a line
   edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
@@ -51,31 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.", envvar="EDGE_CONFIG")]
-_out = Console()
-_err = Console(stderr=True)
-
-
-@contextmanager
-def _errors_as_exit_codes() -> Iterator[None]:
-    """Bad configuration exits 78, every other expected failure 1; the message goes to stderr, without a traceback."""
-    try:
-        yield
-    except ConfigError as e:
-        _err.print(str(e), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(EXIT_CONFIG) from None
-    except EdgeError as e:
-        _err.print(str(e), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(EXIT_FAILED) from None
-
-
-def _loaded(path: Path) -> Config:
-    from edge.config import load_config
-
-    config = load_config(path)
-    logging.basicConfig(level=config.log.level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("amqtt").setLevel(logging.ERROR)
-    return config
+app.add_typer(engines.app, name="engines")
 
 
 @app.command(short_help="Run the daemon.")
@@ -90,14 +63,14 @@ def run(
 
     With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was.
     """
-    ended = _signals_end()
+    ended = signals_end()
     from edge.daemon import Daemon
 
-    with _errors_as_exit_codes():
-        settings = _loaded(config)
+    with errors_as_exit_codes():
+        settings = loaded(config)
         daemon = Daemon(
             settings,
-            on_progress=lambda text: _err.print(text, style="dim", markup=False, highlight=False),
+            on_progress=lambda text: err.print(text, style="dim", markup=False, highlight=False),
             stop=ended,
         )
         try:
@@ -109,7 +82,7 @@ def run(
             tally = daemon.stop()
     n = tally.published
     counts = ", ".join(f"{task} {n[task]}" for task in ("depth", "layout", "lighting"))
-    _out.print(
+    console.print(
         f"published: {counts}; dropped {tally.dropped}; errors {tally.errors}",
         markup=False,
         highlight=False,
@@ -117,22 +90,10 @@ def run(
     )
     if for_s is not None and tally.silent:
         missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
-        _err.print(
+        err.print(
             f"nothing published for {missing}; see the errors above, or run `edge check`", style="red", markup=False
         )
         raise typer.Exit(EXIT_FAILED)
-
-
-def _signals_end() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set from now on, instead of raising wherever the program is."""
-    ended = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    return ended
 
 
 @contextmanager
@@ -148,10 +109,10 @@ def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
     assert daemon.endpoint is not None
     device = daemon.config.device
     ending = threading.Event()
-    if _out.is_terminal:
+    if console.is_terminal:
         arguments = {"base": device.base_topic, "device": device.name, "stop": ending}
         thread = threading.Thread(
-            target=show, args=(daemon.endpoint, _out), kwargs=arguments, name="edge-show", daemon=True
+            target=show, args=(daemon.endpoint, console), kwargs=arguments, name="edge-show", daemon=True
         )
     else:
         watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name)
@@ -159,14 +120,12 @@ def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
 
         def print_now_and_then() -> None:
             while not ending.wait(_PLAIN_TABLE_EVERY_S):
-                _out.print(table(watcher.state))
+                console.print(table(watcher.state))
             watcher.stop()
 
         thread = threading.Thread(target=print_now_and_then, name="edge-show", daemon=True)
     how = f"for {for_s:g} s" if for_s else "until Ctrl-C"
-    _err.print(
-        f"serving {how}; subscribe at {daemon.endpoint}, topic {device.base_topic}/{device.name}/#", markup=False
-    )
+    err.print(f"serving {how}; subscribe at {daemon.endpoint}, topic {device.base_topic}/{device.name}/#", markup=False)
     thread.start()
     try:
         yield
@@ -180,8 +139,8 @@ def check(config: ConfigPath = Path("config.yaml")) -> None:
     """Try configuration, engines (against their golden outputs), cameras and broker; exit 0 if all is well."""
     from rich.table import Table
 
-    with _errors_as_exit_codes():
-        settings = _loaded(config)
+    with errors_as_exit_codes():
+        settings = loaded(config)
         from edge.check import Finding
         from edge.check import check as run_checks
 
@@ -192,7 +151,7 @@ def check(config: ConfigPath = Path("config.yaml")) -> None:
         table.add_column(column, overflow="fold")
     for f in findings:
         table.add_row("[green]ok[/]" if f.passed else "[red]FAILED[/]", f.what, f.detail.replace("[", r"\["))
-    _out.print(table)
+    console.print(table)
     if not all(f.passed for f in findings):
         raise typer.Exit(EXIT_FAILED)
 
@@ -214,14 +173,14 @@ def watch(
     from edge.publish.watch import show
 
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
-    stop = _signals_end()
-    with _errors_as_exit_codes():
+    stop = signals_end()
+    with errors_as_exit_codes():
         if password_file is not None and not password_file.is_file():
             raise EdgeError(f"no file {password_file}; give --password-file the file that holds the broker's password")
         password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
         endpoint = Endpoint(host, port, username, password, TlsOptions(ca) if ca else None)
-        view: Literal["json", "table", "lines"] = "json" if as_json else ("table" if _out.is_terminal else "lines")
-        state = show(endpoint, _out, base=base, device=device, view=view, for_s=for_s, stop=stop)
+        view: Literal["json", "table", "lines"] = "json" if as_json else ("table" if console.is_terminal else "lines")
+        state = show(endpoint, console, base=base, device=device, view=view, for_s=for_s, stop=stop)
         if not state.ever_connected:
             raise EdgeError(f"never connected: {state.connection_error or 'no answer yet'}")
 
@@ -243,7 +202,7 @@ def schema(
         **{str(kind): document for kind, document in json_schemas().items()},
     }
     if what != "all" and what not in documents:
-        _err.print(
+        err.print(
             f"no schema {what!r}; there are: {', '.join(['all', *documents])} (a folder goes with --out)",
             style="red",
             markup=False,
@@ -259,25 +218,79 @@ def schema(
         (out / f"{name}{suffix}").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-@app.command(short_help="Measure the pipeline against its bare networks.")
+@app.command(short_help="Measure the pipeline against its bare networks, or other networks beside ours.")
 def bench(
     config: ConfigPath = Path("config.yaml"),
     seconds: Annotated[float, typer.Option(min=2, help="Measuring time.")] = 20.0,
+    cameras: Annotated[
+        int | None, typer.Option(min=1, max=64, help="So many replayed cameras instead of those configured.")
+    ] = None,
+    as_configured: Annotated[
+        bool, typer.Option("--as-configured", help="Tasks at their configured cadences, not on every frame.")
+    ] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Time this ONNX beside ours instead, on one thread; repeatable.")
+    ] = None,
+    manifest: Annotated[
+        list[Path] | None, typer.Option(help="What it takes and gives, in the same order; else manifest.json beside.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Ours to compare with; else the one of its task.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Measure the whole pipeline on the configured cameras against the bare engines, per stage, in one run."""
-    with _errors_as_exit_codes():
-        settings = _loaded(config)
-        from edge.bench import measure, tables
+    """Measure the whole pipeline on the configured cameras against the bare engines, per stage, in one run.
+
+    With --against, time other networks beside ours, interleaved on one thread; cameras and broker are not needed.
+    """
+    if against:
+        _bench_against(config, against, manifest or [], engine, seconds, as_json)
+        return
+    if manifest or engine:
+        raise typer.BadParameter("--manifest and --engine go with --against")
+    with errors_as_exit_codes():
+        settings = loaded(config)
+        from edge.bench import headline, measure, tables
 
         report = measure(
-            settings, seconds=seconds, on_progress=lambda text: _err.print(text, style="dim", markup=False)
+            settings,
+            seconds=seconds,
+            cameras=cameras,
+            saturated=not as_configured,
+            on_progress=lambda text: err.print(text, style="dim", markup=False),
+        )
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+        return
+    console.print(headline(report), markup=False, highlight=False, soft_wrap=True)
+    for table in tables(report):
+        console.print(table)
+
+
+def _bench_against(
+    config: Path, against: list[Path], manifests: list[Path], engine: str | None, seconds: float, as_json: bool
+) -> None:
+    if manifests and len(manifests) != len(against):
+        raise typer.BadParameter(
+            f"{len(against)} --against and {len(manifests)} --manifest: give one for each, or none"
+        )
+    said: list[Path | None] = [*manifests] or [None] * len(against)
+    from edge.compare import compare, tables
+    from edge.inference.store import ModelStore
+
+    with errors_as_exit_codes():
+        settings = loaded(config)
+        report = compare(
+            ModelStore(settings.inference.engines),
+            list(zip(against, said, strict=True)),
+            names={task: getattr(settings.tasks, task).engine for task in TASKS},
+            engine=engine,
+            seconds=seconds,
+            on_progress=lambda text: err.print(text, style="dim", markup=False),
         )
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
         return
     for table in tables(report):
-        _out.print(table)
+        console.print(table)
 
 
 @app.command()
@@ -292,7 +305,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        _err.print(f"interrupted after {time.monotonic() - begun_s:.0f} s", style="dim")
+        err.print(f"interrupted after {time.monotonic() - begun_s:.0f} s", style="dim")
         raise SystemExit(130) from None
 
 

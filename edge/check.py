@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+import importlib.util
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
+
+from edge.cameras.csi import has_gstreamer
 from edge.cameras.process import CameraProcess
 from edge.config import CameraConfig, Config
 from edge.daemon import endpoint_from_config, load_engine, spec_from_config
 from edge.errors import EdgeError
+from edge.inference.cuda_code import CudaCode, cuda_code, jetson_gpu
+from edge.inference.serving import ServingBackend
 from edge.inference.store import ModelStore
 from edge.publish.broker import EmbeddedBroker
 from edge.publish.mqtt import Link
 from edge.scene import Task
 
 _FIRST_PICTURE_S = 20.0
+_ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-training")
+"""Distributions that install into the one folder `onnxruntime`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +48,27 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
 
 def _engine(config: Config, task: Task) -> str:
     name = getattr(config.tasks, task).engine
-    _, engine, golden = load_engine(
-        ModelStore(config.inference.engines),
-        name,
-        task,
-        backend=config.inference.backend,
-        threads=config.inference.threads,
-    )
-    with engine.backend as backend:
-        if golden is None:
-            return f"{backend.provider}; loads, but has no golden pair to be proved by"
+    options = config.inference.options()
+    _, _, serving = load_engine(ModelStore(config.inference.engines), name, task, options)
+    with serving:
+        if serving.degraded is not None:
+            raise EdgeError(serving.degraded)
+        return served(serving, options.backend)
+
+
+def served(serving: ServingBackend, asked: str) -> str:
+    """What was asked for, what serves, how it was proved, and why nothing faster could be tried."""
+    told = [f"asked for {asked}, serves {serving.provider} {serving.precision}"]
+    if serving.plan is not None:
+        record = serving.plan.record
+        told.append(f"plan {record.key.digest[:12]} of {record.built_at}, {record.state}")
+    golden = serving.golden
+    if golden is None:
+        told.append("loads, but was not compared with a golden output")
+    else:
         worst = max(golden.difference[n] / t if t else golden.difference[n] for n, t in golden.tolerance.items())
-        return f"{backend.provider}; golden output reproduced at {worst:.0%} of its tolerance"
+        told.append(f"golden output reproduced at {worst:.0%} of its tolerance")
+    return "; ".join((*told, *serving.not_here))
 
 
 def _camera(camera: CameraConfig) -> str:
@@ -91,10 +112,81 @@ def _broker(config: Config) -> str:
             broker.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is installed here, and on what."""
+
+    machine: str
+    """E.g. aarch64."""
+    jetson: frozenset[int] | None
+    """Compute capabilities that a Jetson's GPU may have; None on other machines."""
+    onnxruntimes: tuple[str, ...]
+    """Distributions of ONNX Runtime, name and version."""
+    onnxruntime_code: CudaCode | None
+    """What ONNX Runtime's CUDA provider was compiled for; None if there is none."""
+    gstreamer: bool
+    """Whether OpenCV can read GStreamer pipelines."""
+
+
+def installation(root: Path = Path("/")) -> Installation:
+    """This machine's; `root`: of its file system."""
+    found = importlib.util.find_spec("onnxruntime")
+    folders = [] if found is None else [Path(f) for f in found.submodule_search_locations or ()]
+    libraries = [p for f in folders for p in (f / "capi").glob("libonnxruntime_providers_cuda.so")]
+    installed = []
+    for name in _ONNXRUNTIMES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            installed.append(f"{name} {importlib.metadata.version(name)}")
+    return Installation(
+        machine=platform.machine(),
+        jetson=jetson_gpu(root),
+        onnxruntimes=tuple(installed),
+        onnxruntime_code=cuda_code(libraries[0]) if libraries else None,
+        gstreamer=has_gstreamer(cv2.getBuildInformation()),
+    )
+
+
+def look_at(here: Installation, *, csi: bool) -> list[Finding]:
+    """What is installed and cannot work; `csi`: a CSI camera is configured. Nothing where all is well."""
+    findings = []
+    if len(here.onnxruntimes) > 1:
+        findings.append(
+            Finding(
+                "onnxruntime",
+                False,
+                f"{' and '.join(here.onnxruntimes)} are installed into one folder, and the last one written is what "
+                "runs: pip uninstall both, then install the one that is wanted",
+            )
+        )
+    code = here.onnxruntime_code
+    if here.jetson is not None and code is not None and not code.runs_on_jetson(here.jetson):
+        have = ", ".join(f"{n // 10}.{n % 10}" for n in sorted(code.cubin | code.ptx)) or "no GPU"
+        findings.append(
+            Finding(
+                "onnxruntime-gpu",
+                False,
+                f"{', '.join(here.onnxruntimes)} has code for GPUs of compute capability {have}, and none for this "
+                f"Jetson's: the package index's {here.machine} build is for servers. pip uninstall onnxruntime-gpu and "
+                "install NVIDIA's build for this JetPack, or onnxruntime for the CPU (docs/gpu.md)",
+            )
+        )
+    if csi and not here.gstreamer:
+        findings.append(
+            Finding(
+                "opencv",
+                False,
+                f"OpenCV {cv2.__version__} was built without GStreamer, which csi cameras are read through: remove "
+                "opencv-python-headless and use JetPack's OpenCV (make the environment with --system-site-packages)",
+            )
+        )
+    return findings
+
+
 def check(config: Config) -> list[Finding]:
     """Try everything the configuration names."""
     tasks = sorted({t for c in config.cameras for t in c.tasks})
-    findings = [_tried(f"engine {t}", lambda t=t: _engine(config, t)) for t in tasks]  # type: ignore[misc]
+    findings = look_at(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
+    findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t)) for t in tasks]  # type: ignore[misc]
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
     findings.append(_tried("broker", lambda: _broker(config)))
     return findings

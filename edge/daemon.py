@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import cv2
+
 import edge
 from edge.cameras.base import CsiSpec, ReplaySpec, RtspSpec, SourceSpec, V4l2Spec
 from edge.cameras.process import CameraProcess
@@ -27,12 +29,15 @@ from edge.config import (
     RtspConfig,
     config_schema,
 )
-from edge.errors import ConfigError, EdgeError, EngineError
+from edge.errors import ConfigError, EdgeError
 from edge.inference.accelerator import Accelerator
-from edge.inference.store import GoldenResult, ModelStore, StoredModel, check_golden, load
+from edge.inference.build_process import OnProgress, ignore_progress
+from edge.inference.options import InferenceOptions
+from edge.inference.serving import ServingBackend, load, plans_of
+from edge.inference.store import ModelStore, StoredModel
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Throughput
-from edge.monitor.watchdog import Watchdog, notify
+from edge.monitor.watchdog import Watchdog, extending, notify
 from edge.pipeline import Engine, Pipeline, Result
 from edge.priority import stand_behind
 from edge.publish import compose
@@ -117,9 +122,23 @@ class _CameraFrames:
 
 
 def load_engine(
-    store: ModelStore, name: str, task: Task, *, backend: str, threads: int
-) -> tuple[StoredModel, Engine, GoldenResult | None]:
-    """Find, verify, load and prove a model; the result of its golden pair comes with it, None if it has none.
+    store: ModelStore,
+    name: str,
+    task: Task,
+    options: InferenceOptions,
+    *,
+    on_progress: OnProgress = ignore_progress,
+    stop: threading.Event | None = None,
+) -> tuple[StoredModel, Engine, ServingBackend]:
+    """Find, verify, load and prove a model, on the thread that will run it; what serves it comes with it once more.
+
+    Args:
+        store: where models are.
+        name: the model's folder.
+        task: what it must answer for.
+        options: what runs it.
+        on_progress: told while TensorRT builds a plan, which takes minutes.
+        stop: set it to give up building.
 
     Raises:
         ConfigError: there is no such model, or it is for another task.
@@ -133,15 +152,13 @@ def load_engine(
     if task not in stored.manifest.parts:
         given = ", ".join(stored.manifest.parts)
         raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
-    loaded = load(stored, backend=backend, threads=threads)
-    result = check_golden(stored, loaded)
-    if result is not None and not result.passed:
-        loaded.close()
-        raise EngineError(
-            f"engine {name!r} does not reproduce its golden output (off by {result.difference}, allowed "
-            f"{result.tolerance}); restore the engine's folder, or export the model again"
-        )
-    return stored, Engine(stored.manifest, loaded), result
+    serving = load(stored, options, plans=plans_of(options, store.root), on_progress=on_progress, stop=stop)
+    return stored, Engine(stored.manifest, serving), serving
+
+
+def _backend(engine: Engine) -> str:
+    """What serves it, for people."""
+    return f"{engine.backend.provider} {engine.backend.precision}"
 
 
 class Daemon:
@@ -171,12 +188,15 @@ class Daemon:
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
         self._started_at, self._started_s = time.time(), time.monotonic()
-        self._accelerator = Accelerator()
+        self.accelerator = Accelerator()
         self._errors: Counter[str] = Counter()
         self._last_error: dict[tuple[str, Task], str] = {}
+        self._rooms: dict[str, RoomLayout] = {}
         self._fatal: BaseException | None = None
         self._models: dict[Task, StoredModel] = {}
         self._engines: dict[Task, Engine] = {}
+        self._serving: dict[str, ServingBackend] = {}
+        """By engine's folder."""
         self._load_engines()
         keys: list[tuple[str, str]] = [(c.name, t) for c in config.cameras for t in c.tasks]
         self.throughput = Throughput(keys)
@@ -184,7 +204,7 @@ class Daemon:
             on_result=self._publish_result,
             on_error=self._task_failed,
             scene_cut_threshold=config.scene_cut.threshold,
-            submit=self._accelerator.submit,
+            submit=self.accelerator.submit,
         )
         self.cameras = [self._add_camera(c) for c in config.cameras]
         own = config.mqtt.embedded
@@ -205,14 +225,15 @@ class Daemon:
                 self._models[task], self._engines[task] = self._models[with_it], self._engines[with_it]
                 continue
             self._say(f"loading {task} engine {name!r}")
-            self._models[task], self._engines[task], _ = self._accelerator.submit(
+            self._models[task], self._engines[task], self._serving[name] = self.accelerator.submit(
                 partial(
                     load_engine,
                     store,
                     name,
                     task,
-                    backend=self.config.inference.backend,
-                    threads=self.config.inference.threads,
+                    self.config.inference.options(),
+                    on_progress=extending(lambda progress: self._say(str(progress))),
+                    stop=self._stop,
                 )
             ).result()
 
@@ -269,8 +290,9 @@ class Daemon:
             camera.start()
         if infer:
             self._thread.start()
+        cv2.setNumThreads(1)  # pictures are small, and OpenCV's own threads would take the network's cores
         for thread in threading.enumerate():
-            if thread is not self._accelerator.thread:
+            if thread is not self.accelerator.thread:
                 stand_behind(thread)
         notify("READY=1", f"STATUS={len(self.cameras)} cameras")
 
@@ -288,6 +310,7 @@ class Daemon:
             if until_s is not None and now_s >= until_s:
                 return
             self._look_after_cameras()
+            self._look_after_engines()
             if self._fatal is not None:
                 raise EdgeError(
                     f"inference died ({type(self._fatal).__name__}: {self._fatal}); see the log"
@@ -321,8 +344,8 @@ class Daemon:
         if self.broker is not None:
             self.broker.stop()
         for engine in {id(e): e for e in self._engines.values()}.values():
-            self._accelerator.submit(engine.backend.close)
-        if self._accelerator.stop(_CLOSE_S):  # a network that hangs is left to the end of the process
+            self.accelerator.submit(engine.backend.close)
+        if self.accelerator.stop(_CLOSE_S):  # a network that hangs is left to the end of the process
             self._engines.clear()
         return tally
 
@@ -365,7 +388,10 @@ class Daemon:
         self.throughput.note(frame.camera, task, latency_s)
         self._last_error.pop((frame.camera, task), None)
         manifest = result.engine.manifest
-        source = compose.Source(self.config.device.name, manifest.name, manifest.onnx.sha256)
+        shortfall = result.engine.backend.degraded
+        source = compose.Source(
+            self.config.device.name, manifest.name, manifest.onnx.sha256, () if shortfall is None else (shortfall,)
+        )
         value = result.value
         if isinstance(value, DepthMap):
             topic = self.publisher.topics.depth_image(frame.camera) if self.config.tasks.depth.image else None
@@ -380,7 +406,9 @@ class Daemon:
             self.publisher.publish(
                 "layout", partial(compose.layout_message, frame, value, source, latency_s), camera=frame.camera
             )
-            self.publisher.publish("scene", partial(compose.scene_model, frame, value, source), camera=frame.camera)
+            if not compose.same_room(self._rooms.get(frame.camera), value):
+                self._rooms[frame.camera] = value
+                self.publisher.publish("scene", partial(compose.scene_model, frame, value, source), camera=frame.camera)
         else:
             self.publisher.publish(
                 "lighting", partial(compose.lighting_message, frame, value, source, latency_s), camera=frame.camera
@@ -420,6 +448,13 @@ class Daemon:
                 if event.kind == "state":
                     self._publish_state(camera)
 
+    def _look_after_engines(self) -> None:
+        for name, serving in self._serving.items():
+            for event in serving.take_events():
+                self._event(event.kind, event.message, data={"engine": name})
+                assert self.publisher is not None
+                self.publisher.publish("bridge_info", self._info())
+
     def _publish_state(self, camera: CameraProcess) -> None:
         assert self.publisher is not None
         state = CameraState(
@@ -436,7 +471,8 @@ class Daemon:
         down = [c for c in self.cameras if c.state != "online"]
         cameras = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
         tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in self._last_error.copy().items()]
-        return (*cameras, *tasks)
+        engines = [f"engine {name}: {s.degraded}" for name, s in self._serving.items() if s.degraded is not None]
+        return (*cameras, *engines, *tasks)
 
     def _health(self, window: bool) -> BridgeHealth:
         assert self.publisher is not None
@@ -496,7 +532,7 @@ class Daemon:
                 task=task,
                 name=m.manifest.name,
                 sha256=m.manifest.onnx.sha256,
-                backend=self._engines[task].backend.provider if task in self._engines else "closed",
+                backend=_backend(self._engines[task]) if task in self._engines else "closed",
                 provenance=m.manifest.provenance.model_dump(mode="json"),
             )
             for task, m in self._models.items()

@@ -108,7 +108,10 @@ class DepthMap:
     kind: Literal["z", "range"]
     scale: Scale
     aligned_to_layout: float | None = None
-    """The factor by which the room's known size corrected the network's scale; None if it did not."""
+    """The factor by which the room's known size corrected the network's scale; None if it did not.
+
+    For a network of relative depth, the metres of its unit: the depth of its median answer.
+    """
 
 
 @dataclass(frozen=True, slots=True)

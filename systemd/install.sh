@@ -8,7 +8,7 @@
 #   --no-start   install without enabling or starting the service
 #
 # PYTHON=python3.12 chooses the Python. DESTDIR=/path puts the files below another root, for packages.
-# Running it again is safe: an existing /etc/edge/config.yaml is never overwritten.
+# Running it again is safe: an existing /etc/edge/config.yaml and the device's key are never overwritten.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,6 +39,8 @@ run() { # print it, and do it unless this is a dry run
 replace_folder() { # source target: the target becomes an exact copy, swapped in at once
     run rm -rf "$2.new"
     run cp -r "$1" "$2.new"
+    # What was built in the checkout is of that place and signed with its key.
+    run find "$2.new" '(' -name '*.engine*' -o -name '*.timing' -o -name device.key -o -name .lock ')' -delete
     run rm -rf "$2"
     run mv "$2.new" "$2"
 }
@@ -64,6 +66,7 @@ install_config() {
     [ "$dry_run" = yes ] && return
     sed -e 's#path: edge/demo/#path: /opt/edge/demo/#' \
         -e 's#engines: engines #engines: /opt/edge/engines #' \
+        -e 's#plans: null *#plans: /var/lib/edge/plans #' \
         -e 's#\$schema=edge/config.schema.json#$schema=/opt/edge/config.schema.json#' config.yaml >"$target.new"
     chmod 0640 "$target.new"
     mv "$target.new" "$target"
@@ -86,8 +89,20 @@ install_venv() {
     run "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --no-deps --force-reinstall "$source"
 }
 
+make_plans_folder() { # what TensorRT builds is native code: nobody else may read it, or the key that signs it
+    local plans=/var/lib/edge/plans
+    run install -d -m 0750 -o edge -g edge /var/lib/edge
+    run install -d -m 0700 -o edge -g edge "$plans"
+    if [ -e "$plans/device.key" ]; then
+        echo "= $plans/device.key is kept as it is"
+    else # as that user, and never over a file that is there
+        run runuser -u edge -- sh -c "umask 077; set -C; head -c 32 /dev/urandom >$plans/device.key"
+    fi
+}
+
 start_service() {
     run systemd-sysusers edge.conf
+    make_plans_folder
     run systemd-tmpfiles --create edge.conf
     run systemctl daemon-reload
     if [ "$start" = yes ]; then

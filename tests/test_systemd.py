@@ -108,6 +108,40 @@ def test_installed_configuration_points_at_installed_files(tmp_path: Path) -> No
     assert config.stat().st_mode & 0o777 == 0o640
 
 
+def test_installed_plans_are_the_services_own(tmp_path: Path) -> None:
+    """Engines built on the device lie in the folder that systemd gives the service, where only it may write."""
+    run(SYSTEMD / "install.sh", "--no-venv", DESTDIR=str(tmp_path))
+    lines = (tmp_path / "etc/edge/config.yaml").read_text(encoding="utf-8").splitlines()
+    plans = [line.split("#")[0].split(":", 1)[1].strip() for line in lines if line.strip().startswith("plans:")]
+    assert plans == ["/var/lib/edge/plans"]
+    assert "StateDirectory=edge" in (SYSTEMD / "edge.service").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_device_key_is_made_by_its_user_and_never_over_another() -> None:
+    """The installer's plan shows it: as the daemon's user, mode 0600, refusing a file that is there."""
+    result = run(SYSTEMD / "install.sh", "--dry-run", "--no-venv", DESTDIR="")
+    (line,) = [line for line in result.stdout.splitlines() if "device.key" in line and "urandom" in line]
+    assert line.startswith("+ runuser -u edge ")
+    assert "umask 077" in line
+    assert "set -C" in line
+
+
+def test_what_was_built_in_the_checkout_is_not_installed(tmp_path: Path) -> None:
+    """Neither its engines, which are of another place, nor the key that signs them."""
+    checkout, root = tmp_path / "checkout", tmp_path / "root"
+    for folder in ("engines", "systemd", "edge/demo"):
+        shutil.copytree(REPOSITORY / folder, checkout / folder)
+    for file in ("config.yaml", "LICENSE", "edge/config.schema.json"):
+        shutil.copy(REPOSITORY / file, checkout / file)
+    for file in ("device.key", "depth/a.engine", "depth/a.engine.json", "depth/.lock", "8.7.timing"):
+        (checkout / "engines" / file).touch()
+    result = run(checkout / "systemd" / "install.sh", "--no-venv", DESTDIR=str(root))
+    assert result.returncode == 0, result.stderr
+    installed = {path.name for path in (root / "opt/edge/engines").rglob("*") if path.is_file()}
+    assert "model.onnx" in installed
+    assert not installed & {"device.key", "a.engine", "a.engine.json", ".lock", "8.7.timing"}
+
+
 def test_uninstall_keeps_the_configuration_unless_purged(tmp_path: Path) -> None:
     """Uninstalling removes the program and keeps what is the user's; --purge removes that too."""
     run(SYSTEMD / "install.sh", "--no-venv", DESTDIR=str(tmp_path))

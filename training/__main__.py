@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import numpy.typing as npt
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -17,6 +16,9 @@ from rich.progress import MofNCompleteColumn, Progress
 from edge.errors import EdgeError
 from training.config import Recipe, load_recipe, with_overrides
 
+if TYPE_CHECKING:
+    from training.export.engine import Files
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -24,6 +26,8 @@ app = typer.Typer(
     help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
 )
 _CONSOLE = Console(stderr=True)
+_PROVED_ON = 12
+"""Held-out pictures that every exported file is compared with the network on."""
 fetch_app = typer.Typer(no_args_is_help=True, help="Download public data, with its sources and licences.")
 app.add_typer(fetch_app, name="fetch")
 distill_app = typer.Typer(no_args_is_help=True, help="Teachers to student: pseudo-labels and smaller encoders.")
@@ -273,20 +277,49 @@ def export(
         list[str] | None, typer.Option(help="Another run for the card: WHAT=metrics.json; repeat.")
     ] = None,
     notes: Annotated[str, typer.Option(help="A sentence for the card.")] = "",
+    version: Annotated[str | None, typer.Option(help="Instead of the recipe's.")] = None,
+    precisions: Annotated[str, typer.Option(help="Which files, by commas: fp32, fp16, int8.")] = "fp32,fp16",
+    batch: Annotated[str, typer.Option(help="Rows of the network's input: dynamic, or 1.")] = "dynamic",
+    calibration: Annotated[int, typer.Option(help="Pictures learnt from, on which int8's ranges are measured.")] = 32,
 ) -> None:
-    """Write model.onnx, golden.npz, manifest.json and card.md, and prove that the ONNX computes the same."""
-    from training.data.sources import with_sources
+    """Write model.onnx and its other precisions, golden.npz, manifest.json and card.md: all of it proved, or nothing.
+
+    int8 is written only where it is close enough and was measured faster; the card says so either way.
+    """
+    from training.data.sources import datasets, with_sources
     from training.export.engine import export_checkpoint
+    from training.export.views import views_of
     from training.tasks.base import read_checkpoint
 
     recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
-    inputs, counts = _golden_inputs(recipe)
-    others = [_labelled(text) for text in tried or ()]
+    files = _files_to_export(recipe, precisions, batch, calibration)
     manifest = export_checkpoint(
-        checkpoint, out, inputs, counts=counts, commit=commit, metrics=metrics, notes=notes, tried=others
+        checkpoint,
+        out,
+        views_of(recipe, "val", _PROVED_ON),
+        counts=datasets(recipe).counts,
+        commit=commit,
+        metrics=metrics,
+        notes=notes,
+        tried=[_labelled(text) for text in tried or ()],
+        files=files,
+        version=version,
     )
-    typer.echo(f"{out}: {manifest.name} {manifest.version}, sha256 {manifest.onnx.sha256[:12]}")
+    written = ", ".join(manifest.precisions)
+    typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")
+
+
+@app.command()
+def untrained(
+    recipe: Annotated[Path, typer.Argument(help="training/recipes/<name>.yaml")],
+    out: Annotated[Path, typer.Option(help="Folder for model.onnx, manifest.json and card.md.")],
+) -> None:
+    """Write a recipe's network with random weights, to time its architecture with `edge bench --against`."""
+    from training.export.untrained import write_untrained
+
+    made = write_untrained(recipe, out)
+    typer.echo(f"{out}: {made.name}, for timing only, sha256 {made.onnx.sha256[:12]}")
 
 
 @app.command("import")
@@ -423,18 +456,26 @@ def pictures(
         typer.echo(path)
 
 
-def _golden_inputs(recipe: Recipe, count: int = 4) -> tuple[npt.NDArray[np.float32], dict[str, int]]:
-    """Tensors of held-out pictures, with a mask channel also one that a camera sees part of; and how much data."""
-    from training.data.masks import view_masks
-    from training.data.sources import datasets
+def _files_to_export(recipe: Recipe, precisions: str, batch: str, calibration: int) -> Files:
+    """What the options of `export` ask for."""
+    from training.export.engine import Files
+    from training.export.runners import manifest_of
+    from training.export.variants import FILES
+    from training.export.views import views_of
+    from training.measure.headline import headline_of
 
-    split = datasets(recipe)
-    held_out: Any = split.validation
-    step = max(1, len(held_out) // count)
-    inputs = [held_out[i]["image"].numpy() for i in range(0, min(len(held_out), step * count), step)]
-    if recipe.input.mask_channel:
-        inputs.append(inputs[0] * view_masks(recipe.input.width_px, recipe.input.height_px)[0])
-    return np.stack(inputs).astype(np.float32), split.counts
+    wanted = tuple(p for p in FILES if p in [text.strip() for text in precisions.split(",")])
+    unknown = {text.strip() for text in precisions.split(",")} - set(FILES)
+    if unknown or "fp32" not in wanted:
+        raise typer.BadParameter(f"{precisions!r}: fp32, and any of {', '.join(FILES)}", param_hint="--precisions")
+    if batch not in ("dynamic", "1"):
+        raise typer.BadParameter(f"{batch!r} is neither dynamic nor 1", param_hint="--batch")
+    learnt, score = [], None
+    if "int8" in wanted:
+        learnt = views_of(recipe, "train", calibration)
+        rooms = recipe.data.rooms
+        score = None if rooms is None else headline_of(manifest_of(recipe), rooms, recipe.data.split_seed)
+    return Files(wanted, "dynamic" if batch == "dynamic" else 1, learnt, score)
 
 
 def main() -> None:

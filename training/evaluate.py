@@ -17,6 +17,7 @@ from edge.errors import DataError
 from edge.inference.base import Backend
 from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, Metric, sha256_of
 from edge.inference.ort import OrtBackend
+from edge.inference.timing import Speed, side_by_side
 from training.config import Recipe, SourceConfig, load_recipe
 from training.data import evaluation
 from training.data.entries import PARTS, Part
@@ -29,7 +30,6 @@ from training.measure.depth import measure_depth
 from training.measure.layout import measure_layout, measure_views
 from training.measure.lighting import answers_of, baselines, constant_light, measure_lighting
 from training.measure.report import Measured, write_errors
-from training.measure.speed import Speed, side_by_side
 from training.tasks.base import read_checkpoint
 
 _ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from edge.errors import DataError
-from edge.inference.store import ModelStore, load
+from edge.inference.serving import load
+from edge.inference.store import ModelStore
 from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader

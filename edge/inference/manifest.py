@@ -314,11 +314,19 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ManifestError: it is missing, is no JSON, or breaks the schema; the message names the key.
     """
-    path = folder / MANIFEST_FILE
+    return read_manifest_file(folder / MANIFEST_FILE)
+
+
+def read_manifest_file(path: Path) -> Manifest:
+    """A validated manifest that need not stand beside its model.
+
+    Raises:
+        ManifestError: see `read_manifest`.
+    """
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as e:
-        raise ManifestError(f"{path}: cannot be read ({e.strerror}); every model folder needs a {MANIFEST_FILE}") from e
+        raise ManifestError(f"{path}: cannot be read ({e.strerror}); every model needs a {MANIFEST_FILE}") from e
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         key = ".".join(str(p) for p in first["loc"]) or "(whole file)"

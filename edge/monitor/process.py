@@ -1,4 +1,4 @@
-"""This process and its children: memory; and the machine's temperature."""
+"""This process and its children: memory and processor time; and the machine's temperature."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ def memory_bytes() -> int:
     for process in [me, *me.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
             total += process.memory_info().rss
+    return total
+
+
+def cpu_s() -> float:
+    """Processor time of this process and all its children, s."""
+    me = psutil.Process()
+    total = 0.0
+    for process in [me, *me.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
 
 

@@ -10,6 +10,9 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+Progress = TypeVar("Progress")
 
 
 def notify(*lines: str) -> bool:
@@ -25,6 +28,21 @@ def notify(*lines: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def extending(on_progress: Callable[[Progress], None], by_s: float = 60.0) -> Callable[[Progress], None]:
+    """A start that takes long but goes on: each report gives it `by_s` more before systemd counts it as failed.
+
+    Args:
+        on_progress: told each report too; its text is systemd's status.
+        by_s: longer than from one report to the next, s.
+    """
+
+    def tell(progress: Progress) -> None:
+        notify(f"EXTEND_TIMEOUT_USEC={round(by_s * 1e6)}", f"STATUS={progress}")
+        on_progress(progress)
+
+    return tell
 
 
 class Watchdog:

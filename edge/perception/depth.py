@@ -5,11 +5,16 @@ sphere, and the views are fused into one range map. Views of one room that overl
 scale factor, found by least squares on the log range where views overlap, before they are blended.
 
 A network on the panorama canvas gives one range map of the level canvas; each camera reads its own part of it.
+
+A network of relative inverse depth has a scale and a shift of its own in every picture it looks at. Where a metric
+layout is known, each picture is put into metres by it, before views are fused. Else the map is relative, and its views
+agree in scale alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,19 +23,24 @@ import numpy.typing as npt
 from edge.errors import GeometryError
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
-from edge.geometry.polygon import wall_distances
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
 from edge.inference.manifest import DepthMetres, InverseDepthRelative, Manifest
+from edge.perception.alignment import (
+    RANGE_M,
+    Affine,
+    Look,
+    align_to_layout,
+    inverse_alignment,
+    speaks_in_metres,
+)
 from edge.perception.canvas import CanvasInput, lens, rotation
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.perception.smoothing import ExponentialSmoother
-from edge.scene import CameraModel, DepthMap, ImageArray, RoomLayout
+from edge.scene import CameraModel, DepthMap, ImageArray, RoomLayout, Scale
 
 Array = npt.NDArray[np.float64]
 FloatMap = npt.NDArray[np.float32]
 
-RANGE_M = (0.1, 65.0)
-"""Metric depth is clipped to this: what a picture of 16-bit millimetres can say."""
 _TANGENT_HALF_HEIGHT = 1.072
 """Tangent of half a view's vertical field: six views (4 round, up, down) cover the sphere from 1 on, and overlap."""
 _TANGENT_LEAST_HFOV_RAD = np.deg2rad(110.0)
@@ -38,8 +48,6 @@ _TANGENT_WIDEST_RAD = np.deg2rad(140.0)
 _TANGENT_VIEWS = ((0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (-90.0, 0.0), (0.0, 90.0), (0.0, -90.0))
 FUSED_WH = (384, 192)
 """Size of the fused range map: about one pixel a degree, as much as a view 128 px wide holds."""
-_ALIGN_LIMITS = (0.25, 4.0)
-_ALIGN_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,46 +148,6 @@ def _agreeing_offsets(log: FloatMap, weight: FloatMap) -> FloatMap:
     return np.asarray(found, dtype=np.float32)
 
 
-def shell_range(layout: RoomLayout, directions: Array) -> Array:
-    """Distance from the camera to the room's floor, ceiling or wall along room-frame unit directions (..., 3)."""
-    flat = directions.reshape(-1, 3)
-    horizontal = np.maximum(np.hypot(flat[:, 0], flat[:, 1]), 1e-6)
-    wall = wall_distances(layout.polygon_m, np.arctan2(flat[:, 0], flat[:, 1])) / horizontal
-    up = np.where(flat[:, 2] > 0, layout.ceiling_height_m - layout.camera_height_m, -layout.camera_height_m)
-    with np.errstate(divide="ignore"):
-        level = np.where(np.abs(flat[:, 2]) > 1e-6, up / flat[:, 2], np.inf)
-    return np.asarray(np.minimum(wall, level).reshape(directions.shape[:-1]))
-
-
-def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_depth: Array | float) -> DepthMap:
-    """Scale a depth map by the median ratio of the room's shell to it.
-
-    Args:
-        depth: the map.
-        layout: the room; ignored unless metric and confident.
-        directions: (H, W, 3) room-frame unit direction of each pixel.
-        per_depth: range per unit of depth, (H, W) for z, 1 for range.
-
-    Returns:
-        The scaled map, or the same one if the layout cannot say or the factor is absurd.
-    """
-    if layout.scale != "metric" or layout.confidence < _ALIGN_CONFIDENCE:
-        return depth
-    step = max(1, depth.depth.shape[1] // 64)
-    some = np.s_[::step, ::step]
-    per = per_depth[some] if isinstance(per_depth, np.ndarray) else per_depth
-    measured = depth.depth[some] * per
-    shell = shell_range(layout, directions[some])
-    usable = np.isfinite(shell) & (measured > 0)
-    if usable.sum() < 32:
-        return depth
-    factor = float(np.median(shell[usable] / measured[usable]))
-    if not _ALIGN_LIMITS[0] <= factor <= _ALIGN_LIMITS[1]:
-        return depth
-    scaled = np.clip(depth.depth * np.float32(factor), *RANGE_M).astype(np.float32)
-    return DepthMap(np.where(depth.depth > 0, scaled, np.float32(0)), depth.kind, "metric", factor)
-
-
 class DepthReader:
     """Depth of one camera: prepares its pictures and reads the network's answers."""
 
@@ -194,6 +162,8 @@ class DepthReader:
         self._views: TangentViews | None = None
         self._grid: tuple[tuple[int, int], Array, Array | float] | None = None
         self._cut: tuple[tuple[int, int], FloatMap, FloatMap] | None = None
+        self._looks: list[Look] | None = None
+        self._was_scale: Scale | None = None
         self._canvas = None
         if manifest.input.projection == "equirectangular":
             self._canvas = canvas or CanvasInput(manifest.input, camera)
@@ -202,22 +172,29 @@ class DepthReader:
     def _by_views(self) -> bool:
         return self._camera.projection == "equirectangular" and self._spec.projection == "perspective"
 
-    def prepare(self, image: ImageArray) -> FloatMap:
-        """(N, C, H, W) input for a picture of any size: one, or one per tangent view."""
+    @property
+    def rows(self) -> int:
+        """Pictures of the network that one of the camera's becomes: one, or one per tangent view."""
+        return len(_TANGENT_VIEWS) if self._by_views else 1
+
+    def prepare(self, image: ImageArray, out: FloatMap | None = None) -> FloatMap:
+        """(rows, C, H, W) input for a picture of any size; written into `out` if given."""
         if self._canvas is not None:
-            return self._canvas.prepare(image)
+            return self._canvas.prepare(image, out)
         wh, size = (image.shape[1], image.shape[0]), (self._spec.width_px, self._spec.height_px)
         if wh != self._image_wh:
             self._views = TangentViews(size, wh) if self._by_views else None
-            self._image_wh, self._grid = wh, None
+            self._image_wh, self._grid, self._looks = wh, None, None
         pictures = self._views.cut(image) if self._views else [resize(image, *size)]
-        out = np.empty((len(pictures), *self._spec.shape[1:]), np.float32)
-        for picture, target in zip(pictures, out, strict=True):
+        tensor = np.empty((len(pictures), *self._spec.shape[1:]), np.float32) if out is None else out
+        for picture, target in zip(pictures, tensor, strict=True):
             tensor_from_image(picture, self._spec, out=target)
-        return out
+        return tensor
 
-    def _metres(self, raw: FloatMap) -> FloatMap:
-        """Network output (h, w) -> depth; canonical focal length undone."""
+    def _metres(self, raw: FloatMap, aligned: Affine | None) -> FloatMap:
+        """Network output (h, w) -> depth; canonical focal length undone, inverse depth turned over."""
+        if aligned is not None:
+            return aligned.depth_m(raw)
         if isinstance(self._output, InverseDepthRelative):
             inverse = np.maximum(raw, 1e-6 * float(raw.max()) + 1e-12)
             return np.asarray(float(np.median(inverse)) / inverse, dtype=np.float32)
@@ -233,23 +210,63 @@ class DepthReader:
     ) -> DepthMap:
         """The depth map, from the answer to the last `prepare`d picture, aligned to the room if one is known."""
         if self._canvas is not None and self._canvas.image_wh != self._image_wh:
-            self._image_wh, self._grid, self._cut = self._canvas.image_wh, None, None
+            self._image_wh, self._grid, self._cut, self._looks = self._canvas.image_wh, None, None, None
+        metres = isinstance(self._output, DepthMetres)
         name = self._output.depth if isinstance(self._output, DepthMetres) else self._output.inverse_depth
         tensor = outputs[name]
-        maps = [self._metres(m) for m in tensor.reshape(len(tensor), *tensor.shape[-2:])]
-        depth = self._views.fuse(maps) if self._views else self._own_part(maps[0])
-        if self._smooths:
-            depth = np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
-        kind, scale = ("range" if self._camera.projection == "equirectangular" else "z"), "metric"
-        if isinstance(self._output, InverseDepthRelative):
-            scale = "relative"
-        found = DepthMap(depth, kind, scale)  # type: ignore[arg-type]
-        if layout is None or scale == "relative":
+        raw = list(tensor.reshape(len(tensor), *tensor.shape[-2:]))
+        aligned = None if metres or not speaks_in_metres(layout) else self._alignments(raw, layout)
+        maps = [self._metres(m, aligned[i] if aligned else None) for i, m in enumerate(raw)]
+        scale: Scale = "metric" if metres or aligned else "relative"
+        depth = self._views.fuse(maps) if self._views else self._own_part(maps[0], scale)
+        depth = self._smoothed(depth, scale, at_s)
+        kind: Literal["z", "range"] = "range" if self._camera.projection == "equirectangular" else "z"
+        if aligned:
+            units = [a.unit_m(m) for a, m in zip(aligned, raw, strict=True)]
+            return DepthMap(depth, kind, scale, float(np.exp(np.mean(np.log(units)))))
+        found = DepthMap(depth, kind, scale)
+        if layout is None or not metres:
             return found
         directions, per_depth = self._directions((depth.shape[1], depth.shape[0]))
         return align_to_layout(found, layout, directions, per_depth)
 
-    def _own_part(self, depth: FloatMap) -> FloatMap:
+    def _smoothed(self, depth: FloatMap, scale: Scale, at_s: float) -> FloatMap:
+        if not self._smooths:
+            return depth
+        if scale != self._was_scale:
+            self._smoother.reset()
+        self._was_scale = scale
+        return np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
+
+    def _alignments(self, raw: list[FloatMap], layout: RoomLayout) -> list[Affine] | None:
+        """What puts each picture's inverse depth (h, w) into metres; None unless all can be."""
+        if self._looks is None:
+            self._looks = self._look(*Look.size(raw[0].shape[1], raw[0].shape[0]))
+        by_views = self._views is not None
+        found = [
+            inverse_alignment(m, layout, look, may_be_flat=by_views) for m, look in zip(raw, self._looks, strict=True)
+        ]
+        sure = [a for a in found if a is not None]
+        return sure if len(sure) == len(raw) else None
+
+    def _look(self, width: int, height: int) -> list[Look]:
+        """Where the pictures that the network is shown look, on a grid."""
+        wh = (width, height)
+        if self._canvas is not None:
+            mask = np.asarray(self._canvas.mask, np.uint8)
+            seen = cv2.resize(mask, wh, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+            return [Look(rays(*wh), np.ones((height, width)), seen)]
+        k = self._views.intrinsics if self._views else lens(self._camera, *self._image_wh)
+        turns = [rotation(self._camera)]
+        if self._views:
+            panorama = rotation(self._camera) @ LEVEL_FORWARD.T
+            turns = [panorama @ rotation_room_camera(*np.deg2rad(view)) for view in _TANGENT_VIEWS]
+        camera = rays_from_pixels(k.resized(*wh))
+        per_z = np.linalg.norm(camera, axis=-1)
+        everywhere = np.ones((height, width), np.bool_)
+        return [Look(camera / per_z[..., None] @ turn.T, per_z, everywhere) for turn in turns]
+
+    def _own_part(self, depth: FloatMap, scale: Scale) -> FloatMap:
         """What this camera sees of the canvas's range map: z on a perspective picture, range on its own panorama."""
         model = self._camera
         perspective = model.projection == "perspective"
@@ -263,7 +280,7 @@ class DepthReader:
             self._cut = (wh, x.astype(np.float32) + 1, y.astype(np.float32))
         wrapped = np.concatenate([depth[:, -1:], depth, depth[:, :1]], axis=1)
         own = cv2.remap(wrapped, *self._cut[1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        limits = RANGE_M if isinstance(self._output, DepthMetres) else (0.0, np.inf)
+        limits = RANGE_M if scale == "metric" else (0.0, np.inf)
         return np.asarray(np.clip(own / per_depth, *limits), dtype=np.float32)
 
     def _part_wh(self, canvas_px: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -36,11 +37,17 @@ M = TypeVar("M", bound=Part)
 
 _COUNTS = 65535
 _MM_PER_M = 1000.0
-_PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+_PNG_OPTIONS = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY),
+    # OpenCV before 4.12 tries every filter on every row.
+    *((cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()),
+)
 """Fastest: on depth, more effort costs several times the time for a tenth of the size."""
 _QUANTILE_SAMPLES = 65536
 _SIGHT_LINE = 0.01
 """An edge whose line passes this near the camera (in the layout's unit) is a line of sight, not a wall."""
+_SAME_ROOM = 0.01
+"""In metres, or in camera heights."""
 _REC709 = (0.2126, 0.7152, 0.0722)
 
 
@@ -245,7 +252,7 @@ def _boundary(layout: RoomLayout) -> Boundary:
         raise PublishError(f"a layout of {width} columns is too wide to publish; {MAX_COLUMNS} is the most")
 
     def seen(values: npt.NDArray[np.float32]) -> tuple[float | None, ...]:
-        return tuple(v if np.isfinite(v) else None for v in _floats(values))
+        return tuple(v if math.isfinite(v) else None for v in _floats(values))
 
     return _checked(
         Boundary,
@@ -309,6 +316,18 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
 
 
 # Scene ----------------------------------------------------------------------------------------------------------------
+
+
+def same_room(one: RoomLayout | None, other: RoomLayout) -> bool:
+    """Whether two rooms differ by less than a model is worth sending again for: 1 cm at every corner and in height."""
+    if one is None or (one.scale, one.extent, one.polygon_m.shape) != (
+        other.scale,
+        other.extent,
+        other.polygon_m.shape,
+    ):
+        return False
+    moved = float(np.abs(one.polygon_m - other.polygon_m).max())
+    return max(moved, abs(one.ceiling_height_m - other.ceiling_height_m)) < _SAME_ROOM
 
 
 def scene_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:

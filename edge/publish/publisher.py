@@ -59,6 +59,8 @@ class PublisherStatistics:
     queued: int
     encode_ms: tuple[float, float] | None
     publish_ms: tuple[float, float] | None
+    busy_s: float
+    """Processor time of making payloads and handing them to the connection, since the start."""
     last_error: str | None
 
 
@@ -114,6 +116,7 @@ class Publisher:
         self._connections = 0
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
+        self._busy_s = 0.0
         self._connected = threading.Event()
         self._stop_at_s: float | None = None
         self._sending = False
@@ -170,6 +173,7 @@ class Publisher:
             queued=len(self._outbox),
             encode_ms=_percentiles(self._encode_ms),
             publish_ms=_percentiles(self._publish_ms),
+            busy_s=self._busy_s,
             last_error=self.last_error,
         )
 
@@ -263,13 +267,14 @@ class Publisher:
 
     def _send_next(self) -> bool:
         """Send one message if there is one; `_sending` covers the moment in which it is in neither list."""
-        self._sending = True
+        self._sending, begun_s = True, time.thread_time()
         try:
             item = self._outbox.take()
             if item is not None:
                 self._send(item)
         finally:
             self._sending = False
+            self._busy_s += time.thread_time() - begun_s
         return item is not None
 
     def _finished(self, stop_at_s: float) -> bool:

@@ -13,13 +13,16 @@ import yaml
 
 from edge.config import load_config
 from edge.daemon import Daemon
-from edge.inference.store import ModelStore, check_golden, load
+from edge.inference.options import InferenceOptions
+from edge.inference.serving import load
+from edge.inference.store import ModelStore, check_golden
 from edge.pipeline import Result
-from edge.scene import TASKS
+from edge.scene import TASKS, CameraModel
 from tests.brokers import Mosquitto, Subscriber
 from tests.integration.conftest import PANORAMA, PERSPECTIVE, Starter, check_message
 from training.config import load_recipe, recipe_from_mapping
 from training.export.engine import write_engine
+from training.export.views import View
 from training.provenance import Origin
 from training.tasks.build import build_task
 
@@ -36,8 +39,8 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data["input"] |= {"width_px": 128, "height_px": 64}
     data["net"]["layout"] |= {"hidden": 16, "layers": 1}
     recipe = recipe_from_mapping(data, "test")
-    pictures = np.random.default_rng(0).random((2, *recipe.input.shape[1:]), np.float32)
-    pictures[:, 3] = 1
+    noise = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    pictures = [View(noise, CameraModel("equirectangular", camera_height_m=1.5))]
     root = tmp_path_factory.mktemp("engines")
     write_engine(build_task(recipe).eval(), root / "scene", pictures, origin=Origin("abc1234", ("- Not trained.",)))
     return root
@@ -51,7 +54,7 @@ def test_the_exported_engine_says_three_kinds(engines: Path) -> None:
         "layout": "boundary_corners",
         "lighting": "sh2_prescaled_irradiance",
     }
-    with load(stored, threads=1) as backend:
+    with load(stored, InferenceOptions(threads=1)) as backend:
         golden = check_golden(stored, backend)
     assert golden is not None
     assert golden.passed

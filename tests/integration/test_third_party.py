@@ -14,7 +14,9 @@ import pytest
 from edge.geometry.harmonics import irradiance_over_pi, project_panorama
 from edge.geometry.panorama import rays, solid_angles
 from edge.inference.manifest import Manifest, sha256_of, write_manifest
-from edge.inference.store import ModelStore, load
+from edge.inference.options import InferenceOptions
+from edge.inference.serving import load
+from edge.inference.store import ModelStore
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel
 from tests.brokers import Mosquitto, Subscriber
@@ -88,7 +90,7 @@ def test_it_reaches_its_measured_accuracy_through_the_manifest(engines: Path) ->
     reader = LightingReader(stored.manifest, CameraModel("equirectangular"), smoothing_s=0.0)
     normals, weights = rays(64, 32).reshape(-1, 3), solid_angles(64, 32).reshape(-1, 1)
     errors = []
-    with load(stored, threads=1) as backend:
+    with load(stored, InferenceOptions(threads=1)) as backend:
         for path in sorted((SHARED / "eval" / "lighting").glob("indoor__*.hdr")):
             radiance = cv2.resize(cv2.imread(str(path), -1)[..., ::-1], (256, 128), interpolation=cv2.INTER_AREA)
             radiance = radiance / np.percentile(radiance, 99)

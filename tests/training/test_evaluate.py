@@ -177,7 +177,7 @@ def test_a_network_for_several_nouns_is_measured_in_each(box_rooms: Path, small_
     """One shared network (untrained here) gives sets for depth, layout and lighting, each with its own metrics."""
     recipe = small_recipe("scene")
     manifest = manifest_of(recipe)
-    backend = TorchBackend(build_task(recipe).inference_net, manifest.output_names)
+    backend = TorchBackend(build_task(recipe).inference_net, manifest)
     report = evaluate(Model(Path("scene"), manifest, backend, None), Places(rooms=box_rooms))
     first = {s.rows[0].name for s in report.sets}
     assert first >= {"metric absrel", "3D IoU", "scale-invariant irradiance RMSE"}

@@ -59,3 +59,9 @@ class Lazy(Sequence[T]):
         if isinstance(index, slice):
             return Lazy(self.entries[index])
         return self.entries[index].read()
+
+
+def spread(entries: Sequence[Entry[T]], most: int) -> list[Entry[T]]:
+    """At most so many of them, evenly over the list."""
+    count = min(most, len(entries))
+    return [entries[round(i * (len(entries) - 1) / max(1, count - 1))] for i in range(count)]

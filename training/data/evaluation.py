@@ -33,7 +33,7 @@ from training.data.synthetic import RenderedRooms
 Array = npt.NDArray[np.float64]
 _PANORAMA = CameraModel("equirectangular")
 _YAWS = 8
-_VIEW_HFOV_RAD = float(np.radians(90.0))
+VIEW_HFOV_RAD = float(np.radians(90.0))
 _VIEW_WH = (320, 240)
 # Depth units and lens of sets without a K.txt, by folder name.
 _LENSES = {
@@ -150,6 +150,14 @@ def places_in(folder: Path) -> list[str]:
     return sorted(place_of(p.name) for p in environment_files(folder))
 
 
+def view_of(panorama: ImageArray, camera_height_m: float | None) -> tuple[ImageArray, CameraModel]:
+    """What a level perspective camera, `VIEW_HFOV_RAD` wide, sees looking forward from a panorama's place."""
+    lens = intrinsics_from_fov(*_VIEW_WH, VIEW_HFOV_RAD)
+    view = view_from_panorama(panorama.astype(np.float32), lens, 0.0)
+    camera = CameraModel("perspective", hfov_rad=VIEW_HFOV_RAD, camera_height_m=camera_height_m)
+    return np.rint(view).clip(0, 255).astype(np.uint8), camera
+
+
 def _protocol_panorama(radiance: Radiance, yaw: int) -> LightingCase:
     small = area_averaged(np.roll(radiance, radiance.shape[1] * yaw // _YAWS, axis=1), 256, 128)
     image, level = protocol_picture(small)
@@ -158,8 +166,8 @@ def _protocol_panorama(radiance: Radiance, yaw: int) -> LightingCase:
 
 def _protocol_view(radiance: Radiance, yaw: int) -> LightingCase:
     turned = np.roll(radiance, radiance.shape[1] * yaw // _YAWS, axis=1)
-    image, level = protocol_picture(view_from_panorama(turned, intrinsics_from_fov(*_VIEW_WH, _VIEW_HFOV_RAD), 0.0))
-    camera = CameraModel("perspective", hfov_rad=_VIEW_HFOV_RAD)
+    image, level = protocol_picture(view_from_panorama(turned, intrinsics_from_fov(*_VIEW_WH, VIEW_HFOV_RAD), 0.0))
+    camera = CameraModel("perspective", hfov_rad=VIEW_HFOV_RAD)
     return LightingCase(image, camera, coefficients_of(area_averaged(turned, 256, 128)) / np.float32(level))
 
 

@@ -10,6 +10,8 @@ from training.export.tables import not_better, tables, tried_table
 
 Tried: TypeAlias = Sequence[tuple[str, tuple[Metric, ...]]]
 """Other runs by what was different, with what `evaluate` measured of them."""
+FileTable: TypeAlias = tuple[Sequence[str], Sequence[str]]
+"""Rows of the table of files, and sentences about them."""
 
 _WHAT = {
     "depth": "Depth in metres from one perspective picture.",
@@ -40,8 +42,26 @@ def _maker(origin: Provenance) -> str:
     return f"Made by `{origin.recipe}` (commands in its header)"
 
 
+def _files(files: FileTable) -> list[str]:
+    rows, notes = files
+    return [
+        "Beside the trained network on held-out pictures, through the device's readers: the worst picture's mean.",
+        "",
+        "| file | MB | differs by | time, float32 = 1 | |",
+        "|---|---|---|---|---|",
+        *rows,
+        *(line for note in notes for line in ("", note)),
+    ]
+
+
 def card_text(
-    manifest: Manifest, trained: tuple[str, ...], notes: str, size_bytes: int, parameters: int, tried: Tried = ()
+    manifest: Manifest,
+    trained: tuple[str, ...],
+    notes: str,
+    size_bytes: int,
+    parameters: int,
+    tried: Tried = (),
+    files: FileTable = ((), ()),
 ) -> str:
     """card.md."""
     spec, origin = manifest.input, manifest.provenance
@@ -64,6 +84,8 @@ def card_text(
         "",
         *tables(origin.metrics),
     ]
+    if files[0]:
+        lines += ["", "## Files", "", *_files(files)]
     lines += ["", "## Trained", "", *(trained or ("Not recorded.",))]
     lines += ["", "## Learnt from", "", "| what | licence | for |", "|---|---|---|"]
     lines += [f"| {d.name} | {d.licence} | {d.used_for} |" for d in origin.data]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +16,34 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge.errors import DataError
 from edge.inference.base import Arrays
-from edge.inference.manifest import DataSource, FileRef, Golden, Manifest, Metric, sha256_of, write_manifest
+from edge.inference.manifest import (
+    MANIFEST_FILE,
+    DataSource,
+    FileRef,
+    Golden,
+    Manifest,
+    Metric,
+    Parity,
+    Precision,
+    sha256_of,
+    write_manifest,
+)
+from edge.inference.ort import OrtBackend
 from training.config import Recipe
 from training.data.readers import kind_of
 from training.data.rooms import assets_of
 from training.export.card import Tried, card_text
-from training.export.onnx import check_parity, golden_tolerances, write_onnx
-from training.export.runners import TorchBackend, manifest_of, output_names
+from training.export.onnx import BatchSize, properties_of, write_onnx
+from training.export.parity import Yardstick, check_outputs, golden_tolerances, require
+from training.export.runners import TorchBackend, manifest_of
+from training.export.variants import FILES, Outcome, Proof, Score, make_half, make_int8, row_of
+from training.export.views import View, tensors
 from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 
-ONNX_FILE, GOLDEN_FILE, CARD_FILE = "model.onnx", "golden.npz", "card.md"
+ONNX_FILE, GOLDEN_FILE, CARD_FILE = FILES["fp32"], "golden.npz", "card.md"
 _TORCHVISION = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
 _RENDERS = "own renders of random rooms (training/data/synthetic)"
 
@@ -86,6 +104,19 @@ def _room_sources(rooms: Path) -> Iterator[DataSource]:
         yield DataSource(name=name, licence="CC0-1.0", used_for="rendering")
 
 
+@dataclass(frozen=True)
+class Files:
+    """Which files are written, and what they are made and proved with."""
+
+    precisions: tuple[Precision, ...] = ("fp32",)
+    """float32 is always among them."""
+    batch: BatchSize = "dynamic"
+    calibration: Sequence[View] = field(default_factory=tuple)
+    """Pictures that were learnt from: how large values get is measured on them."""
+    score: Score | None = None
+    """What int8's effect on the task is measured by, for the card."""
+
+
 def read_metrics(path: Path | None) -> tuple[Metric, ...]:
     """The metrics that `edge-train evaluate --json` wrote.
 
@@ -115,64 +146,128 @@ def write_golden(out: Path, name: str, given: npt.NDArray[np.float32], expected:
     np.savez_compressed(out / GOLDEN_FILE, **arrays)
 
 
+def _golden_pair(manifest: Manifest, network: TorchBackend, views: Sequence[View]) -> tuple[Any, Arrays]:
+    """The recorded input and the network's answer; a network of one row is asked by the row."""
+    inputs = tensors(manifest, views)
+    given = inputs[recorded_rows(inputs, mask_channel=manifest.input.mask_channel)]
+    return given, network.run(given)
+
+
+def _write_float32(task: NounTask, folder: Path, manifest: Manifest, views: Sequence[View], files: Files) -> Proof:
+    """model.onnx and golden.npz, proved; the manifest in what is returned knows both and the parity.
+
+    Raises:
+        EngineError: export or parity failed.
+    """
+    net, path = task.inference_net, folder / ONNX_FILE
+    properties = properties_of(manifest, "fp32")
+    shape, name = manifest.input.shape, manifest.input.name
+    write_onnx(net, path, shape, name, manifest.output_names, batch=files.batch, properties=properties)
+    network = TorchBackend(net, manifest)
+    yardstick = Yardstick(manifest, network, views)
+    with OrtBackend(path, manifest, threads=1) as device:
+        check_outputs(network, device, tensors(manifest, views))
+        parity: tuple[Parity, ...] = yardstick.measure(device, "fp32")
+    require(parity, ONNX_FILE)
+    given, expected = _golden_pair(manifest, network, views)
+    write_golden(folder, name, given, expected)
+    golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(folder / GOLDEN_FILE), tolerance=golden_tolerances(expected))
+    onnx_ref = FileRef(file=ONNX_FILE, sha256=sha256_of(path))
+    proved = manifest.model_copy(update={"onnx": onnx_ref, "golden": golden, "parity": parity})
+    return Proof(proved, yardstick, given, expected)
+
+
+def _variants(proof: Proof, folder: Path, views: Sequence[View], files: Files) -> list[Outcome]:
+    """The other precisions asked for, in the order float16, int8."""
+    out, learnt = [], list(files.calibration)
+    if "fp16" in files.precisions:
+        out.append(make_half(proof, folder, tensors(proof.manifest, [*views, *learnt])))
+    if "int8" in files.precisions:
+        inputs = tensors(proof.manifest, learnt) if learnt else np.empty((0,), np.float32)
+        out.append(make_int8(proof, folder, inputs, score=files.score))
+    return out
+
+
+def _published(made: Path, out: Path) -> None:
+    """Move the files to their folder, the manifest last, and take away files of ours that are no longer made."""
+    out.mkdir(parents=True, exist_ok=True)
+    names = sorted((p.name for p in made.iterdir()), key=lambda name: name == MANIFEST_FILE)
+    for name in names:
+        os.replace(made / name, out / name)
+    for name in set(FILES.values()) - set(names):
+        (out / name).unlink(missing_ok=True)
+
+
 def write_engine(
     task: NounTask,
     out: Path,
-    golden_inputs: npt.NDArray[np.float32],
+    views: Sequence[View],
     *,
     origin: Origin,
     metrics: tuple[Metric, ...] = (),
     notes: str = "",
     tried: Tried = (),
+    files: Files | None = None,
 ) -> Manifest:
-    """Write the model folder.
+    """Write the model folder: all of it, or, when something fails, nothing.
 
     Args:
         task: a trained task.
         out: the folder; existing files of ours in it are replaced.
-        golden_inputs: (N, C, H, W) real pictures' tensors: all are checked for parity; the first, and the first one
-            that is partly masked, are recorded.
+        views: real pictures, not learnt from: every file is proved on all of them; the first, and the first that a
+            camera sees only a part of the canvas in, are recorded.
         origin: how the task was trained.
         metrics: measured numbers for manifest and card.
         notes: for the card.
         tried: other runs, for the card.
+        files: which files to write; None = float32 alone, with a dynamic batch.
 
     Raises:
+        DataError: there are no pictures, or too few to calibrate int8.
         EngineError: export or parity failed.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    recipe, net = task.recipe, task.inference_net
-    path = out / ONNX_FILE
-    names = output_names(recipe)
-    write_onnx(net, path, recipe.input.shape, recipe.input.name, names)
-    onnx_ref = FileRef(file=ONNX_FILE, sha256=sha256_of(path))
-    manifest = manifest_of(recipe, commit=origin.commit, data=sources_of(recipe), metrics=metrics, onnx=onnx_ref)
-    check_parity(net, path, manifest, golden_inputs)
-
-    given = golden_inputs[recorded_rows(golden_inputs, mask_channel=recipe.input.mask_channel)]
-    expected = TorchBackend(net, names).run(given)
-    write_golden(out, recipe.input.name, given, expected)
-    golden = Golden(file=GOLDEN_FILE, sha256=sha256_of(out / GOLDEN_FILE), tolerance=golden_tolerances(expected))
-    manifest = manifest.model_copy(update={"golden": golden})
-    write_manifest(out, manifest)
-    parameters = sum(p.numel() for p in net.parameters())
-    text = card_text(manifest, origin.lines, notes, path.stat().st_size, parameters, tried)
-    (out / CARD_FILE).write_text(text, encoding="utf-8")
+    recipe, chosen = task.recipe, files or Files()
+    manifest = manifest_of(recipe, commit=origin.commit, data=sources_of(recipe), metrics=metrics)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as work:
+        folder = Path(work)
+        proof = _write_float32(task, folder, manifest, views, chosen)
+        outcomes = _variants(proof, folder, views, chosen)
+        variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
+        manifest = proof.manifest.model_copy(update={"variants": variants})
+        write_manifest(folder, manifest)
+        size = (folder / ONNX_FILE).stat().st_size
+        rows = [row_of(ONNX_FILE, size, manifest.parity, "1", "for all"), *(o.row for o in outcomes)]
+        text = card_text(
+            manifest,
+            origin.lines,
+            notes,
+            size,
+            sum(p.numel() for p in task.inference_net.parameters()),
+            tried,
+            (rows, [note for outcome in outcomes for note in outcome.notes]),
+        )
+        (folder / CARD_FILE).write_text(text, encoding="utf-8")
+        _published(folder, out)
     return manifest
 
 
 def export_checkpoint(
     checkpoint: Path,
     out: Path,
-    golden_inputs: npt.NDArray[np.float32],
+    views: Sequence[View],
     *,
     counts: dict[str, int],
     commit: str | None = None,
     metrics: Path | None = None,
     notes: str = "",
     tried: Sequence[tuple[str, Path]] = (),
+    files: Files | None = None,
+    version: str | None = None,
 ) -> Manifest:
     """`write_engine` for a checkpoint file and metrics files; `counts` and `commit` as in `origin_of`.
+
+    `version`: instead of the recipe's.
 
     Raises:
         DataError: a file is not what it should be.
@@ -180,7 +275,9 @@ def export_checkpoint(
     """
     origin = origin_of(runs_of(read_checkpoint(checkpoint)[1]), counts=counts, said_commit=commit)
     task = load_task(checkpoint)
+    if version is not None:
+        task.recipe = task.recipe.model_copy(update={"version": version})
     others = [(what, read_metrics(path)) for what, path in tried]
     return write_engine(
-        task, out, golden_inputs, origin=origin, metrics=read_metrics(metrics), notes=notes, tried=others
+        task, out, views, origin=origin, metrics=read_metrics(metrics), notes=notes, tried=others, files=files
     )

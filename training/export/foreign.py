@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from edge.errors import DataError, EngineError, ManifestError
 from edge.inference.manifest import FileRef, Golden, Manifest, sha256_of, write_manifest
-from edge.inference.store import ModelStore, check_golden, load
+from edge.inference.ort import OrtBackend
+from edge.inference.serving import load
+from edge.inference.store import ModelStore, check_golden
 from edge.perception.preprocess import resize, tensor_from_image
 from training.export.card import card_text
 from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, write_golden
-from training.export.onnx import golden_tolerances
+from training.export.parity import golden_tolerances
 
 _DEMO = Path(str(files("edge"))) / "demo"
 _CLIPS = {"equirectangular": "panorama", "perspective": "perspective"}
@@ -99,7 +101,7 @@ def import_onnx(path: Path, manifest_path: Path, out: Path, *, picture: Path | N
     manifest = manifest.model_copy(update={"golden": golden})
     write_manifest(out, manifest)
     stored = store.find(out.name)
-    with load(stored) as model:
+    with OrtBackend(stored.onnx, manifest) as model:
         result = check_golden(stored, model)
     if result is None or not result.passed:
         raise EngineError(f"{path}: answers differ from run to run ({result}); a model with random layers cannot serve")

@@ -22,6 +22,7 @@ from edge.inference.manifest import (
     Manifest,
     Metric,
     Output,
+    Precision,
     Provenance,
     SceneOutputs,
     Sh2PrescaledIrradiance,
@@ -90,10 +91,17 @@ class TorchBackend:
     """A network as a `Backend`."""
 
     provider = "torch"
+    precision: Precision = "fp32"
+    max_batch = 64
+    degraded: str | None = None
 
-    def __init__(self, net: nn.Module, names: tuple[str, ...]) -> None:
-        """`names`: of the outputs in order."""
-        self._net, self._names = net.eval(), names
+    def __init__(self, net: nn.Module, manifest: Manifest) -> None:
+        """`manifest`: what the network will be served with."""
+        self._net, self._names, self._shape = net.eval(), manifest.output_names, manifest.input.shape[1:]
+
+    def allocate(self, rows: int) -> npt.NDArray[np.float32]:
+        """See `Backend.allocate`."""
+        return np.empty((rows, *self._shape), np.float32)
 
     def run(self, batch: npt.NDArray[np.float32]) -> Arrays:
         """See `Backend.run`."""
@@ -142,4 +150,4 @@ def open_model(path: Path, *, threads: int = 0) -> tuple[Manifest, Backend]:
         stored = ModelStore(folder.parent).find(folder.name)
         return manifest, OrtBackend(stored.onnx, manifest, threads=threads)
     task = load_task(path)
-    return manifest, TorchBackend(task.inference_net, manifest.output_names)
+    return manifest, TorchBackend(task.inference_net, manifest)

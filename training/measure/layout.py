@@ -11,16 +11,14 @@ import numpy.typing as npt
 
 from edge.errors import GeometryError
 from edge.geometry.panorama import longitudes
-from edge.geometry.pinhole import intrinsics_from_fov
 from edge.geometry.polygon import boundary_latitudes, wall_distances
 from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric
 from edge.perception.layout import LayoutReader
-from edge.scene import CameraModel, ImageArray, RoomLayout
+from edge.scene import ImageArray, RoomLayout
 from training.data.entries import Entry
-from training.data.evaluation import LayoutCase
+from training.data.evaluation import VIEW_HFOV_RAD, LayoutCase, view_of
 from training.data.panoramic import PanoramaRoom, turned
-from training.data.perspective import view_from_panorama
 from training.drawing import compared_layout, compared_plan
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.boxes import Box, best_box, best_floor, best_wedge, wedge
@@ -39,8 +37,6 @@ from training.metrics.layout import (
 
 Array = npt.NDArray[np.float64]
 Entries = Sequence[Entry[LayoutCase]]
-_VIEW_WH = (320, 240)
-_VIEW_HFOV_RAD = float(np.radians(90.0))
 _WEDGE_COLUMNS = 128
 _PANORAMA_WH = (1024, 512)
 _SHELL_WH = (512, 256)
@@ -248,17 +244,15 @@ def _drawn(manifest: Manifest, backend: Backend, case: LayoutCase) -> ImageArray
 def _view(entry: Entry[LayoutCase], quarter: int) -> LayoutCase:
     """What a perspective camera sees that looks forward, left, back or right from the place of a panorama's."""
     case = entry.read()
-    lens = intrinsics_from_fov(*_VIEW_WH, _VIEW_HFOV_RAD)
-    camera = CameraModel("perspective", hfov_rad=_VIEW_HFOV_RAD, camera_height_m=case.camera.camera_height_m)
     room = PanoramaRoom(case.image, case.polygon_m, case.camera.camera_height_m or 1.0, case.ceiling_height_m)
     seen = turned(room, quarter * room.image.shape[1] // 4)
-    view = view_from_panorama(seen.image.astype(np.float32), lens, 0.0)
-    return LayoutCase(np.rint(view).clip(0, 255).astype(np.uint8), camera, seen.polygon_m, seen.ceiling_height_m)
+    image, camera = view_of(seen.image, case.camera.camera_height_m)
+    return LayoutCase(image, camera, seen.polygon_m, seen.ceiling_height_m)
 
 
 def measure_views(manifest: Manifest, backend: Backend, entries: Entries, data: str) -> Measured | None:
     """2D IoU of the part of the floor that 90-degree cameras at the panoramas' place see, up to the walls."""
-    lon = (np.arange(_WEDGE_COLUMNS) + 0.5) / _WEDGE_COLUMNS * _VIEW_HFOV_RAD - _VIEW_HFOV_RAD / 2
+    lon = (np.arange(_WEDGE_COLUMNS) + 0.5) / _WEDGE_COLUMNS * VIEW_HFOV_RAD - VIEW_HFOV_RAD / 2
     views = [(entry, quarter) for entry in entries for quarter in range(4)]
     seen, ours, scored = [], [], []
     for entry, quarter in views:

@@ -60,7 +60,7 @@ class HeightCompression(nn.Module):
             factor = columns // x.shape[3]
             # Interpolate across the seam too: wrap a column at each side, enlarge, cut.
             x = torch.cat([x[..., -1:], x, x[..., :1]], dim=3)
-            x = F.interpolate(x, size=(x.shape[2], columns + 2 * factor), mode="bilinear", align_corners=False)
+            x = F.interpolate(x, scale_factor=(1.0, float(factor)), mode="bilinear", align_corners=False)
             x = x[..., factor:-factor]
         return x.flatten(1, 2)
 

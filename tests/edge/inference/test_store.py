@@ -12,7 +12,10 @@ import pytest
 
 from edge.errors import EngineError, ManifestError
 from edge.inference.manifest import InputSpec, Manifest, read_manifest, sha256_of, write_manifest
-from edge.inference.store import ModelStore, check_golden, load
+from edge.inference.options import InferenceOptions
+from edge.inference.ort import OrtBackend
+from edge.inference.serving import load
+from edge.inference.store import ModelStore, check_golden
 from tests.edge.inference.conftest import SIZE, write_model
 
 Maker = Callable[..., Path]
@@ -22,7 +25,7 @@ def test_a_sound_model_reproduces_its_golden_output(model_folder: Maker) -> None
     """Found, verified, loaded, and within tolerance of the recorded output."""
     folder = model_folder()
     model = ModelStore(folder.parent).find("depth")
-    with load(model, threads=1) as backend:
+    with load(model, InferenceOptions(threads=1)) as backend:
         result = check_golden(model, backend)
         assert result is not None
         assert result.passed
@@ -47,11 +50,13 @@ def test_a_wrong_golden_output_is_seen(model_folder: Maker) -> None:
     ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})
     write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
     model = ModelStore(folder.parent).find("depth")
-    with load(model) as backend:
+    with OrtBackend(model.onnx, model.manifest) as backend:
         result = check_golden(model, backend)
     assert result is not None
     assert not result.passed
     assert result.difference["depth"] > 1e-3
+    with pytest.raises(EngineError, match="does not reproduce its golden output"):
+        load(model)
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "golden.npz"])

@@ -13,7 +13,7 @@ import pytest
 
 from edge.monitor.process import memory_bytes
 from edge.monitor.throughput import Throughput
-from edge.monitor.watchdog import Watchdog, notify
+from edge.monitor.watchdog import Watchdog, extending, notify
 
 
 class Clock:
@@ -75,6 +75,17 @@ def test_notifications_reach_systemd(systemd: socket.socket) -> None:
     """Lines go out as one datagram, as sd_notify(3) says."""
     assert notify("READY=1", "STATUS=two cameras")
     assert systemd.recv(1024) == b"READY=1\nSTATUS=two cameras"
+
+
+def test_each_report_of_a_long_start_asks_for_more_time(systemd: socket.socket) -> None:
+    """Systemd gets microseconds and a status, and whoever listened before still does."""
+    said: list[str] = []
+    tell = extending(said.append, by_s=90)
+    tell("depth: building")
+    assert systemd.recv(1024) == b"EXTEND_TIMEOUT_USEC=90000000\nSTATUS=depth: building"
+    tell("depth: done")
+    assert systemd.recv(1024).endswith(b"STATUS=depth: done")
+    assert said == ["depth: building", "depth: done"]
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from edge.geometry.panorama import rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
 from edge.inference.manifest import InputSpec, Manifest
-from edge.perception.depth import FUSED_WH, DepthReader, TangentViews, align_to_layout, shell_range
+from edge.perception.alignment import align_to_layout, shell_range
+from edge.perception.depth import FUSED_WH, DepthReader, TangentViews
 from edge.scene import CameraModel, DepthMap, Projection, RoomLayout
 from tests.edge.perception.test_layout import BOX, exact_layout
 
@@ -39,13 +40,18 @@ def room() -> RoomLayout:
     return exact_layout(BOX)
 
 
-def true_views(room: RoomLayout, views: TangentViews, scales: list[float]) -> list[npt.NDArray[np.float32]]:
-    """Exact z-depth of the room in each view, each times a wrong scale."""
+def true_views(
+    room: RoomLayout, views: TangentViews, scales: list[float], mounted: npt.ArrayLike | None = None
+) -> list[npt.NDArray[np.float32]]:
+    """Exact z-depth of the room in each view, each times a wrong scale; `mounted` turns the camera."""
     camera = rays_from_pixels(views.intrinsics)
     per_z = np.linalg.norm(camera, axis=-1)
     out = []
     for (yaw, pitch), scale in zip(VIEWS_DEG, scales, strict=True):
-        directions = camera / per_z[..., None] @ rotation_room_camera(np.deg2rad(yaw), np.deg2rad(pitch)).T
+        turn = rotation_room_camera(np.deg2rad(yaw), np.deg2rad(pitch))
+        if mounted is not None:
+            turn = np.asarray(mounted) @ turn
+        directions = camera / per_z[..., None] @ turn.T
         out.append((shell_range(room, directions) / per_z * scale).astype(np.float32))
     return out
 

@@ -23,6 +23,7 @@ from edge.publish.compose import (
     encode_depth_png16,
     layout_message,
     lighting_message,
+    same_room,
     scene_model,
 )
 from edge.publish.payloads import timestamp
@@ -204,3 +205,15 @@ def test_the_scene_is_the_published_room(frame: Frame, layout: RoomLayout, sourc
     assert high[1] - low[1] == pytest.approx(layout.ceiling_height_m)
     assert [low[0], -high[2]] == pytest.approx(layout.polygon_m.min(axis=0))
     assert (sent.properties["unit"], sent.properties["extent"]) == ("m", layout.extent)
+
+
+def test_a_room_is_another_from_a_centimetre_on(layout: RoomLayout) -> None:
+    """Jitter below 1 cm is the same room; a wall or a ceiling that moved, one corner more, or another unit is not."""
+    jitter = np.random.default_rng(0).uniform(-0.009, 0.009, layout.polygon_m.shape)
+    pushed = layout.polygon_m + np.eye(*layout.polygon_m.shape) * 0.02
+    assert same_room(layout, replace(layout, polygon_m=layout.polygon_m + jitter))
+    assert not same_room(None, layout)
+    assert not same_room(layout, replace(layout, polygon_m=pushed))
+    assert not same_room(layout, replace(layout, ceiling_height_m=layout.ceiling_height_m + 0.02))
+    assert not same_room(layout, replace(layout, polygon_m=np.vstack([layout.polygon_m, layout.polygon_m[:1]])))
+    assert not same_room(layout, replace(layout, scale="relative"))

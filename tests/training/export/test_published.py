@@ -20,11 +20,14 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from edge.errors import DataError
-from edge.inference.store import ModelStore, check_golden, load
+from edge.inference.serving import load
+from edge.inference.store import ModelStore, check_golden
+from edge.scene import CameraModel
 from training.__main__ import app
 from training.export.engine import export_checkpoint
 from training.export.published import Kind, import_checkpoint
 from training.export.runners import manifest_at, open_model
+from training.export.views import View
 from training.tasks.base import read_checkpoint, runs_of
 from training.tasks.build import load_task
 
@@ -412,8 +415,8 @@ def test_an_imported_checkpoint_is_exported_with_where_it_came_from(tmp_path: Pa
     path, out = tmp_path / "weights.pth", tmp_path / "engines" / "depth"
     torch.save(small_fastdepth, path)
     made = import_checkpoint("fastdepth", path, tmp_path / "run", size_wh=(64, 64))
-    inputs = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)).numpy()
-    manifest = export_checkpoint(made, out, inputs, counts={})
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    manifest = export_checkpoint(made, out, [View(image, CameraModel("perspective", hfov_rad=1.2))], counts={})
     assert manifest.provenance.data[0].name == "weights published by https://github.com/dwofk/fast-depth"
     stored = ModelStore(out.parent).find("depth")
     with load(stored) as model:
