@@ -8,7 +8,6 @@ plain arguments.
 from __future__ import annotations
 
 import math
-import os
 import re
 import socket
 from pathlib import Path
@@ -16,81 +15,30 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from edge.config_file import ConfigFile
+from edge.config_values import (
+    ExistingFile,
+    ExistingFolder,
+    ExistingPath,
+    Name,
+    PathToMake,
+    Port,
+    Positive,
+    Rate,
+    SecretFile,
+    Section,
+    SidePx,
+    problem,
+)
 from edge.errors import ConfigError, ConfigErrors
 from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
-
-
-def _problem(problem: str, remedy: str, *key: str | int) -> PydanticCustomError:
-    """An error for a validator to raise; `key` is the path from the validated value to the culprit."""
-    context = {"remedy": remedy, "key": list(key)}
-    return PydanticCustomError("edge", "{problem}", context | {"problem": problem})
-
-
-def _resolved(value: object, info: ValidationInfo) -> object:
-    """Text as a path; a relative one counts from the configuration file's folder, `~` is the home folder."""
-    if not isinstance(value, str):
-        return value
-    folder = (info.context or {}).get("folder", Path.cwd())
-    return Path(os.path.normpath(folder / Path(value).expanduser()))
-
-
-def _credential(value: object, info: ValidationInfo) -> object:
-    """Like `_resolved`, but a bare name is first looked for among systemd's credentials."""
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if isinstance(value, str) and credentials and (Path(credentials) / value).is_file():
-        return Path(credentials) / value
-    return _resolved(value, info)
-
-
-def _existing_file(path: Path) -> Path:
-    if not path.is_file():
-        raise _problem(f"no file {path}", "Correct the path; a relative one counts from the folder of this file")
-    if not os.access(path, os.R_OK):
-        raise _problem(f"may not read {path}", "Give the user that runs edge the right to read it (chmod, chgrp)")
-    return path
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise _problem(f"nothing at {path}", "Correct the path; a relative one counts from the folder of this file")
-    return path
-
-
-def _existing_folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise _problem(f"no folder {path}", "Correct the path; a relative one counts from the folder of this file")
-    return path
-
-
-ExistingPath = Annotated[Path, AfterValidator(_existing), BeforeValidator(_resolved)]
-ExistingFile = Annotated[Path, AfterValidator(_existing_file), BeforeValidator(_resolved)]
-PathToMake = Annotated[Path, BeforeValidator(_resolved)]
-ExistingFolder = Annotated[Path, AfterValidator(_existing_folder), BeforeValidator(_resolved)]
-SecretFile = Annotated[Path, AfterValidator(_existing_file), BeforeValidator(_credential)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Positive = Annotated[float, Field(gt=0)]
-SidePx = Annotated[int, Field(ge=16, le=16384)]
-Rate = Annotated[float, Field(gt=0, le=1000)]
-
-
-class Section(BaseModel):
-    """A mapping of the file: unknown keys and wrong types are refused, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class DeviceConfig(Section):
@@ -219,18 +167,18 @@ class CameraConfig(Section):
     def _lens_is_known(self) -> CameraConfig:
         lenses = [key for key in ("hfov_deg", "intrinsics") if getattr(self, key) is not None]
         if self.name in self.reserved:
-            raise _problem(f"{self.name!r} is a topic of the bridge itself", "Choose another name", "name")
+            raise problem(f"{self.name!r} is a topic of the bridge itself", "Choose another name", "name")
         if len(set(self.tasks)) < len(self.tasks):
-            raise _problem("a task is listed twice", "List each of depth, layout, lighting once", "tasks")
+            raise problem("a task is listed twice", "List each of depth, layout, lighting once", "tasks")
         if self.projection == "equirectangular" and lenses:
-            raise _problem("a panorama has no lens", f"Remove {lenses[0]}, or say projection: perspective", lenses[0])
+            raise problem("a panorama has no lens", f"Remove {lenses[0]}, or say projection: perspective", lenses[0])
         if self.projection == "perspective" and not lenses:
             remedy = (
                 "Add for example `hfov_deg: 75`, or `intrinsics` of a calibration, or say projection: equirectangular"
             )
-            raise _problem("the field of view of a perspective camera must be known", remedy)
+            raise problem("the field of view of a perspective camera must be known", remedy)
         if len(lenses) > 1:
-            raise _problem("hfov_deg and intrinsics both describe the lens", "Remove hfov_deg", "hfov_deg")
+            raise problem("hfov_deg and intrinsics both describe the lens", "Remove hfov_deg", "hfov_deg")
         return self
 
     @property
@@ -266,7 +214,7 @@ class _TaskConfig(Section):
     @model_validator(mode="after")
     def _one_cadence(self) -> _TaskConfig:
         if (self.every_s is None) == (self.every_frames is None):
-            raise _problem("needs exactly one of every_s and every_frames", "Remove one of them", "every_frames")
+            raise problem("needs exactly one of every_s and every_frames", "Remove one of them", "every_frames")
         return self
 
 
@@ -358,7 +306,7 @@ class InferenceConfig(Section):
     @model_validator(mode="after")
     def _opt_within(self) -> InferenceConfig:
         if self.build.opt_batch > self.max_batch:
-            raise _problem("build.opt_batch is above max_batch", "Lower it, or raise max_batch", "build", "opt_batch")
+            raise problem("build.opt_batch is above max_batch", "Lower it, or raise max_batch", "build", "opt_batch")
         return self
 
     def options(self) -> InferenceOptions:
@@ -387,7 +335,7 @@ class TlsConfig(Section):
     def _pair(self) -> TlsConfig:
         if (self.cert is None) != (self.key is None):
             missing = "cert" if self.cert is None else "key"
-            raise _problem("cert and key belong together", f"Add {missing}, or remove the other")
+            raise problem("cert and key belong together", f"Add {missing}, or remove the other")
         return self
 
 
@@ -422,13 +370,13 @@ class MqttConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> MqttConfig:
         if self.password is not None and self.password_file is not None:
-            raise _problem("password and password_file are both given", "Remove password", "password")
+            raise problem("password and password_file are both given", "Remove password", "password")
         secret = "password" if self.password is not None else "password_file"
         if getattr(self, secret) is not None and self.username is None:
-            raise _problem("a password without username", "Add username", secret)
+            raise problem("a password without username", "Add username", secret)
         for key in ("username", "tls"):
             if self.host is None and getattr(self, key) is not None:
-                raise _problem("has no effect on the embedded broker", f"Set mqtt.host, or remove {key}", key)
+                raise problem("has no effect on the embedded broker", f"Set mqtt.host, or remove {key}", key)
         return self
 
     def read_password(self) -> str | None:
@@ -464,8 +412,8 @@ def _names_differ(cameras: tuple[CameraConfig, ...]) -> tuple[CameraConfig, ...]
     first: dict[str, int] = {}
     for index, camera in enumerate(cameras):
         if first.setdefault(camera.name, index) != index:
-            problem = f"{camera.name!r} is already the name of cameras[{first[camera.name]}]"
-            raise _problem(problem, "Give each camera a name of its own", index, "name")
+            taken = f"{camera.name!r} is already the name of cameras[{first[camera.name]}]"
+            raise problem(taken, "Give each camera a name of its own", index, "name")
     return cameras
 
 

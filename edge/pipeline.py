@@ -176,7 +176,8 @@ class _Batch:
 
     def room_for(self, feed: _Feed) -> bool:
         """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
-        return feed.engine is self.engine and (not self.parts or self.rows + feed.rows <= self.engine.backend.max_batch)
+        most = min(self.engine.backend.max_batch, len(self.tensor))  # another runtime may have taken over
+        return feed.engine is self.engine and (not self.parts or self.rows + feed.rows <= most)
 
 
 class _Inputs:
