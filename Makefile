@@ -9,22 +9,28 @@ BIN := $(VENV)/bin
 STEP := .ci/step
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 FOR ?=
+VENV_ARGS ?=
 PYTEST_ARGS ?=
 DEMO := build/train-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check wheels format schema train-demo clean system
+.PHONY: help run test test-gpu check wheels format schema train-demo clean system
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 	@echo
-	@echo 'Variables: FOR=seconds (run), PYTEST_ARGS="-k layout" (test), PYTHON=python3.12 (first use)'
+	@echo 'Variables: FOR=seconds (run), PYTEST_ARGS="-k layout" (test), PYTHON=python3.12 and VENV_ARGS=--system-site-packages (first use)'
 
 run: $(VENV)/.device ## run the daemon on config.yaml; FOR=20 stops it after 20 s
 	@$(BIN)/edge run --config config.yaml $(if $(FOR),--for $(FOR))
 
 test: $(VENV)/.dev system ## run the tests; PYTEST_ARGS for pytest's own arguments
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says what to install for it)
+	@$(BIN)/python -c 'import sys, edge.inference.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'
+	@$(STEP) "installing pytest" $(PIP) 'pytest>=8.2' 'pytest-timeout>=2.3'
+	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import rules, repository rules
 	$(BIN)/ruff format --check .
@@ -63,7 +69,7 @@ system:
 
 $(VENV)/.python:
 	@$(PYTHON) .ci/python_is_fit.py
-	@$(STEP) "making a virtual environment ($(VENV))" $(PYTHON) -m venv --clear $(VENV)
+	@$(STEP) "making a virtual environment ($(VENV))" $(PYTHON) -m venv --clear $(VENV_ARGS) $(VENV)
 	@touch $@
 
 $(VENV)/.device: $(VENV)/.python pyproject.toml

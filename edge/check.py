@@ -16,11 +16,12 @@ import cv2
 from edge.cameras.csi import has_gstreamer
 from edge.cameras.process import CameraProcess
 from edge.config import CameraConfig, Config
-from edge.daemon import endpoint_from_config, load_engine, spec_from_config
+from edge.daemon import endpoint_from_config, spec_from_config
 from edge.errors import EdgeError
 from edge.inference.cuda_code import CudaCode, cuda_code, jetson_gpu
 from edge.inference.serving import ServingBackend
 from edge.inference.store import ModelStore
+from edge.loaded import load_engine
 from edge.publish.broker import EmbeddedBroker
 from edge.publish.mqtt import Link
 from edge.scene import Task
@@ -49,7 +50,7 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
 def _engine(config: Config, task: Task) -> str:
     name = getattr(config.tasks, task).engine
     options = config.inference.options()
-    _, _, serving = load_engine(ModelStore(config.inference.engines), name, task, options)
+    _, serving = load_engine(ModelStore(config.inference.engines), name, task, options)
     with serving:
         if serving.degraded is not None:
             raise EdgeError(serving.degraded)

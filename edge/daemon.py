@@ -29,16 +29,13 @@ from edge.config import (
     RtspConfig,
     config_schema,
 )
-from edge.errors import ConfigError, EdgeError
+from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
-from edge.inference.build_process import OnProgress, ignore_progress
-from edge.inference.options import InferenceOptions
-from edge.inference.serving import ServingBackend, load, plans_of
-from edge.inference.store import ModelStore, StoredModel
+from edge.loaded import LoadedEngines
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Throughput
-from edge.monitor.watchdog import Watchdog, extending, notify
-from edge.pipeline import Engine, Pipeline, Result
+from edge.monitor.watchdog import Watchdog, notify
+from edge.pipeline import Pipeline, Result
 from edge.priority import stand_behind
 from edge.publish import compose
 from edge.publish.broker import EmbeddedBroker
@@ -50,7 +47,6 @@ from edge.publish.payloads import (
     BrokerHealth,
     CameraInfo,
     CameraState,
-    EngineInfo,
     Percentiles,
     TaskHealth,
     timestamp,
@@ -121,46 +117,6 @@ class _CameraFrames:
         return Frame(self.name, got.sequence, got.captured_at, got.captured_monotonic_s, got.image, self._model)
 
 
-def load_engine(
-    store: ModelStore,
-    name: str,
-    task: Task,
-    options: InferenceOptions,
-    *,
-    on_progress: OnProgress = ignore_progress,
-    stop: threading.Event | None = None,
-) -> tuple[StoredModel, Engine, ServingBackend]:
-    """Find, verify, load and prove a model, on the thread that will run it; what serves it comes with it once more.
-
-    Args:
-        store: where models are.
-        name: the model's folder.
-        task: what it must answer for.
-        options: what runs it.
-        on_progress: told while TensorRT builds a plan, which takes minutes.
-        stop: set it to give up building.
-
-    Raises:
-        ConfigError: there is no such model, or it is for another task.
-        EngineError: it cannot be loaded, or does not reproduce its golden output.
-    """
-    key = f"tasks.{task}.engine"
-    if name not in store.names():
-        have = ", ".join(store.names()) or "none"
-        raise ConfigError(key, f"no engine {name!r} in {store.root}", f"Set it to one of those there: {have}")
-    stored = store.find(name)
-    if task not in stored.manifest.parts:
-        given = ", ".join(stored.manifest.parts)
-        raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
-    serving = load(stored, options, plans=plans_of(options, store.root), on_progress=on_progress, stop=stop)
-    return stored, Engine(stored.manifest, serving), serving
-
-
-def _backend(engine: Engine) -> str:
-    """What serves it, for people."""
-    return f"{engine.backend.provider} {engine.backend.precision}"
-
-
 class Daemon:
     """One run of the whole device package."""
 
@@ -193,11 +149,14 @@ class Daemon:
         self._last_error: dict[tuple[str, Task], str] = {}
         self._rooms: dict[str, RoomLayout] = {}
         self._fatal: BaseException | None = None
-        self._models: dict[Task, StoredModel] = {}
-        self._engines: dict[Task, Engine] = {}
-        self._serving: dict[str, ServingBackend] = {}
-        """By engine's folder."""
-        self._load_engines()
+        self.engines = LoadedEngines(
+            config.inference.engines,
+            {t: getattr(config.tasks, t).engine for c in config.cameras for t in c.tasks},
+            config.inference.options(),
+            self.accelerator,
+            on_progress=on_progress,
+            stop=self._stop,
+        )
         keys: list[tuple[str, str]] = [(c.name, t) for c in config.cameras for t in c.tasks]
         self.throughput = Throughput(keys)
         self.pipeline = Pipeline(
@@ -213,29 +172,6 @@ class Daemon:
         self.endpoint: Endpoint | None = None
 
     # Building ---------------------------------------------------------------------------------------------------------
-
-    def _load_engines(self) -> None:
-        store = ModelStore(self.config.inference.engines)
-        wanted: set[Task] = {t for c in self.config.cameras for t in c.tasks}
-        loaded: dict[str, Task] = {}
-        for task in sorted(wanted):
-            name = getattr(self.config.tasks, task).engine
-            with_it = loaded.setdefault(name, task)
-            if with_it != task and task in self._models[with_it].manifest.parts:  # one network for several nouns
-                self._models[task], self._engines[task] = self._models[with_it], self._engines[with_it]
-                continue
-            self._say(f"loading {task} engine {name!r}")
-            self._models[task], self._engines[task], self._serving[name] = self.accelerator.submit(
-                partial(
-                    load_engine,
-                    store,
-                    name,
-                    task,
-                    self.config.inference.options(),
-                    on_progress=extending(lambda progress: self._say(str(progress))),
-                    stop=self._stop,
-                )
-            ).result()
 
     def _add_camera(self, camera: CameraConfig) -> CameraProcess:
         process = CameraProcess(
@@ -253,7 +189,7 @@ class Daemon:
                 frames,
                 camera.model,
                 task,
-                self._engines[task],
+                self.engines.by_task[task],
                 cadence,
                 smoothing_s=settings.smoothing_s,
                 fit=fit,
@@ -343,10 +279,8 @@ class Daemon:
         tally = self._tally()
         if self.broker is not None:
             self.broker.stop()
-        for engine in {id(e): e for e in self._engines.values()}.values():
-            self.accelerator.submit(engine.backend.close)
-        if self.accelerator.stop(_CLOSE_S):  # a network that hangs is left to the end of the process
-            self._engines.clear()
+        self.engines.close()
+        self.accelerator.stop(_CLOSE_S)  # a network that hangs is left to the end of the process
         return tally
 
     def _infer(self) -> None:
@@ -449,11 +383,10 @@ class Daemon:
                     self._publish_state(camera)
 
     def _look_after_engines(self) -> None:
-        for name, serving in self._serving.items():
-            for event in serving.take_events():
-                self._event(event.kind, event.message, data={"engine": name})
-                assert self.publisher is not None
-                self.publisher.publish("bridge_info", self._info())
+        for name, event in self.engines.take_events():
+            self._event(event.kind, event.message, data={"engine": name})
+            assert self.publisher is not None
+            self.publisher.publish("bridge_info", self._info())
 
     def _publish_state(self, camera: CameraProcess) -> None:
         assert self.publisher is not None
@@ -471,8 +404,7 @@ class Daemon:
         down = [c for c in self.cameras if c.state != "online"]
         cameras = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
         tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in self._last_error.copy().items()]
-        engines = [f"engine {name}: {s.degraded}" for name, s in self._serving.items() if s.degraded is not None]
-        return (*cameras, *engines, *tasks)
+        return (*cameras, *self.engines.degraded(), *tasks)
 
     def _health(self, window: bool) -> BridgeHealth:
         assert self.publisher is not None
@@ -527,22 +459,12 @@ class Daemon:
             )
             for c in self.config.cameras
         )
-        engines = tuple(
-            EngineInfo(
-                task=task,
-                name=m.manifest.name,
-                sha256=m.manifest.onnx.sha256,
-                backend=_backend(self._engines[task]) if task in self._engines else "closed",
-                provenance=m.manifest.provenance.model_dump(mode="json"),
-            )
-            for task, m in self._models.items()
-        )
         return BridgeInfo(
             device=self.config.device.name,
             version=edge.__version__,
             started_at=timestamp(self._started_at),
             cameras=cameras,
-            tasks=tuple(self._models),
-            engines=engines,
+            tasks=tuple(self.engines.by_task),
+            engines=self.engines.describe(),
             config_schema=config_schema(),
         )

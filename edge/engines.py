@@ -103,13 +103,16 @@ def _platform_here() -> Platform | None:
         return None
 
 
-def precision_to_build(model: StoredModel, choice: PrecisionChoice, platform: Platform) -> Precision:
-    """The precision asked for, or the model's choice for TensorRT.
+def precision_to_build(
+    model: StoredModel, asked: PrecisionChoice | None, configured: PrecisionChoice, platform: Platform
+) -> Precision:
+    """The precision asked for; else the one that the daemon would take, which is float32 if the model has no other.
 
     Raises:
-        EngineError: the model has no file of it.
+        EngineError: the model has no file of what was asked for.
     """
     manifest = model.manifest
+    choice = asked or (configured if configured in ("auto", *manifest.precisions) else "fp32")
     if choice == "auto":
         return manifest.choose(platform.title)
     if choice not in manifest.precisions:
@@ -145,7 +148,7 @@ def build(
         done = []
         for name in place.chosen(names):
             model = place.models.find(name)
-            wanted = precision_to_build(model, precision or place.options.precision, here)
+            wanted = precision_to_build(model, precision, place.options.precision, here)
             with _bar(quiet=as_json) as on_progress:
                 plan = place.plans.ensure(model, wanted, here, options, on_progress=on_progress, stop=stop, force=force)
             told = _proved(place, model, plan, here)

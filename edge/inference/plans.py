@@ -374,6 +374,12 @@ class PlanStore:
         """Alone with a model's plans, among all processes; the lock goes with the process that holds it."""
         folder = self.root / name
         make_private_folder(self.root)
+        owner = self.root.stat().st_uid
+        if os.geteuid() == 0 != owner:  # `sudo edge engines build`: the service could not read what root makes
+            raise EngineError(
+                f"{self.root} belongs to user {owner}, who could not use what root puts there; run this as that user, "
+                "e.g. `sudo -u edge /opt/edge/venv/bin/edge engines build --config /etc/edge/config.yaml`"
+            )
         make_private_folder(folder)
         try:
             fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -34,12 +34,12 @@ _REFINEMENTS = 8
 """Lines through every two of `_FIT_ENDS` samples are tried on `_FIT_SAMPLES`, and the best refined on all."""
 _AGREE = 0.1
 """Relative residual of inverse depth up to which a sample agrees with a line: about what networks and layouts err."""
-_LEAST_AGREEING = 0.4
+_LEAST_AGREEING = 0.5
 _BEHIND_COST = 3.0
 """A sample behind the wall costs so many times one in front of it: doors and windows are few, furniture is not."""
 _FLAT = 1.15
 """A shell whose inverse depths (10th to 90th percentile) differ by less says nothing about the shift."""
-_LEAST_EXPLAINED = 0.75
+_LEAST_EXPLAINED = 0.9
 """Share of the variance of the shell's log inverse depth that a fit explains; less could be chance."""
 
 
@@ -129,7 +129,8 @@ def inverse_alignment(inverse: FloatMap, layout: RoomLayout, look: Look, *, may_
         inverse: the network's answer.
         layout: the room; it `speaks_in_metres`.
         look: where the answer's cells look.
-        may_be_flat: take the scale alone, without a shift, where the shell is at one depth (a view of the ceiling).
+        may_be_flat: take the scale alone where a shift cannot be found: most of the shell is at one depth, as in a view
+            of the ceiling.
     """
     height, width = look.seen.shape
     # Over a plane inverse z is linear in the pixel, so a cell's mean is the value in its middle.
@@ -146,23 +147,24 @@ def inverse_alignment(inverse: FloatMap, layout: RoomLayout, look: Look, *, may_
 def _line(d: Array, shell: Array, may_be_flat: bool) -> Affine | None:
     """The robust line shell = a d + b from samples in order of `shell`, if it can be trusted."""
     low, high = np.quantile(shell, (0.1, 0.9))
-    if high < _FLAT * low:
-        middle = float(np.median(d))
-        found = Affine(float(np.median(shell)) / middle, 0.0) if may_be_flat and middle > 0 else None
-    else:
+    if high >= _FLAT * low:
         found = _best_candidate(d, shell)
         if found is not None:
             found = _refined(found, d, shell)
-    if found is None or found.a <= 0:
+            agreeing = _agreeing(found, d, shell)
+            unexplained = np.var(np.log((found.a * d + found.b)[agreeing] / shell[agreeing]))
+            explained = unexplained <= (1 - _LEAST_EXPLAINED) * np.var(np.log(shell[agreeing]))
+            if found.a > 0 and explained and agreeing.mean() >= _LEAST_AGREEING:
+                return found
+    middle = float(np.median(d))
+    if not may_be_flat or middle <= 0:
         return None
-    off = (found.a * d + found.b) / shell - 1
-    agreeing = np.abs(off) < _AGREE
-    if agreeing.mean() < _LEAST_AGREEING:
-        return None
-    unexplained, spread = np.var(np.log1p(off[agreeing])), np.var(np.log(shell[agreeing]))
-    if found.b != 0.0 and unexplained > (1 - _LEAST_EXPLAINED) * spread:
-        return None
-    return found
+    found = Affine(float(np.median(shell)) / middle, 0.0)
+    return found if _agreeing(found, d, shell).mean() >= _LEAST_AGREEING else None
+
+
+def _agreeing(line: Affine, d: Array, shell: Array) -> BoolArray:
+    return np.asarray(np.abs((line.a * d + line.b) / shell - 1) < _AGREE)
 
 
 def _best_candidate(d: Array, shell: Array) -> Affine | None:

@@ -134,7 +134,8 @@ class DepthMessage(Result):
     metric: MetricDepth | None
     relative: RelativeDepth | None
     aligned_to_layout: Positive | None = Field(
-        description="The factor by which the room's known size corrected the network's scale; null if it did not."
+        description="The factor by which the room's known size corrected the network's scale (for a network of "
+        "relative depth: metres of its unit, at its median); null if it did not."
     )
     image: DepthImage | None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edge.inference.manifest import read_manifest, write_manifest
 from edge.inference.options import BuildOptions
 from edge.inference.plans import PlanStore
 from edge.inference.store import ModelStore
@@ -23,13 +24,11 @@ pytestmark = needs_rtx
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of engines with the shipped lighting network in it."""
-    shutil.copytree(
-        REPOSITORY / "engines" / "lighting",
-        tmp_path / "engines" / "lighting",
-        ignore=shutil.ignore_patterns("*.engine*", ".*"),
-    )
-    return tmp_path / "engines"
+    """A folder of engines with the shipped lighting network in it, in float32 alone."""
+    copy = tmp_path / "engines" / "lighting"
+    shutil.copytree(REPOSITORY / "engines" / "lighting", copy, ignore=shutil.ignore_patterns("*.engine*", ".*"))
+    write_manifest(copy, read_manifest(copy).model_copy(update={"variants": {}}))
+    return copy.parent
 
 
 def engines(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -67,7 +66,7 @@ def test_built_listed_verified_repaired_and_cleaned(folder: Path) -> None:
 
 
 def test_the_configuration_says_what_is_built_how_and_where(folder: Path, tmp_path: Path) -> None:
-    """Engines of the cameras' tasks, options of `inference`, plans in its folder; the result as JSON."""
+    """Engines of the cameras' tasks, options of `inference`, plans in its folder; float32 where int8 is not there."""
     config = tmp_path / "config.yaml"
     config.write_text(
         yaml.safe_dump(
@@ -76,7 +75,7 @@ def test_the_configuration_says_what_is_built_how_and_where(folder: Path, tmp_pa
                 "cameras": [{**PERSPECTIVE, "tasks": ["lighting"]}],
                 "inference": {
                     "engines": str(folder),
-                    "precision": "fp32",
+                    "precision": "int8",
                     "max_batch": 2,
                     "plans": "built",
                     "plan_key": "secret.key",
@@ -120,6 +119,7 @@ def test_an_interrupted_build_leaves_nothing(folder: Path, number: signal.Signal
     [
         (["build", "lightning"], ["no engine 'lightning'", "there: lighting"]),
         (["build", "lighting", "--precision", "int4"], ["int4", "fp32"]),
+        (["build", "lighting", "--precision", "int8"], ["no int8 file", "it has fp32"]),
         (["rollback", "lighting"], ["no plan of 'lighting'", "plans of: none"]),
         (["bench", "depth"], ["no engine 'depth'", "there: lighting"]),
     ],

@@ -17,8 +17,7 @@ from pydantic import ValidationError
 from edge.errors import DataError, EngineError, ManifestError
 from edge.inference.manifest import FileRef, Golden, Manifest, sha256_of, write_manifest
 from edge.inference.ort import OrtBackend
-from edge.inference.serving import load
-from edge.inference.store import ModelStore, check_golden
+from edge.inference.store import ModelStore, check_golden, check_outputs
 from edge.perception.preprocess import resize, tensor_from_image
 from training.export.card import card_text
 from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, write_golden
@@ -92,8 +91,10 @@ def import_onnx(path: Path, manifest_path: Path, out: Path, *, picture: Path | N
     manifest = manifest_for(manifest_path, FileRef(file=ONNX_FILE, sha256=sha256_of(out / ONNX_FILE)))
     write_manifest(out, manifest)
     store, given = ModelStore(out.parent), _picture(manifest, picture)
-    with load(store.find(out.name)) as model:
+    stored = store.find(out.name)
+    with OrtBackend(stored.onnx, manifest) as model:
         expected = model.run(given)
+    check_outputs(stored, expected)
     if not all(np.isfinite(value).all() for value in expected.values()):
         raise DataError(f"{path}: its answer is not finite; check scale, mean and std of the manifest's input")
     write_golden(out, manifest.input.name, given, expected)

@@ -52,7 +52,7 @@ QUANTITIES: Mapping[Task, tuple[Quantity, ...]] = {
         _quantity("boundary", "°", 1e-3, 0.05, 0.25),
         _quantity("ceiling height", "cm", 0.01, 1.0, 5.0),
     ),
-    "lighting": (_quantity("irradiance", "% of its mean", 0.01, 0.5, 2.0),),
+    "lighting": (_quantity("irradiance", "% of its RMS", 0.01, 0.5, 2.0),),
 }
 
 
@@ -73,8 +73,7 @@ def _layout_differences(a: RoomLayout, b: RoomLayout) -> tuple[float, ...]:
 def _lighting_differences(a: Lighting, b: Lighting) -> tuple[float, ...]:
     normals, share = rays(2 * _ROWS, _ROWS), solid_angles(2 * _ROWS, _ROWS)[..., None] / (4 * np.pi)
     p, q = (irradiance_over_pi(light.coefficients, normals) for light in (a, b))
-    mean = float((p * share).sum() / 3)
-    return (100 * float(np.sqrt(((p - q) ** 2 * share).sum() / 3)) / max(mean, 1e-6),)
+    return (100 * float(np.sqrt(((p - q) ** 2 * share).sum() / (p**2 * share).sum())),)
 
 
 def _differences(a: object, b: object, count: int) -> tuple[float, ...]:

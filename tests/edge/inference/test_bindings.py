@@ -46,7 +46,7 @@ def used(tree: ast.AST, objects: set[str]) -> Iterator[ast.Attribute]:
 
 
 def asked_for(tree: ast.AST) -> set[str]:
-    """Names that `hasattr`, or `getattr` with a default, asks for; all of RTX's where the library is compared with it."""
+    """Names that `hasattr`, or `getattr` with a default, asks for; beside a comparison with RTX, all of RTX's."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and "tensorrt_rtx" in {getattr(c, "value", "") for c in node.comparators}:

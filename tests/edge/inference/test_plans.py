@@ -368,6 +368,15 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, model: StoredMo
         build(PlanStore(tmp_path / "file" / "plans"), model)
 
 
+def test_root_does_not_build_for_another_user(store: PlanStore, model: StoredModel) -> None:
+    """What `sudo edge engines build` makes the service could not read: the message says as whom to run it."""
+    store.root.mkdir()
+    give_away(store.root)
+    with pytest.raises(EngineError, match="sudo -u edge"):
+        build(store, model)
+    assert list(store.root.iterdir()) == []
+
+
 def test_giving_up_leaves_nothing_half_written(store: PlanStore, model: StoredModel) -> None:
     """A build that is stopped, or fails, leaves neither plan nor record nor workshop."""
     stop = threading.Event()
