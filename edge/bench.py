@@ -225,6 +225,7 @@ def _pipeline_round(daemon: Daemon, samples: _Samples) -> None:
             samples.busy_s += time.monotonic() - begun_s
         else:
             time.sleep(0.0005)
+    daemon.pipeline.finish()
     samples.wall_s += time.monotonic() - round_s
     samples.cpu_s += cpu_s() - cpu_before_s
     after = daemon.publisher.statistics()

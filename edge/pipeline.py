@@ -276,10 +276,10 @@ class Pipeline:
         batch, served = self._gather()
         if batch is not None:
             self._start(batch)
-        served |= self._finish()
+        served |= self.finish()
         self._running = batch
         if batch is not None and batch.future is not None and batch.future.done():
-            self._finish()
+            self.finish()
         self.counters.idle += not served
         return served
 
@@ -308,7 +308,7 @@ class Pipeline:
             served = True
             jobs = self._take([j for j in due if j.feed is job.feed], frame)
             if self._is_running(job.feed, frame):
-                self._finish()
+                self.finish()
             if job.feed.sequence == frame.sequence:  # another noun had it answered
                 self._read_all(jobs, frame, job.feed.outputs, {})
                 continue
@@ -354,7 +354,7 @@ class Pipeline:
     def _prepare(self, batch: _Batch, feed: _Feed, frame: Frame, jobs: list[_Job]) -> None:
         """Write the frame into the batch's tensor; a frame that cannot be is reported and left out."""
         if frame.image.shape != feed.shape:
-            self._finish()  # readers know one size at a time
+            self.finish()  # readers know one size at a time
             feed.shape = frame.image.shape
         taken_s = self._clock()
         stage_s = {"capture": max(0.0, taken_s - frame.captured_monotonic_s)}
@@ -380,8 +380,8 @@ class Pipeline:
         batch.submitted_s = clock()
         batch.future = self._submit(timed)
 
-    def _finish(self) -> bool:
-        """Wait for the running batch and read its answers; False if there is none."""
+    def finish(self) -> bool:
+        """Wait for the running batch, if there is one, and read its answers; False if there is none."""
         batch, self._running = self._running, None
         if batch is None or batch.future is None:
             return False

@@ -158,7 +158,7 @@ class Graphs:
 
     def _checked(self, result: tuple[Any, ...]) -> Any:
         if int(result[0]) != 0:
-            raise GraphError(str(result[0]))
+            raise GraphError(f"CUDA says {getattr(result[0], 'name', result[0])}")
         return result[1] if len(result) > 1 else None
 
 

@@ -153,22 +153,29 @@ class OrtBackend:
         cuda = (PROVIDER_NAMES["cuda"], {"device_id": 0, "use_tf32": 0})
         if provider == "cuda":
             return [cuda, cpu]
-        row = "x".join(str(n) for n in self._shape[1:])
         tensorrt: dict[str, Any] = {
             "device_id": 0,
             "trt_fp16_enable": False,
             "trt_int8_enable": False,
             "trt_max_workspace_size": build.workspace_mib << 20,
             "trt_builder_optimization_level": build.level,
-            "trt_profile_min_shapes": f"{self._input}:1x{row}",
-            "trt_profile_opt_shapes": f"{self._input}:{build.opt_batch}x{row}",
-            "trt_profile_max_shapes": f"{self._input}:{build.max_batch}x{row}",
         }
+        if self._batch_is_free():
+            row = "x".join(str(n) for n in self._shape[1:])
+            for name, rows in (("min", 1), ("opt", build.opt_batch), ("max", build.max_batch)):
+                tensorrt[f"trt_profile_{name}_shapes"] = f"{self._input}:{rows}x{row}"
         if cache is not None:
             folder = str(own_folder(cache))
             tensorrt |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": folder}
             tensorrt |= {"trt_timing_cache_enable": True, "trt_timing_cache_path": folder}
         return [(PROVIDER_NAMES["tensorrt"], tensorrt), cuda, cpu]
+
+    def _batch_is_free(self) -> bool:
+        """Asked of the CPU's provider: TensorRT's wants to know the largest batch before it reads the model."""
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(str(self._path), options, providers=[PROVIDER_NAMES["cpu"]])
+        return not isinstance(session.get_inputs()[0].shape[0], int)
 
     def _check_placement(self, provider: OrtProvider) -> None:
         """Run once and see where each node ran; says in `degraded` what costs and is on the CPU all the same."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,8 @@ _GRAPHS = 8
 documentation, CUDA graphs). Scratch memory is shared. Further batch sizes run without a graph."""
 _GRAPH_TOLERANCE = 1e-3
 """How far a replay may be from the eager run, of the largest value: sums in another order, never stale memory."""
+_OF_THE_GPU = re.compile(r"cuda|memory", re.IGNORECASE)
+"""In what TensorRT says when it is not the plan that is at fault."""
 
 
 @dataclass(slots=True)
@@ -124,11 +127,7 @@ class TrtBackend:
         self._runtime = trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise PlanError(
-                "refused",
-                f"{self._name}: {self.provider} does not take the plan ({self._said()}); build it anew: `edge engines "
-                f"build {self._name} --force`",
-            )
+            raise self._refused(self._said())
         dynamic = check_signature(f"the plan of {self._name}", manifest, *self._signature(trt))
         self.max_batch = self._largest_batch() if dynamic else 1
         self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -136,6 +135,19 @@ class TrtBackend:
         self._scratch = self._on_device(max(self._scratch_bytes, 1))
         self._work = self._new_work()
         self._allocate_buffers()
+
+    def _refused(self, said: str) -> EngineError:
+        """Why there is no engine: the GPU's fault, or the plan's."""
+        if _OF_THE_GPU.search(said):
+            return EngineError(
+                f"{self._name}: {self.provider} cannot load the plan on this GPU now ({said}); check the driver with "
+                "nvidia-smi, and close what else uses the GPU's memory"
+            )
+        return PlanError(
+            "refused",
+            f"{self._name}: {self.provider} does not take the plan ({said}); build it anew: `edge engines build "
+            f"{self._name} --force`",
+        )
 
     def _said(self) -> str:
         """What TensorRT logged since the last time."""

@@ -128,12 +128,20 @@ def make_half(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32]) -> Ou
     emulated.path.unlink()
     real = _Trial(proof, path, "fp16")
     parity = worse_of(real.measure(to_half(model, kept)), as_on_gpus)
+    if len(found.excluded) == len(blocks):
+        row = row_of(path.name, path.stat().st_size, parity, "–", f"not written: {_far(0)}")
+        path.unlink()
+        return Outcome("fp16", None, row, _swept("float16", found))
     require(parity, path.name)
     tolerances = [variant_tolerances(proof.expected, trial.found) for trial in (real, emulated)]
     tolerance = {name: max(t[name] for t in tolerances) for name in tolerances[0]}
     variant = Variant(file=path.name, sha256=sha256_of(path), tolerance=tolerance, parity=parity)
     row = row_of(path.name, path.stat().st_size, parity, "not measured on a GPU", "for GPUs")
     return Outcome("fp16", variant, row, _swept("float16", found))
+
+
+def _far(left: int) -> str:
+    return "too far from the network" if left else "no layer in it is close enough to the network"
 
 
 def _best_calibrated(model: onnx.ModelProto, inputs: npt.NDArray[np.float32], trial: _Trial) -> tuple[Calibrated, str]:
@@ -206,7 +214,3 @@ def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, sc
         speed=(Speed(provider="CPUExecutionProvider", machine=machine(), ratio=ratio),),
     )
     return Outcome("int8", variant, row, notes)
-
-
-def _far(left: int) -> str:
-    return "too far from the network" if left else "no layer in it is close enough to the network"

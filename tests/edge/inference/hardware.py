@@ -38,6 +38,8 @@ class Card:
         self.replays = 0
         self.broken: str | None = None
         """Every call fails with it."""
+        self.loads = True
+        """Whether there is room for plans."""
         self.replay: Callable[[list[Callable[[], None]]], None] = lambda work: [do() for do in work] and None
         self.current: dict[int, list[object]] = {}
         self.native: Callable[[bytes], bytes | None] = lambda plan: None
@@ -362,6 +364,9 @@ def tensorrt_of(card: Card, name: str = "tensorrt", version: str = "10.3.0") -> 
 
         def deserialize_cuda_engine(self, plan: bytes) -> _Engine | None:
             card.check()
+            if not card.loads:
+                self._logger.log(ILogger.ERROR, "Error Code 1: Cuda Runtime (out of memory)")
+                return None
             try:
                 return _Engine(card, json.loads(card.native(plan) or plan))
             except ValueError:

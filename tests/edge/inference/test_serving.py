@@ -28,6 +28,7 @@ from tests.edge.inference.conftest import SIZE, write_model
 from tests.edge.inference.hardware import Card, cuda_bindings_of, plan_of, pycuda_of, tensorrt_of
 
 Maker = Callable[..., Path]
+ENGINES = ModelStore(Path(__file__).parents[3] / "engines")
 GOOD, BAD = np.full((1, 3, SIZE[1], SIZE[0]), 0.5, np.float32), np.full((1, 3, SIZE[1], SIZE[0]), -0.5, np.float32)
 
 
@@ -158,6 +159,16 @@ def test_the_precision_measured_faster_serves(model_folder: Maker, ratio: float,
         assert (served.precision, served.degraded) == ("int8", None)
         assert served.golden is not None
         assert 0 < served.golden.difference["depth"] <= served.golden.tolerance["depth"] == 0.1
+
+
+@pytest.mark.parametrize("name", ENGINES.names())
+def test_every_shipped_file_can_serve(name: str) -> None:
+    """Each precision that ships reproduces the golden output on this CPU, within its own tolerance."""
+    for precision in ENGINES.find(name).manifest.precisions:
+        with loaded(ENGINES.root / name, precision=precision) as served:
+            assert (served.precision, served.degraded) == (precision, None)
+            assert served.golden is not None
+            assert served.golden.passed
 
 
 def test_a_precision_that_the_model_lacks_is_said(model_folder: Maker) -> None:
@@ -336,10 +347,12 @@ def test_a_card_that_dies_leaves_the_plan_good(card: Card, model_folder: Maker) 
 def test_a_card_without_room_does_not_condemn_the_plan(card: Card, model_folder: Maker) -> None:
     """What is not the plan's fault does not reject it."""
     folder = model_folder(batch="batch")
-    card.broken = "out of memory"
-    with loaded(folder, plans=True, build=QUICK) as served:
-        assert served.provider == "CPUExecutionProvider"
-        assert "out of memory" in str(served.degraded)
+    for sick in ({"broken": "out of memory"}, {"broken": None, "loads": False}):
+        for name, value in sick.items():
+            setattr(card, name, value)
+        with loaded(folder, plans=True, build=QUICK) as served:
+            assert served.provider == "CPUExecutionProvider"
+            assert "out of memory" in str(served.degraded)
     states = [e.record.state for e in PlanStore(folder.parent).list() if e.record is not None]
     assert states == ["built"]
 

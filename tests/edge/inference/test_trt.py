@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge.errors import EngineError, ManifestError, PlanError
+from edge.inference.gpu import has_nvidia_gpu
 from edge.inference.manifest import Manifest, read_manifest
 from edge.inference.trt import TrtBackend
 from tests.edge.inference.conftest import SIZE
@@ -239,6 +240,28 @@ def test_a_plan_that_tensorrt_refuses_says_why(insert: Insert, manifest: Manifes
     with pytest.raises(PlanError, match=r"magic tag does not match.*edge engines build depth") as caught:
         TrtBackend(b"not a plan", manifest)
     assert caught.value.reason == "refused"
+
+
+def test_a_gpu_that_has_no_room_is_not_the_plans_fault(insert: Insert, manifest: Manifest) -> None:
+    """TensorRT returns nothing here too; what it logs tells the one from the other."""
+    insert(Card()).loads = False
+    with pytest.raises(EngineError, match="out of memory") as caught:
+        TrtBackend(plan_of(), manifest)
+    assert not isinstance(caught.value, PlanError)
+
+
+def test_the_real_tensorrt_says_why_it_loads_nothing(
+    insert: Insert, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT-RTX without a driver: no crash, no engine, and its own words in the message."""
+    if has_nvidia_gpu():
+        pytest.skip("needs a machine without a GPU")
+    pytest.importorskip("tensorrt_rtx_bindings")
+    card = insert(Card())
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(EngineError, match=r"TensorRT-RTX \d.*CUDA driver version is insufficient"):
+        TrtBackend(b"not a plan", manifest)
+    assert card.memory == {}
 
 
 @pytest.mark.parametrize("action", ["run", "close", "allocate"])
