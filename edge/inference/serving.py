@@ -151,12 +151,14 @@ class ServingBackend:
     def run(self, batch: Float32) -> Arrays:
         """See `Backend`.
 
-        After three failures in a row another runtime takes over and answers.
+        After three failures in a row another runtime takes over and answers. Numbers that are not finite are a failure
+        too, but are handed on: a batch has rows of several cameras, and outputs of several nouns.
 
         Raises:
-            EngineError: it failed, or gave numbers that are not finite.
+            EngineError: it failed.
         """
         error: EngineError | None = None
+        outputs: Arrays = {}
         try:
             outputs = self._serving.backend.run(batch)
             what = _not_finite(outputs)
@@ -167,9 +169,11 @@ class ServingBackend:
                 self._strikes = 0
                 return outputs
         self._strikes += 1
-        if self._strikes < _STRIKES or not self._replaced(str(what)):
-            raise error or EngineError(f"{self._name}: {what}")
-        return self._serving.backend.run(batch)
+        if self._strikes >= _STRIKES and self._replaced(str(what)):
+            return self._serving.backend.run(batch)
+        if error is not None:
+            raise error
+        return outputs
 
     def close(self) -> None:
         """See `Backend`."""

@@ -211,8 +211,7 @@ def test_three_failures_in_a_row_put_the_next_in_its_place(model_folder: Maker) 
     """Two failures are the frame's; the third is answered by what takes over, which says so."""
     with loaded(with_int8(model_folder())) as served:
         for _ in range(2):
-            with pytest.raises(EngineError, match="not finite"):
-                served.run(BAD)
+            assert not np.isfinite(served.run(BAD)["depth"]).all()
         assert served.degraded is None
         assert served.run(BAD)["depth"] == pytest.approx(-1.0)
         assert served.precision == "fp32"
@@ -226,21 +225,19 @@ def test_failures_apart_are_forgiven(model_folder: Maker) -> None:
     with loaded(with_int8(model_folder())) as served:
         for _ in range(5):
             for _ in range(2):
-                with pytest.raises(EngineError, match="not finite"):
-                    served.run(BAD)
+                assert not np.isfinite(served.run(BAD)["depth"]).all()
             served.run(GOOD)
         assert (served.precision, served.degraded) == ("int8", None)
 
 
 def test_what_nothing_can_replace_goes_on_failing_aloud(model_folder: Maker) -> None:
-    """The last one keeps serving what it can."""
+    """The last one keeps serving what it can; what is not finite is for the reader of each row to refuse."""
     folder = model_folder()
     write_fragile(folder / "model.onnx", 2.0)
     rewrite(folder, onnx=FileRef(file="model.onnx", sha256=sha256_of(folder / "model.onnx")))
     with loaded(folder) as served:
         for _ in range(6):
-            with pytest.raises(EngineError, match="not finite"):
-                served.run(BAD)
+            assert not np.isfinite(served.run(BAD)["depth"]).all()
         assert served.run(GOOD)["depth"] == pytest.approx(1.0)
 
 
@@ -319,8 +316,7 @@ def test_a_plan_that_fails_later_is_rolled_back(card: Card, model_folder: Maker)
         served.take_events()
         sick = GOOD * np.float32(np.inf)
         for _ in range(2):
-            with pytest.raises(EngineError, match="not finite"):
-                served.run(sick)
+            assert not np.isfinite(served.run(sick)["depth"]).all()
         served.run(sick)
         assert served.run(GOOD)["depth"] == pytest.approx(1.0)
         assert "engine_rolled_back" in [event.kind for event in served.take_events()]
