@@ -8,7 +8,6 @@ and a converted node is rounded for both.
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,6 @@ from training.export.graph import (
     largest_values,
     nodes_after,
     producers,
-    read_graph,
     weights_of,
 )
 
@@ -183,13 +181,3 @@ def to_half(model: onnx.ModelProto, keep: Collection[str], *, emulate: bool = Fa
     out.graph.initializer.extend(tensors)
     onnx.checker.check_model(out, full_check=True)
     return out
-
-
-def half_file(path: Path, inputs: npt.NDArray[np.float32]) -> onnx.ModelProto:
-    """Any float32 ONNX file in float16 but for its `islands` on inputs (N, C, H, W) of real pictures.
-
-    Raises:
-        DataError: the file is no ONNX.
-    """
-    model = read_graph(path)
-    return to_half(model, islands(model, inputs))

@@ -28,7 +28,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edge.errors import DataError
-from training.export.graph import head_nodes, name_nodes, producers, read_graph, weights_of
+from training.export.graph import head_nodes, name_nodes, producers, weights_of
 
 Calibration = Literal["minmax", "percentile"]
 _METHODS: Mapping[Calibration, tuple[CalibrationMethod, dict[str, Any]]] = {
@@ -147,12 +147,3 @@ def quantized(calibrated: Calibrated, keep: Collection[str] = ()) -> onnx.ModelP
     del out.opset_import[:]
     out.opset_import.extend(imports)
     return out
-
-
-def quantized_file(path: Path, inputs: npt.NDArray[np.float32]) -> onnx.ModelProto:
-    """Any float32 ONNX file with all that can be in int8; inputs (N, C, H, W) of real pictures.
-
-    Raises:
-        DataError: the file is no ONNX, or there are too few pictures.
-    """
-    return quantized(calibrate(prepared(read_graph(path)), inputs, "minmax"))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
@@ -17,9 +16,9 @@ import torch
 from tests.training.conftest import RECIPES, merged
 from training.config import Recipe, load_recipe, recipe_from_mapping
 from training.export.graph import read_graph
-from training.export.half import half_file
+from training.export.half import islands, to_half
 from training.export.onnx import BATCH_NAME, finished, write_onnx
-from training.export.quantize import quantized_file
+from training.export.quantize import calibrate, prepared, quantized
 from training.export.runners import manifest_of
 from training.tasks.build import build_task
 
@@ -102,10 +101,11 @@ def test_tensorrt_builds_it(exported: tuple[Recipe, Path], precision: str) -> No
     """TensorRT-RTX, strongly typed, parses every recipe's network and builds it for batches of 1 to 8."""
     trt = importlib.import_module("tensorrt_rtx_bindings")
     recipe, path = exported
-    model = onnx.load(path)
-    if precision != "fp32":
-        convert = half_file if precision == "fp16" else quantized_file
-        model = convert(path, _inputs(recipe, 2))
+    model, inputs = read_graph(path), _inputs(recipe, 2)
+    if precision == "fp16":
+        model = to_half(model, islands(model, inputs))
+    elif precision == "int8":
+        model = quantized(calibrate(prepared(model), inputs, "minmax"))
     errors, plan = _built(trt, finished(model, {}))
     assert errors == []
     assert plan is not None

@@ -24,7 +24,6 @@ from training.export.quantize import (
     prepared,
     quantisable,
     quantized,
-    quantized_file,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -134,6 +133,6 @@ def test_kept_nodes_stay_exact(calibrated: Calibrated, file: Path, pictures: Flo
 def test_ranges_are_measured_never_made_up(file: Path, pictures: Floats) -> None:
     """Without real pictures there is no int8; the message says where to get them."""
     with pytest.raises(DataError, match=r"--rooms or --source .* never made up"):
-        quantized_file(file, pictures[:1])
+        calibrate(prepared(read_graph(file)), pictures[:1], "minmax")
     with pytest.raises(DataError, match="no ONNX"):
-        quantized_file(file.parent / "missing.onnx", pictures)
+        read_graph(file.parent / "missing.onnx")
