@@ -145,23 +145,23 @@ def test_a_changed_weight_fails_the_golden_pair(task: str, tmp_path: Path, small
 
 def test_a_failed_export_leaves_the_folder_as_it_was(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
     """Without pictures to calibrate int8 on nothing is written, though float32 is ready; nothing half-made stays."""
-    folder = tmp_path / "engines" / "depth"
-    _write(_learner(small_recipe("depth")), folder)
+    folder = tmp_path / "engines" / "lighting"
+    _write(_learner(small_recipe("lighting")), folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    other = _learner(small_recipe("depth", net={"channels": [16, 12, 8, 8, 8]}))
+    other = _learner(small_recipe("lighting", net={"hidden": 16}))
     with pytest.raises(DataError, match="calibrate int8"):
         _write(other, folder, files=Files(("fp32", "int8")))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert [path.name for path in folder.parent.iterdir()] == ["depth"]
+    assert [path.name for path in folder.parent.iterdir()] == ["lighting"]
 
 
 def test_an_answer_that_differs_is_refused(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
     """A network that answers otherwise each time it is asked cannot be proved: no folder, and the error says what."""
-    learner = _learner(small_recipe("depth"))
+    learner = _learner(small_recipe("lighting"))
     net: Any = learner.net
     net.answer = torch.nn.Sequential(net.answer, _Restless())
     with pytest.raises(EngineError, match="differs from torch"):
-        _write(learner, tmp_path / "depth")
+        _write(learner, tmp_path / "lighting")
     assert list(tmp_path.iterdir()) == []
 
 
