@@ -29,7 +29,8 @@ from rich.table import Table
 from edge.config import CameraConfig, Config
 from edge.daemon import Daemon
 from edge.errors import EdgeError
-from edge.inference.ort import default_threads
+from edge.inference.ort import cores
+from edge.inference.serving import serving_threads
 from edge.monitor.process import cpu_s, memory_bytes
 from edge.monitor.throughput import percentiles
 from edge.pipeline import Counters, Result
@@ -295,8 +296,8 @@ def measure(
             daemon.stop()
     since = {reason: n - (before | dropped_before).get(reason, 0) for reason, n in dropped.items()}
     return Report(
-        machine=f"{platform.machine()}, {default_threads()} cores",
-        threads=config.inference.threads or default_threads(),
+        machine=f"{platform.machine()}, {cores()} cores",
+        threads=config.inference.threads or serving_threads(),
         cameras=len(settings.cameras),
         broker="mosquitto" if endpoint is not None else "embedded" if config.mqtt.host is None else config.mqtt.host,
         load_average=round(load, 2),

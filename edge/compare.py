@@ -18,7 +18,7 @@ from rich.table import Table
 
 from edge.errors import ManifestError
 from edge.inference.manifest import MANIFEST_FILE, Manifest, read_manifest_file, sha256_of
-from edge.inference.ort import default_threads
+from edge.inference.ort import cores
 from edge.inference.store import ModelStore
 from edge.inference.timing import Times, time_files, times
 
@@ -144,7 +144,7 @@ def compare(
         )
         for i, e in enumerate(entries)
     )
-    machine = f"{platform.machine()}, {default_threads()} cores"
+    machine = f"{platform.machine()}, {cores()} cores"
     runtime = f"ONNX Runtime {onnxruntime.__version__}, CPU, float32, 1 thread"
     return Comparison(machine, runtime, len(taken), before, _load(), networks)
 

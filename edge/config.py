@@ -289,7 +289,9 @@ class InferenceConfig(Section):
         default="auto",
         description="auto: the fastest known for what serves; or fp32, fp16, int8, where the model has it",
     )
-    max_batch: int = Field(default=8, ge=1, le=64, description="most pictures of several cameras in one inference")
+    max_batch: int = Field(
+        default=8, ge=1, le=64, description="most pictures of several cameras in one inference on a GPU"
+    )
     cuda_graph: bool = Field(default=True, description="replay captured GPU work where cuda-bindings is installed")
     plans: PathToMake | None = Field(
         default=None, description="folder of the engines that TensorRT built; null: beside the models"
@@ -298,7 +300,9 @@ class InferenceConfig(Section):
         default=None, description="file with this device's key, which signs them; null: device.key in that folder"
     )
     build: BuildConfig = Field(default_factory=BuildConfig)
-    threads: int = Field(default=0, ge=0, le=256, description="CPU threads of a network; 0 = one per core")
+    threads: int = Field(
+        default=0, ge=0, le=256, description="CPU threads of a network; 0 = one per core, but one is left to all else"
+    )
     engines: ExistingFolder = Field(
         default="engines", validate_default=True, description="folder with one folder per engine"
     )

@@ -7,6 +7,7 @@ it looks after the cameras, publishes states and health, and feeds systemd's wat
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import Counter
@@ -62,6 +63,8 @@ _POLL_S = 0.1
 _IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
+_SWITCH_S = 0.0005
+"""How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""
 
 Progress = Callable[[str], None]
 
@@ -226,6 +229,7 @@ class Daemon:
             camera.start()
         if infer:
             self._thread.start()
+        sys.setswitchinterval(_SWITCH_S)
         cv2.setNumThreads(1)  # pictures are small, and OpenCV's own threads would take the network's cores
         for thread in threading.enumerate():
             if thread is not self.accelerator.thread:

@@ -1,8 +1,8 @@
 """Frames to scenes: which (camera, task) is due, on which frame, and what came of it.
 
-One thread runs `Pipeline.step` in a loop. Each step prepares the next batch and hands it to the accelerator, which is
-still busy with the last one; then it reads that one's answers while the accelerator goes on with the new batch. So the
-accelerator waits for nobody, and what a network is fed is at most one batch old.
+One thread runs `Pipeline.step` in a loop, the accelerator's thread runs networks. Two batches are with the accelerator,
+one running and one waiting. When the first is done, a step prepares the next one and hands it over, and only then reads
+the answers to the first. So the accelerator waits for nobody, and what a network is fed is two batches old at most.
 
 The most overdue (camera, task) whose camera has a frame it has not seen goes next, and with it those due on the same
 engine, as many as fit a batch. Cameras overwrite their latest frame, so a slow network skips frames and never queues
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,6 +38,9 @@ from edge.scene import CameraModel, DepthMap, Frame, Lighting, RoomLayout, Task
 from edge.schedule import Cadence, Schedule, Turn
 
 _log = logging.getLogger(__name__)
+
+_IN_FLIGHT = 2
+"""Batches with the accelerator: one that runs, one that it can go on with."""
 
 Submit = Callable[[Callable[[], Any]], Future[Any]]
 """Runs something on the accelerator's thread."""
@@ -174,6 +177,15 @@ class _Batch:
     def rows(self) -> int:
         return self.parts[-1].end_row if self.parts else 0
 
+    @property
+    def done(self) -> bool:
+        return self.future is not None and self.future.done()
+
+    def wait(self) -> None:
+        """Until it was run, or failed."""
+        assert self.future is not None
+        wait([self.future])
+
     def room_for(self, feed: _Feed) -> bool:
         """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
         most = min(self.engine.backend.max_batch, len(self.tensor))  # another runtime may have taken over
@@ -220,7 +232,7 @@ class Pipeline:
         self._cut_at: dict[str, int] = {}
         self._frames: dict[str, Frame] = {}
         self._layouts: dict[str, RoomLayout] = {}
-        self._running: _Batch | None = None
+        self._flight: deque[_Batch] = deque()
         self.counters = Counters()
 
     def add(
@@ -273,15 +285,23 @@ class Pipeline:
         Returns:
             False if nothing is due and nothing was running.
         """
+        if len(self._flight) == _IN_FLIGHT:
+            self._flight[0].wait()
         batch, served = self._gather()
         if batch is not None:
+            if sum(b.engine is batch.engine for b in self._flight) == _IN_FLIGHT:
+                self._read_oldest()  # its answers are overwritten by the second run after it
             self._start(batch)
-        served |= self.finish()
-        self._running = batch
-        if batch is not None and batch.future is not None and batch.future.done():
-            self.finish()
+        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].done):
+            self._read_oldest()
+            served = True
         self.counters.idle += not served
         return served
+
+    def finish(self) -> None:
+        """Wait for all that is running, and read its answers."""
+        while self._flight:
+            self._read_oldest()
 
     def prepared(self) -> dict[tuple[str, Task], tuple[Engine, npt.NDArray[np.float32]]]:
         """For each job whose camera has sent a frame: its engine and the tensor that frame becomes."""
@@ -337,7 +357,7 @@ class Pipeline:
         return taken
 
     def _is_running(self, feed: _Feed, frame: Frame) -> bool:
-        parts = self._running.parts if self._running is not None else []
+        parts = (part for batch in self._flight for part in batch.parts)
         return any(part.feed is feed and part.frame.sequence == frame.sequence for part in parts)
 
     def _newest(self, camera: FrameSource) -> Frame | None:
@@ -379,25 +399,24 @@ class Pipeline:
         self.counters.batches[batch.rows] += 1
         batch.submitted_s = clock()
         batch.future = self._submit(timed)
+        self._flight.append(batch)
 
-    def finish(self) -> bool:
-        """Wait for the running batch, if there is one, and read its answers; False if there is none."""
-        batch, self._running = self._running, None
-        if batch is None or batch.future is None:
-            return False
+    def _read_oldest(self) -> None:
+        """Read the answers to the batch that was handed over first, waiting for it if need be."""
+        batch = self._flight.popleft()
+        assert batch.future is not None
         try:
             outputs, begun_s, ended_s = batch.future.result()
         except Exception as e:  # noqa: BLE001 - one engine must not end the others; reported and counted
             for part in batch.parts:
                 self._failed(part.jobs, e)
-            return True
+            return
         for part in batch.parts:
             own = {name: array[part.first_row : part.end_row] for name, array in outputs.items()}
             part.stage_s["queue"] = max(0.0, begun_s - batch.submitted_s)
             part.stage_s["inference"] = (ended_s - begun_s) * part.feed.rows / batch.rows
             part.feed.keep(part.frame.sequence, own)
             self._read_all(part.jobs, part.frame, own, part.stage_s)
-        return True
 
     def _read_all(self, jobs: list[_Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
         """Every job's value from one answer; the first one's result has the stages."""

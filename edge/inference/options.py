@@ -47,7 +47,7 @@ class InferenceOptions:
     backend: BackendName = "auto"
     precision: PrecisionChoice = "auto"
     threads: int = 0
-    """CPU threads of a network; 0 = every core this process may use."""
+    """CPU threads of a network; 0 = one per core, but one core is left to cameras, reading and publishing."""
     plans: Path | None = None
     """Folder of TensorRT plans; None = beside the models."""
     plan_key: Path | None = None

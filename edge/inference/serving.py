@@ -24,7 +24,7 @@ from edge.inference.builder import platform
 from edge.inference.gpu import Float32, has_nvidia_gpu
 from edge.inference.manifest import Manifest, Precision
 from edge.inference.options import BACKENDS, BackendName, InferenceOptions
-from edge.inference.ort import PROVIDER_NAMES, OrtBackend, OrtProvider, unavailable
+from edge.inference.ort import PROVIDER_NAMES, OrtBackend, OrtProvider, cores, unavailable
 from edge.inference.plans import Plan, PlanStore
 from edge.inference.store import GoldenResult, StoredModel, check_golden, check_outputs
 from edge.inference.trt import TrtBackend
@@ -223,7 +223,7 @@ class ServingBackend:
             model.manifest,
             provider=_ORT[candidate.runtime],
             precision=candidate.precision,
-            threads=options.threads,
+            threads=options.threads or serving_threads(),
             build=options.build,
             cache=(options.plans or model.folder.parent) / model.folder.name / _CACHE_FOLDER,
         )
@@ -376,6 +376,15 @@ def load(
     if options.backend not in BACKENDS:
         raise EngineError(f"no backend {options.backend!r}; choose one of {', '.join(BACKENDS)}")
     return ServingBackend(model, options, plans=plans, on_progress=on_progress, stop=stop)
+
+
+def serving_threads() -> int:
+    """Threads of a network on the CPU when the configuration says 0: all cores but one.
+
+    Threads of a network wait for each other. Where cameras, reading and publishing have no core of their own, they
+    delay one of them, and that one all others.
+    """
+    return max(1, cores() - 1)
 
 
 def plans_of(options: InferenceOptions, engines: Path) -> PlanStore:

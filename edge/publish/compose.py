@@ -43,7 +43,7 @@ _PNG_OPTIONS = (
     *((cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()),
 )
 """Fastest: on depth, more effort costs several times the time for a tenth of the size."""
-_QUANTILE_SAMPLES = 65536
+_QUANTILE_SAMPLES = 16384
 _SIGHT_LINE = 0.01
 """An edge whose line passes this near the camera (in the layout's unit) is a line of sight, not a wall."""
 _SAME_ROOM = 0.01

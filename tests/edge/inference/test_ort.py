@@ -19,12 +19,12 @@ from tests.edge.inference.conftest import SIZE
 Maker = Callable[..., Path]
 
 
-@pytest.mark.parametrize(("batch", "most"), [(1, 1), ("batch", 3)])
-def test_batches_of_any_size_run_in_pieces(model_folder: Maker, batch: int | str, most: int) -> None:
-    """Each picture's answer is its own, for one, for a full batch, and for more than are inferred together."""
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_batches_of_any_size_run_in_pieces(model_folder: Maker, batch: int | str) -> None:
+    """Each picture's answer is its own, for one and for more than are inferred together: one, on a CPU."""
     folder = model_folder(batch=batch)
     with OrtBackend(folder / "model.onnx", read_manifest(folder), build=BuildOptions(max_batch=3)) as backend:
-        assert backend.max_batch == most
+        assert backend.max_batch == 1
         for rows in (1, 3, 7):
             pictures = backend.allocate(rows)
             assert pictures.shape == (rows, 3, SIZE[1], SIZE[0])
