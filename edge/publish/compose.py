@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -252,7 +251,9 @@ def _boundary(layout: RoomLayout) -> Boundary:
         raise PublishError(f"a layout of {width} columns is too wide to publish; {MAX_COLUMNS} is the most")
 
     def seen(values: npt.NDArray[np.float32]) -> tuple[float | None, ...]:
-        return tuple(v if math.isfinite(v) else None for v in _floats(values))
+        rounded = np.asarray(values, dtype=np.float64).round(4).astype(object)
+        rounded[~np.isfinite(values)] = None
+        return tuple(rounded.tolist())
 
     return _checked(
         Boundary,
