@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,7 +60,7 @@ class Throughput:
         return [Rate(c, t, s.count / elapsed_s, percentiles(s.latency_ms)) for (c, t), s in taken.items()]
 
 
-def percentiles(values: deque[float] | list[float]) -> tuple[float, float] | None:
+def percentiles(values: Collection[float]) -> tuple[float, float] | None:
     """(median, 99th percentile), None for no values."""
     if not values:
         return None
