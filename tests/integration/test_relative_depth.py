@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.inference.manifest import Manifest, sha256_of, write_manifest
-from edge.publish.schemas import json_schemas
-from tests.brokers import Mosquitto, Subscriber
-from tests.integration.conftest import PANORAMA, PERSPECTIVE, REPOSITORY, Starter
+from tests.integration.conftest import PANORAMA, PERSPECTIVE, REPOSITORY, Served
 
 
 @pytest.fixture
@@ -52,25 +48,16 @@ def engines(tmp_path: Path) -> Path:
     return root
 
 
-def test_what_no_room_bears_out_is_published_as_relative(
-    engines: Path, daemon: Starter, mosquitto: Callable[..., Mosquitto], subscribe: Callable[..., Subscriber]
-) -> None:
+def test_what_no_room_bears_out_is_published_as_relative(engines: Path, serve: Callable[..., Served]) -> None:
     """On a perspective camera and a panorama, with a layout beside it: the messages hold no metre."""
-    broker = mosquitto()
-    subscriber = subscribe(broker.port)
-    run = daemon(
-        "--for",
-        "3",
+    served = serve(
+        3,
         cameras=[{**PERSPECTIVE, "tasks": ["depth", "layout"]}, {**PANORAMA, "tasks": ["depth", "layout"]}],
         tasks={"depth": {"engine": "darkness"}},
         inference={"engines": str(engines)},
-        mqtt={"host": "127.0.0.1", "port": broker.port},
     )
-    assert run.wait() == 0, run.lines
     for camera in (PERSPECTIVE, PANORAMA):
-        sent = subscriber.on(f"edge/test/{camera['name']}/depth")[-1]
-        message = json.loads(sent.payload)
-        jsonschema.Draft202012Validator(json_schemas()["depth"]).validate(message)
+        message = served.last(f"{camera['name']}/depth")
         assert message["model"]["name"] == "darkness"
         assert (message["scale"], message["metric"], message["aligned_to_layout"]) == ("relative", None, None)
         assert message["relative"]["median"] > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from edge.inference.serving import load
 from edge.inference.store import ModelStore, check_golden
 from edge.pipeline import Result
 from edge.scene import TASKS, CameraModel
-from tests.brokers import Mosquitto, Subscriber
-from tests.integration.conftest import PANORAMA, PERSPECTIVE, Starter, check_message
+from tests.integration.conftest import PANORAMA, PERSPECTIVE, Served
 from training.config import load_recipe, recipe_from_mapping
 from training.export.engine import write_engine
 from training.export.views import View
@@ -63,30 +61,20 @@ def test_the_exported_engine_says_three_kinds(engines: Path) -> None:
     assert all(f"`{part.kind}`" in card for part in stored.manifest.parts.values())
 
 
-def test_the_daemon_publishes_all_nouns(
-    engines: Path, daemon: Starter, mosquitto: Callable[..., Mosquitto], subscribe: Callable[..., Subscriber]
-) -> None:
+def test_the_daemon_publishes_all_nouns(engines: Path, serve: Callable[..., Served]) -> None:
     """Panorama and perspective camera, three nouns each, all valid and all of the same model."""
-    broker = mosquitto()
-    subscriber = subscribe(broker.port)
-    run = daemon(
-        "--for",
-        "5",
+    served = serve(
+        5,
         cameras=[PANORAMA, PERSPECTIVE],
         tasks=TASK_KEYS,
         inference={"engines": str(engines), "threads": 1},
-        mqtt={"host": "127.0.0.1", "port": broker.port},
     )
-    assert run.wait() == 0, run.lines
-    assert sum("loading" in line and "engine 'scene'" in line for line in run.lines) == 1, run.lines
+    lines = served.run.lines
+    assert sum("loading" in line and "engine 'scene'" in line for line in lines) == 1, lines
     for camera in ("panorama", "perspective"):
         for task in TASKS:
-            sent = subscriber.on(f"edge/test/{camera}/{task}")
-            assert sent, (camera, task, run.lines)
-            message = check_message(sent[-1].topic, sent[-1].payload)
-            assert message is not None
-            assert message["model"]["name"] == "scene"
-    info = json.loads(subscriber.on("edge/test/bridge/info")[-1].payload)
+            assert served.last(f"{camera}/{task}")["model"]["name"] == "scene"
+    info = served.last("bridge/info")
     assert [(e["task"], e["name"]) for e in info["engines"]] == [(task, "scene") for task in TASKS]
 
 

@@ -19,8 +19,7 @@ from edge.inference.serving import load
 from edge.inference.store import ModelStore
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel
-from tests.brokers import Mosquitto, Subscriber
-from tests.integration.conftest import PANORAMA, REPOSITORY, SHARED, Starter, check_message
+from tests.integration.conftest import PANORAMA, REPOSITORY, SHARED, Served
 
 PEER = SHARED / "peers" / "spherical_harmonic_inference" / "model.onnx"
 pytestmark = pytest.mark.skipif(not PEER.is_file(), reason="needs the published model in ../shared")
@@ -60,25 +59,15 @@ def engines(tmp_path: Path) -> Path:
     return root
 
 
-def test_it_serves_through_the_daemon(
-    engines: Path, daemon: Starter, mosquitto: Callable[..., Mosquitto], subscribe: Callable[..., Subscriber]
-) -> None:
+def test_it_serves_through_the_daemon(engines: Path, serve: Callable[..., Served]) -> None:
     """Naming it in the configuration is all it takes; the message says which model it came from."""
-    broker = mosquitto()
-    subscriber = subscribe(broker.port)
-    run = daemon(
-        "--for",
-        "4",
+    served = serve(
+        4,
         cameras=[{**PANORAMA, "tasks": ["lighting"]}],
         tasks={"lighting": {"engine": "published"}},
         inference={"engines": str(engines)},
-        mqtt={"host": "127.0.0.1", "port": broker.port},
     )
-    assert run.wait() == 0, run.lines
-    sent = subscriber.on("edge/test/panorama/lighting")[-1]
-    message = check_message(sent.topic, sent.payload)
-    assert message is not None
-    assert message["model"] == {"name": "published", "sha256": sha256_of(PEER)[:12]}
+    assert served.last("panorama/lighting")["model"] == {"name": "published", "sha256": sha256_of(PEER)[:12]}
 
 
 def test_it_reaches_its_measured_accuracy_through_the_manifest(engines: Path) -> None:
