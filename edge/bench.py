@@ -83,7 +83,8 @@ class Report:
     """Of the last minute, before it began: what others were doing."""
     measured_s: float
     results_per_s: float
-    ratio_to_bare: float
+    ratio_to_bare: float | None
+    """None at the configured cadences: then the networks are idle most of the time."""
     publishing_share: float
     """Processor time of encoding and sending, of the time measured; the target is 0.05."""
     latency_ms: tuple[float, float, float]
@@ -263,7 +264,7 @@ def measure(
     cameras: int | None = None,
     saturated: bool = True,
 ) -> Report:
-    """Measure for about `seconds`, half of it in the pipeline and half bare.
+    """Measure for about `seconds`: saturated, half of it in the pipeline and half bare.
 
     Args:
         config: what to run.
@@ -289,11 +290,13 @@ def measure(
             _pipeline_round(daemon, samples)
             samples = _Samples()
             before, dropped_before = _counted(daemon.pipeline.counters), daemon.publisher.statistics().dropped
-            rounds = max(1, round(seconds / (2 * _ROUND_S)))
-            on_progress(f"measuring: {rounds} rounds of {_ROUND_S:.0f} s pipeline and {_ROUND_S:.0f} s bare")
+            bare_s = _ROUND_S if saturated else 0.0
+            rounds = max(1, round(seconds / (_ROUND_S + bare_s)))
+            on_progress(f"measuring: {rounds} rounds of {_ROUND_S:.0f} s pipeline and {bare_s:.0f} s bare")
             for _ in range(rounds):
                 _pipeline_round(daemon, samples)
-                _bare_round(daemon, samples)
+                if saturated:  # else the cadences would run on meanwhile, and all that came be late
+                    _bare_round(daemon, samples)
             statistics, received = daemon.publisher.statistics(), subscriber.received
             dropped = _counted(daemon.pipeline.counters) | statistics.dropped
             pictures, inferences = _batches(daemon.pipeline.counters)
@@ -309,7 +312,7 @@ def measure(
         load_average=round(load, 2),
         measured_s=samples.wall_s,
         results_per_s=sum(len(taken) for taken in samples.work.values()) / max(samples.wall_s, 1e-9),
-        ratio_to_bare=_bare_s(samples) / max(samples.busy_s, 1e-9),
+        ratio_to_bare=_bare_s(samples) / max(samples.busy_s, 1e-9) if saturated else None,
         publishing_share=samples.publishing_s / max(samples.wall_s, 1e-9),
         latency_ms=_latency(samples),
         pictures_per_inference=pictures / max(inferences, 1),
@@ -377,9 +380,12 @@ def _stages(samples: _Samples, statistics: PublisherStatistics) -> tuple[StageTi
 def headline(report: Report) -> str:
     """The report in four lines."""
     p50, p99, longest = report.latency_ms
+    ratio = "at the configured cadences"
+    if report.ratio_to_bare is not None:
+        ratio = f"= {report.ratio_to_bare:.2f} of bare inference"
     return (
-        f"{report.cameras} cameras, {report.results_per_s:.1f} results/s = {report.ratio_to_bare:.2f} of bare "
-        f"inference\nlatency p50 {p50:.0f}, p99 {p99:.0f}, longest {longest:.0f} ms; "
+        f"{report.cameras} cameras, {report.results_per_s:.1f} results/s {ratio}\n"
+        f"latency p50 {p50:.0f}, p99 {p99:.0f}, longest {longest:.0f} ms; "
         f"{report.pictures_per_inference:.1f} pictures an inference\n"
         f"{report.cpu_cores:.2f} cores, {report.memory_bytes / 2**20:.0f} MiB with capture processes, "
         f"{report.memory_growth_bytes_per_s / 2**10:+.1f} KiB/s; publishing {report.publishing_share:.1%}\n"
