@@ -284,7 +284,8 @@ class Daemon:
         if self.broker is not None:
             self.broker.stop()
         self.engines.close()
-        self.accelerator.stop(_CLOSE_S)  # a network that hangs is left to the end of the process
+        # A network that hangs is left to the end of the process.
+        self.accelerator.stop(0.0 if self._thread.is_alive() else _CLOSE_S)
         return tally
 
     def _infer(self) -> None:
