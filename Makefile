@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 DEMO := build/train-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu check wheels format schema train-demo clean system
+.PHONY: help run test test-slow test-gpu check wheels format schema train-demo clean system
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +24,11 @@ help: ## show this list
 run: $(VENV)/.device ## run the daemon on config.yaml; FOR=20 stops it after 20 s
 	@$(BIN)/edge run --config config.yaml $(if $(FOR),--for $(FOR))
 
-test: $(VENV)/.dev system ## run the tests; PYTEST_ARGS for pytest's own arguments
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev system ## run the tests, but for long ones; PYTEST_ARGS for pytest's own arguments
+	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.dev system ## run the tests that take more than ten seconds each
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says what to install for it)
 	@$(BIN)/python -c 'import sys, edge.inference.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'

@@ -68,11 +68,17 @@ def run(
 
     with errors_as_exit_codes():
         settings = loaded(config)
-        daemon = Daemon(
-            settings,
-            on_progress=lambda text: err.print(text, style="dim", markup=False, highlight=False),
-            stop=ended,
-        )
+        try:
+            daemon = Daemon(
+                settings,
+                on_progress=lambda text: err.print(text, style="dim", markup=False, highlight=False),
+                stop=ended,
+            )
+        except EdgeError as e:
+            if not ended.is_set():
+                raise
+            err.print(str(e), style="dim", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(0) from None  # it was told to end, and did
         try:
             daemon.start()
             visible = show if show is not None else "INVOCATION_ID" not in os.environ

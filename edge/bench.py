@@ -65,8 +65,9 @@ class TaskTime:
     camera: str
     task: str
     results: int
-    bare_p50_ms: float
-    bare_p99_ms: float
+    bare_p50_ms: float | None
+    """None at the configured cadences: then nothing is run bare."""
+    bare_p99_ms: float | None
     pipeline_p50_ms: float
     pipeline_p99_ms: float
 
@@ -356,15 +357,11 @@ def _slope(samples: list[tuple[float, int]]) -> float:
 
 
 def _tasks(samples: _Samples) -> tuple[TaskTime, ...]:
-    return tuple(
-        TaskTime(
-            *key,
-            len(taken),
-            *(percentiles(samples.bare[key]) or (0.0, 0.0)),
-            *(percentiles(taken) or (0.0, 0.0)),
-        )
-        for key, taken in sorted(samples.work.items())
-    )
+    out = []
+    for key, taken in sorted(samples.work.items()):
+        bare = percentiles(samples.bare[key]) or (None, None)
+        out.append(TaskTime(*key, len(taken), bare[0], bare[1], *(percentiles(taken) or (0.0, 0.0))))
+    return tuple(out)
 
 
 def _stages(samples: _Samples, statistics: PublisherStatistics) -> tuple[StageTime, ...]:
@@ -406,7 +403,7 @@ def tables(report: Report) -> list[Table]:
         tasks.add_column(column, justify=side)
     for t in report.tasks:
         times = (t.bare_p50_ms, t.bare_p99_ms, t.pipeline_p50_ms, t.pipeline_p99_ms)
-        tasks.add_row(t.camera, t.task, str(t.results), *(f"{x:.2f}" for x in times))
+        tasks.add_row(t.camera, t.task, str(t.results), *("–" if x is None else f"{x:.2f}" for x in times))
     return [stages, tasks]
 
 

@@ -1,7 +1,8 @@
 """The daemon: every part built from the configuration, watched, and taken down in order.
 
-Threads: inference (one), publishing (its own), the embedded broker (its own), and the caller's, which supervises:
-it looks after the cameras, publishes states and health, and feeds systemd's watchdog.
+Threads: inference (one, which prepares pictures and reads answers), the accelerator's (which runs networks), publishing
+(its own), the embedded broker (its own), and the caller's, which supervises: it looks after the cameras, publishes
+states and health, and feeds systemd's watchdog.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ from edge.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_
 if TYPE_CHECKING:
     from edge.inference.build_process import BuildProgress
     from edge.inference.builder import Platform
+    from edge.inference.gpu import Float32
     from edge.inference.plans import Plan, PlanEntry, PlanStore
+    from edge.inference.serving import ServingBackend
     from edge.inference.store import ModelStore, StoredModel
 
 _HELP = """Engines that TensorRT builds on this device.
@@ -291,10 +293,13 @@ def rollback(
     """Reject an engine's current plan by hand: the accepted one before it serves from the daemon's next start on."""
     with errors_as_exit_codes():
         from edge.inference.builder import platform
+        from edge.inference.plan_record import PlanKey
 
         place, here = _place(config, engines), platform()
         place.chosen([name])
-        plan = place.plans.rollback(name, here)
+        model = place.models.find(name)
+        wanted = precision_to_build(model, None, place.options.precision, here)
+        plan = place.plans.rollback(name, here, PlanKey.of(model.manifest, wanted, here, place.options.build))
         record = plan.record
     _say(
         f"{name}: back to {plan.path.name[:8]} ({record.key.precision}, model version {record.model_version}, built "
@@ -346,7 +351,7 @@ def _timed(
     import numpy as np
 
     from edge.inference.options import BACKENDS
-    from edge.inference.serving import ServingBackend, load
+    from edge.inference.serving import load
     from edge.inference.timing import interleaved, times
 
     model = place.models.find(name)
@@ -371,7 +376,7 @@ def _timed(
         skipped.update(dict.fromkeys(absent))
         if not ways:
             raise EngineError(f"{name}: nothing runs it as asked for: {'; '.join(skipped)}")
-        taken = interleaved([partial(way.run, given) for way in ways], rounds=10, seconds=seconds)
+        taken = interleaved([partial(_run, way, given, stop) for way in ways], rounds=10, seconds=seconds)
         measured = [times(taken[:, i], taken[:, 0]) for i in range(len(ways))]
     return [
         {
@@ -386,6 +391,13 @@ def _timed(
         }
         for way, t in zip(ways, measured, strict=True)
     ]
+
+
+def _run(way: ServingBackend, given: Float32, stop: threading.Event) -> None:
+    """One inference, unless somebody pressed Ctrl-C."""
+    if stop.is_set():
+        raise EngineError("interrupted; nothing was measured")
+    way.run(given)
 
 
 @app.command(short_help="Remove what is of no use any more.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EngineError
 from edge.inference.accelerator import Accelerator
 from edge.inference.build_process import OnProgress, ignore_progress
 from edge.inference.options import InferenceOptions
@@ -78,7 +78,7 @@ class LoadedEngines:
 
         Raises:
             ConfigError: there is no such model, or it is for another task.
-            EngineError: one cannot serve.
+            EngineError: one cannot serve, or `stop` was set.
         """
         self._accelerator = accelerator
         self._models: dict[Task, StoredModel] = {}
@@ -90,6 +90,8 @@ class LoadedEngines:
             if with_it != task and task in self._models[with_it].manifest.parts:  # one network for several nouns
                 self._models[task], self.by_task[task] = self._models[with_it], self.by_task[with_it]
                 continue
+            if stop.is_set():
+                raise EngineError(f"interrupted before the {task} engine {name!r} was loaded; start again to load it")
             on_progress(f"loading {task} engine {name!r}")
             self._models[task], self._serving[name] = accelerator.submit(
                 partial(

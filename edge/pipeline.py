@@ -205,9 +205,12 @@ class _Inputs:
             self._buffers = [allocate(rows), allocate(rows)]
 
     def next(self) -> npt.NDArray[np.float32]:
-        """The one that nobody reads."""
-        self._turn = 1 - self._turn
+        """The one that nobody reads; the same again until it was `used`."""
         return self._buffers[self._turn]
+
+    def used(self) -> None:
+        """The accelerator was given the one that is next."""
+        self._turn = 1 - self._turn
 
 
 class Pipeline:
@@ -229,7 +232,8 @@ class Pipeline:
         self._feeds: list[_Feed] = []
         self._inputs: dict[int, _Inputs] = {}
         self._cuts: dict[str, SceneCut] = {}
-        self._cut_at: dict[str, int] = {}
+        self._cuts_at: dict[str, deque[int]] = {}
+        """By camera, frames that began a scene, until an answer to it is read."""
         self._frames: dict[str, Frame] = {}
         self._layouts: dict[str, RoomLayout] = {}
         self._flight: deque[_Batch] = deque()
@@ -317,15 +321,15 @@ class Pipeline:
     def _gather(self) -> tuple[_Batch | None, bool]:
         """The most overdue job's frame, and with it those due on the same engine, prepared; and whether any was due."""
         batch: _Batch | None = None
-        served = False
+        served: list[_Feed] = []
         due = self._schedule.due(self._clock())
         for job in due:
-            if batch is not None and not batch.room_for(job.feed):
-                continue
+            if any(job.feed is feed for feed in served) or (batch is not None and not batch.room_for(job.feed)):
+                continue  # a newer frame may have come since: what it is due for, the next step sees
             frame = self._fresh(job)
             if frame is None:
                 continue
-            served = True
+            served.append(job.feed)
             jobs = self._take([j for j in due if j.feed is job.feed], frame)
             if self._is_running(job.feed, frame):
                 self.finish()
@@ -335,7 +339,7 @@ class Pipeline:
             if batch is None:
                 batch = _Batch(job.feed.engine, self._inputs[id(job.feed.engine)].next())
             self._prepare(batch, job.feed, frame, jobs)
-        return (batch if batch is not None and batch.parts else None), served
+        return (batch if batch is not None and batch.parts else None), bool(served)
 
     def _fresh(self, job: _Job) -> Frame | None:
         """The camera's newest frame, if this job has not seen it and it is not too old."""
@@ -368,7 +372,7 @@ class Pipeline:
             return held
         self._frames[camera.name] = frame
         if self._cuts[camera.name].update(frame.image):
-            self._cut_at[camera.name] = frame.sequence
+            self._cuts_at.setdefault(camera.name, deque(maxlen=_IN_FLIGHT + 1)).append(frame.sequence)
         return frame
 
     def _prepare(self, batch: _Batch, feed: _Feed, frame: Frame, jobs: list[_Job]) -> None:
@@ -398,6 +402,7 @@ class Pipeline:
 
         self.counters.batches[batch.rows] += 1
         batch.submitted_s = clock()
+        self._inputs[id(batch.engine)].used()
         batch.future = self._submit(timed)
         self._flight.append(batch)
 
@@ -420,8 +425,9 @@ class Pipeline:
 
     def _read_all(self, jobs: list[_Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
         """Every job's value from one answer; the first one's result has the stages."""
-        if self._cut_at.get(frame.camera, frame.sequence + 1) <= frame.sequence:
-            self._forget(frame.camera)
+        cuts = self._cuts_at.get(frame.camera, ())
+        if cuts and cuts[0] <= frame.sequence:
+            self._forget(frame)
         for job in jobs:
             begun_s = self._clock()
             try:
@@ -448,11 +454,13 @@ class Pipeline:
             return layout
         return job.reader.read(outputs, at_s)
 
-    def _forget(self, camera: str) -> None:
+    def _forget(self, frame: Frame) -> None:
         """The camera's scene was cut: nothing before counts."""
-        del self._cut_at[camera]
-        self._layouts.pop(camera, None)
-        for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name == camera):
+        cuts = self._cuts_at[frame.camera]
+        while cuts and cuts[0] <= frame.sequence:
+            cuts.popleft()
+        self._layouts.pop(frame.camera, None)
+        for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name == frame.camera):
             job.reader.reset()
 
     def _failed(self, jobs: list[_Job], error: Exception) -> None:

@@ -32,6 +32,8 @@ class Turn:
     due_s: float
     seen: int = 0
     """Number of the last frame it took or passed over."""
+    taken: int = 0
+    """Number of the last frame it took."""
     taken_s: float = -math.inf
     """When it was served last."""
 
@@ -41,8 +43,8 @@ class Turn:
         if newest <= self.seen:
             return None
         every = self.cadence.every_frames
-        if every is not None and self.seen:
-            return None if newest - self.seen < every else now_s - self.due_s
+        if every is not None and self.taken:
+            return None if newest - self.taken < every else now_s - self.due_s
         return None if now_s < self.due_s else now_s - self.due_s
 
     def take(self, frame: int, now_s: float) -> int:
@@ -52,7 +54,8 @@ class Turn:
             How many results the cadence asked for since the last one, and frames were there for, that were missed.
         """
         since = frame - self.seen if self.seen else 1
-        self.seen, self.taken_s = frame, now_s
+        self.seen = self.taken = frame
+        self.taken_s = now_s
         if self.cadence.every_s is None:
             self.due_s = now_s
             return max(since // (self.cadence.every_frames or 1) - 1, 0)

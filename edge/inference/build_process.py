@@ -88,19 +88,12 @@ def run_builder(
         stop: set it to give up.
 
     Raises:
-        BuildError: it failed, took too long, was stopped, or died; with what the child said last.
+        BuildError: it failed, could not be started, took too long, was stopped, or died; with what the child said last.
     """
     check_memory(request)
     begun_s = time.monotonic()
-    with tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "edge.inference.builder"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            env=_environment(),
-        )
+    with _errors_of(request) as errors:
+        child = _started(request, errors)
         try:
             said = _follow(child, request, on_progress, stop)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -110,6 +103,31 @@ def run_builder(
         if child.returncode == 0 and said is None:
             return time.monotonic() - begun_s
         raise BuildError(said or _death(request, child.returncode, _tail(errors)))
+
+
+def _errors_of(request: BuildRequest) -> IO[bytes]:
+    """A file for what the child writes to standard error."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as e:
+        raise BuildError(f"{request.model}: cannot be built: {e.strerror}; make room, or set TMPDIR elsewhere") from e
+
+
+def _started(request: BuildRequest, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The child, which waits for its request."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "edge.inference.builder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            env=_environment(),
+        )
+    except OSError as e:
+        raise BuildError(
+            f"{request.model}: the building process cannot be started ({e.strerror}); end other programs, or add swap"
+        ) from e
 
 
 def _environment() -> dict[str, str]:

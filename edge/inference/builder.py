@@ -387,7 +387,8 @@ def main() -> int:
         say({"error": str(e)})
         return 1
     except OSError as e:
-        say({"error": f"{request.model}: {e.strerror} ({e.filename}); make room, or set inference.plans elsewhere"})
+        where = e.filename or request.output
+        say({"error": f"{request.model}: {e.strerror} ({where}); make room, or set inference.plans elsewhere"})
         return 1
     return 0
 

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -139,6 +140,7 @@ class PlanStore:
             EngineError: it cannot be written; the plans that were there stand.
         """
         name = model.folder.name
+        why: list[PlanError] = []
 
         def look() -> Plan | None:
             try:
@@ -146,7 +148,7 @@ class PlanStore:
             except PlanError as e:
                 if e.reason == "rejected" or (e.reason == "key" and self.key_file.exists()):
                     raise
-                _log.info("%s: building a plan (%s: %s)", name, e.reason, e)
+                why.append(e)
                 return None
 
         if not force and (plan := look()) is not None:
@@ -155,6 +157,7 @@ class PlanStore:
         with self._locked(name, on_progress, stop):
             if not force and (plan := look()) is not None:
                 return plan
+            _log.info("%s: building a plan (%s)", name, why[-1] if why else "asked to")
             return self._build(
                 model, PlanKey.of(model.manifest, precision, platform, options), options, on_progress, stop
             )
@@ -179,22 +182,36 @@ class PlanStore:
         return self._instead_of(plan.record.model, plan.record.key, plan.record.interface)
 
     def list(self, platform: Platform | None = None) -> tuple[PlanEntry, ...]:
-        """Every plan, verified, by model, the newest first; with `platform`, whether this machine can load it."""
+        """Every plan, verified, by model, the newest first; with `platform`, whether this machine can load it.
+
+        Raises:
+            EngineError: this user may not look into the folder.
+        """
         entries: list[PlanEntry] = []
-        for folder in sorted(p for p in self.root.glob("*") if p.is_dir()):
+        for folder in sorted(p for p in _inside(self.root) if p.is_dir()):
             entries += self._roles([self._entry(folder.name, digest, platform) for digest in _digests(folder)])
         return tuple(entries)
 
-    def rollback(self, name: str, platform: Platform) -> Plan:
-        """Reject a model's current plan by hand; the previous one, which serves from now on.
+    def rollback(self, name: str, platform: Platform, asked: PlanKey | None = None) -> Plan:
+        """Reject a model's plan by hand; the one that serves in its place from now on.
+
+        Args:
+            name: the model's folder.
+            platform: this machine.
+            asked: what the configuration asks for: that plan is rejected, where it may be loaded; else the newest.
 
         Raises:
             PlanError: there is no current one, or nothing to go back to.
         """
-        current = next((e for e in self.list(platform) if e.model == name and e.role == "current"), None)
+        mine = [e for e in self.list(platform) if e.model == name and e.problem is None]
+        served = [e for e in mine if e.record is not None and e.record.key == asked]
+        current = next(iter((*served, *mine)), None)
         if current is None or current.record is None:
             have = ", ".join(sorted({e.model for e in self.list()})) or "none"
-            raise PlanError("missing", f"no plan of {name!r} in {self.root} serves here (plans of: {have})")
+            raise PlanError(
+                "missing",
+                f"no plan of {name!r} in {self.root} serves here (plans of: {have}); `edge engines list` says why",
+            )
         record = current.record
         if self._instead_of(name, record.key, record.interface) is None:
             raise PlanError(
@@ -241,7 +258,7 @@ class PlanStore:
         try:
             signed = json.loads(sealed)
             record, signature = PlanRecord.model_validate(signed["record"]), bytes.fromhex(signed["hmac"])
-        except (ValueError, KeyError, TypeError, ValidationError) as e:
+        except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as e:
             raise PlanError("tampered", f"{_record_path(path)} is no record of a plan; build {name} anew") from e
         if len(data) < record.plan_bytes:
             raise PlanError(
@@ -381,6 +398,9 @@ class PlanStore:
                 "e.g. `sudo -u edge /opt/edge/venv/bin/edge engines build --config /etc/edge/config.yaml`"
             )
         make_private_folder(folder)
+        for path in (self.root, folder):
+            if path.stat().st_mode & stat.S_IWOTH:
+                raise EngineError(f"{path}: everybody may put files there, and plans are native code; chmod o-w {path}")
         try:
             fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as e:
@@ -436,7 +456,19 @@ def _record_path(plan: Path) -> Path:
     return plan.with_name(plan.name.removesuffix(PLAN_SUFFIX) + RECORD_SUFFIX)
 
 
+def _inside(folder: Path) -> Iterable[Path]:
+    """What is in a folder; nothing if there is none."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as e:
+        raise EngineError(
+            f"{folder}: cannot be read ({e.strerror}); run this as the user that runs edge, e.g. `sudo -u edge ...`"
+        ) from e
+
+
 def _digests(folder: Path) -> set[str]:
     """Keys of the plans and records in a model's folder."""
-    names = {p.name for p in folder.iterdir()}
+    names = {p.name for p in _inside(folder)}
     return {n.removesuffix(suffix) for suffix in (PLAN_SUFFIX, RECORD_SUFFIX) for n in names if n.endswith(suffix)}

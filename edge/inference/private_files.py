@@ -40,19 +40,25 @@ def read_private(path: Path) -> bytes:
         if e.errno == errno.ELOOP:
             raise PlanError("link", f"{path} is a symbolic link, which is never followed; remove it") from e
         raise PlanError("missing", f"{path}: cannot be read ({e.strerror}); remove it") from e
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise PlanError("link", f"{path} is no regular file; remove it")
     with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise PlanError("link", f"{path} is no regular file; remove it")
         if status.st_uid not in (os.geteuid(), 0):
             raise PlanError(
-                "owner", f"{path} belongs to user {status.st_uid}, edge runs as {os.geteuid()}; remove it, or chown it"
+                "owner",
+                f"{path} belongs to user {status.st_uid}, this runs as {os.geteuid()}; run it as that user, or remove "
+                "the file if it should be this user's",
             )
         if status.st_mode & 0o077:
             raise PlanError(
                 "mode", f"{path} has mode {status.st_mode & 0o777:o}, so others may read or change it; chmod 600 it"
             )
-        return file.read()
+        try:
+            return file.read()
+        except OSError as e:
+            raise PlanError("missing", f"{path}: cannot be read ({e.strerror}); remove it") from e
 
 
 def make_private_folder(path: Path) -> None:

@@ -119,7 +119,9 @@ class ServingBackend:
         """Why those that were did not serve."""
         self._candidates = deque(_candidates(model.manifest, options))
         self.degraded: str | None = None
+        self._may_build = True
         self._adopt(self._next())
+        self._may_build = False  # it takes minutes, in which nothing would be served and the watchdog would bite
         _log.info("%s: %s in %s%s", self._name, self.provider, self.precision, "".join(f"; {w}" for w in self.not_here))
 
     @property
@@ -217,6 +219,8 @@ class ServingBackend:
     def _open(self, candidate: _Candidate) -> _Serving:
         if candidate.runtime == "tensorrt":
             return self._open_plan(candidate)
+        if candidate.runtime == "ort-tensorrt" and not self._may_build:
+            raise EngineError("it may build for minutes, so it is not tried while serving; restart edge to try it")
         model, options = self._model, self._options
         backend = OrtBackend(
             model.folder / model.manifest.file_of(candidate.precision).file,
@@ -241,9 +245,7 @@ class ServingBackend:
         assert self._plans is not None
         here, build = platform(), self._options.build
         try:
-            plan = self._plans.ensure(
-                self._model, candidate.precision, here, build, on_progress=self._on_progress, stop=self._stop
-            )
+            plan = self._plan(self._plans, candidate.precision)
         except EngineError as e:
             if self._stop is not None and self._stop.is_set():
                 raise
@@ -262,6 +264,13 @@ class ServingBackend:
                 f"{record.seconds:.0f} s for {record.key.platform}, and proved",
             )
         return serving
+
+    def _plan(self, plans: PlanStore, precision: Precision) -> Plan:
+        """The plan of this machine, built if there is none and there is time for it."""
+        here, build = platform(), self._options.build
+        if not self._may_build:
+            return plans.find(self._model, precision, here, build)
+        return plans.ensure(self._model, precision, here, build, on_progress=self._on_progress, stop=self._stop)
 
     def _open_trt(self, candidate: _Candidate, plan: Plan) -> _Serving:
         backend = TrtBackend(

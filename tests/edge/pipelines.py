@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -88,6 +92,26 @@ class Levels(Network):
         self.sizes.append(len(batch))
         mean = 1 + batch.mean(axis=(1, 2, 3), keepdims=True)
         return {"depth": np.broadcast_to(mean, (len(batch), 1, 12, 16)).copy()}
+
+
+class Held:
+    """An accelerator that runs what it was given when the test says so, once it is `holding`; at once before."""
+
+    def __init__(self) -> None:
+        self.holding = False
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, action: Callable[[], Any]) -> Future[Any]:
+        """See `Accelerator.submit`."""
+        if not self.holding:
+            return at_once(action)
+        self.waiting.append((Future(), action))
+        return self.waiting[-1][0]
+
+    def release(self) -> None:
+        """Run what waits longest."""
+        future, action = self.waiting.pop(0)
+        future.set_result(action())
 
 
 class Bench:

@@ -16,6 +16,7 @@ from tests.edge.pipelines import (
     MODEL,
     Bench,
     Camera,
+    Held,
     Levels,
     Network,
     metres,
@@ -90,6 +91,28 @@ def test_the_next_frame_is_prepared_while_the_network_runs(accelerated: Bench) -
     assert [r.frame.sequence for r in accelerated.results] == [1, 2]
 
 
+def test_a_picture_waits_untouched_for_the_network(bench: Bench) -> None:
+    """A picture that could not be prepared in between does not let the next one be written over one that waits."""
+    held = Held()
+    later = Bench(held.submit)
+    for one in (bench, later):
+        good, bad, engine = Camera("good"), Camera("bad"), Engine(manifest(METRES), Levels())
+        one.pipeline.add(good, MODEL, "depth", engine, Cadence(every_frames=1))
+        one.pipeline.add(bad, CameraModel("equirectangular"), "depth", engine, Cadence(every_frames=1))
+        held.holding = one is later
+        for level, camera in ((50, bad), (10, good), (100, good), (50, bad), (200, good)):
+            camera.level = level
+            camera.shoot()
+            if camera is bad and held.waiting:
+                held.release()
+            one.pipeline.step()
+        while held.waiting:
+            held.release()
+        one.run_out()
+        assert [e[0] for e in one.errors] == ["bad", "bad"]
+    assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
+
+
 def test_an_accelerated_pipeline_says_the_same(bench: Bench, accelerated: Bench) -> None:
     """Smoothing, a scene cut and a change of the picture's size, one frame ahead: values are those of one at a time."""
 
@@ -116,6 +139,26 @@ def test_an_accelerated_pipeline_says_the_same(bench: Bench, accelerated: Bench)
         said.append([(r.frame.sequence, metres(r)) for r in one.results])
     assert len(said[0]) == 40
     assert said[0] == said[1]
+
+
+def test_a_flicker_is_two_cuts(bench: Bench) -> None:
+    """Light that goes on for one frame: that frame's depth is its own, though the next cut comes before it is read."""
+    held = Held()
+    later = Bench(held.submit)
+    for one in (bench, later):
+        held.holding, camera = False, Camera("a")
+        one.add(camera, Cadence(every_frames=1), Levels(), smoothing_s=50.0)
+        held.holding = one is later
+        for camera.level in (10, 200, 10):
+            camera.shoot()
+            if len(held.waiting) == 2:
+                held.release()
+            one.pipeline.step()
+        while held.waiting:
+            held.release()
+        one.run_out()
+    assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
+    assert metres(bench.results[0]) == metres(bench.results[2])
 
 
 def test_a_frame_past_its_deadline_is_dropped_and_counted(bench: Bench) -> None:

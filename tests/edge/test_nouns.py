@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import EngineError
 from edge.pipeline import Engine
-from edge.scene import CameraModel
+from edge.scene import CameraModel, Frame
 from edge.schedule import Cadence
 from tests.edge.pipelines import (
     MODEL,
@@ -50,6 +50,24 @@ def test_nouns_of_one_network_keep_their_own_cadence(bench: Bench) -> None:
             pass
     assert network.runs == 9
     assert [r.frame.sequence for r in bench.results if r.task == "lighting"] == [1, 4, 7]
+
+
+def test_a_frame_that_comes_meanwhile_waits_for_its_turn(bench: Bench) -> None:
+    """A camera that sends its next picture while one is prepared has not made its other nouns due again."""
+
+    class Busy(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            self.shoot()
+            return super().latest(after_sequence)
+
+    camera, network = Busy("a"), SceneNetwork(max_batch=4)
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_s=1.0))
+    camera.shoot()
+    bench.run_out()
+    assert not bench.errors
+    assert len(bench.results) == len(NOUNS)
 
 
 def test_a_noun_that_is_due_later_reads_the_answer_to_the_same_frame(bench: Bench) -> None:

@@ -137,3 +137,15 @@ def test_a_frame_that_is_passed_over_leaves_the_job_due() -> None:
     assert turn.late_s(5.0) is None
     newest = 2
     assert turn.late_s(5.0) == pytest.approx(5.0)
+
+
+def test_a_frame_that_is_passed_over_is_not_counted_off() -> None:
+    """On every tenth frame: the tenth is stale, so the next one is served, and not the tenth after it."""
+    newest = 1
+    turn = Turn(lambda: newest, Cadence(every_frames=10), 0.0)
+    turn.take(1, 0.0)
+    newest = 11
+    turn.skip(11)
+    assert turn.late_s(5.0) is None
+    newest = 12
+    assert turn.late_s(5.0) == pytest.approx(5.0)

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,25 @@ def _variants(proof: Proof, folder: Path, views: Sequence[View], files: Files) -
     return out
 
 
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """An empty folder whose files replace ours in the model folder `out`, if nothing was raised.
+
+    Raises:
+        DataError: something cannot be written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as work:
+            yield Path(work)
+            _published(Path(work), out)
+    except OSError as e:
+        raise DataError(
+            f"{out}: cannot be written ({e}); give --out a folder that you may write, on a disk with room for several "
+            "times the checkpoint"
+        ) from e
+
+
 def _published(made: Path, out: Path) -> None:
     """Move the files to their folder, the manifest last, and take away files of ours that are no longer made."""
     out.mkdir(parents=True, exist_ok=True)
@@ -223,14 +243,12 @@ def write_engine(
         files: which files to write; None = float32 alone, with a dynamic batch.
 
     Raises:
-        DataError: there are no pictures, or too few to calibrate int8.
+        DataError: there are no pictures, or too few to calibrate int8, or the folder cannot be written.
         EngineError: export or parity failed.
     """
     recipe, chosen = task.recipe, files or Files()
     manifest = manifest_of(recipe, commit=origin.commit, data=sources_of(recipe), metrics=metrics)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as work:
-        folder = Path(work)
+    with new_folder(out) as folder:
         proof = _write_float32(task, folder, manifest, views, chosen)
         outcomes = _variants(proof, folder, views, chosen)
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
@@ -248,7 +266,6 @@ def write_engine(
             (rows, [note for outcome in outcomes for note in outcome.notes]),
         )
         (folder / CARD_FILE).write_text(text, encoding="utf-8")
-        _published(folder, out)
     return manifest
 
 

@@ -20,10 +20,12 @@ from edge.inference.ort import OrtBackend
 from edge.inference.store import ModelStore, check_golden, check_outputs
 from edge.perception.preprocess import resize, tensor_from_image
 from training.export.card import card_text
-from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, write_golden
+from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, new_folder, write_golden
 from training.export.parity import golden_tolerances
 
 _DEMO = Path(str(files("edge"))) / "demo"
+_OF_OTHER_FILES = ("golden", "variants", "parity")
+"""What a manifest may say of files that are not the one imported."""
 _CLIPS = {"equirectangular": "panorama", "perspective": "perspective"}
 
 
@@ -43,12 +45,12 @@ def _whole(path: Path) -> tuple[bytes, int]:
 
 
 def manifest_for(path: Path, onnx_file: FileRef) -> Manifest:
-    """The given manifest, of this file; what it leaves out of its provenance is filled in."""
+    """The given manifest, of this file alone; what it leaves out of its provenance is filled in."""
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         provenance = {"created": datetime.datetime.now(datetime.timezone.utc).date().isoformat()}
         data = {**data, "onnx": onnx_file.model_dump(), "provenance": {**provenance, **data["provenance"]}}
-        return Manifest.model_validate({k: v for k, v in data.items() if k != "golden"})
+        return Manifest.model_validate({k: v for k, v in data.items() if k not in _OF_OTHER_FILES})
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         key = ".".join(str(p) for p in first["loc"]) or "(whole file)"
@@ -72,12 +74,12 @@ def _picture(manifest: Manifest, path: Path | None) -> np.ndarray:
 
 
 def import_onnx(path: Path, manifest_path: Path, out: Path, *, picture: Path | None = None) -> Manifest:
-    """Write the model folder `out` with ONNX, manifest, card and a golden pair made by ONNX Runtime.
+    """Write the model folder `out` with ONNX, manifest, card and a golden pair made by ONNX Runtime: all or nothing.
 
     Args:
         path: the ONNX file.
-        manifest_path: what it takes and gives; its `onnx` and `golden`, if any, are replaced.
-        out: the model folder.
+        manifest_path: what it takes and gives; its `onnx`, `golden`, `variants` and `parity`, if any, are replaced.
+        out: the model folder; existing files of ours in it are replaced.
         picture: what to record the golden pair of; one of our own clips where None.
 
     Raises:
@@ -85,8 +87,13 @@ def import_onnx(path: Path, manifest_path: Path, out: Path, *, picture: Path | N
         ManifestError: the manifest breaks the schema, or the model is not what it says.
         EngineError: the model cannot be loaded or run, or its answers differ from run to run.
     """
+    with new_folder(out) as folder:
+        return _import(path, manifest_path, folder, picture)
+
+
+def _import(path: Path, manifest_path: Path, out: Path, picture: Path | None) -> Manifest:
+    """`import_onnx` into an empty folder."""
     data, weights = _whole(path)
-    out.mkdir(parents=True, exist_ok=True)
     (out / ONNX_FILE).write_bytes(data)
     manifest = manifest_for(manifest_path, FileRef(file=ONNX_FILE, sha256=sha256_of(out / ONNX_FILE)))
     write_manifest(out, manifest)

@@ -66,7 +66,11 @@ def sweep(
     alone: list[tuple[Block, float]] = []
     for block in blocks:
         if time.monotonic() > until:
-            _LOG.warning("the sensitivity sweep took more than %.0f s and was given up", limit_s)
+            _LOG.warning(
+                "the search for what must stay float32 took more than %.0f s and was given up; on a machine that does "
+                "nothing else it may end",
+                limit_s,
+            )
             return Sweep(whole, (), (), whole)
         alone.append((block, damage(build(every - set(block)))))
     alone.sort(key=lambda pair: -pair[1])

@@ -6,6 +6,7 @@ import ctypes
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +210,13 @@ def test_a_build_without_memory_is_not_begun(tiny: BuildRequest) -> None:
     with pytest.raises(BuildError, match=rf"{needed} MiB.*100 MiB are free.*workspace_mib \(64\)"):
         check_memory(tiny, free_bytes=100 << 20)
     check_memory(tiny, free_bytes=needed << 20)
+
+
+def test_a_full_disk_is_said(tiny: BuildRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even a temporary file can be made, no build is begun, and ONNX Runtime can serve."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(BuildError, match="make room"):
+        run_builder(tiny)
 
 
 def test_without_tensorrt_each_kind_of_machine_is_told_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -122,6 +123,7 @@ DAMAGE = [
     ("record", edit_record, "tampered"),
     ("record", lambda p: p.write_text("{}"), "tampered"),
     ("record", lambda p: os.truncate(p, p.stat().st_size // 2), "tampered"),
+    ("record", lambda p: p.write_text("[" * 100_000), "tampered"),
     ("record", Path.unlink, "missing"),
     ("record", link, "link"),
     ("record", lambda p: p.chmod(0o604), "mode"),
@@ -294,6 +296,15 @@ def test_rolling_back_by_hand_needs_something_to_go_back_to(store: PlanStore, mo
         store.rollback("depht", here())
 
 
+def test_what_is_rolled_back_is_what_the_configuration_asks_for(store: PlanStore, model: StoredModel) -> None:
+    """With the options of the older of two plans, that one serves, and is rejected; the newer one takes over."""
+    older = store.accept(build(store, model), golden())
+    newer = store.accept(build(store, model, SLOWER), golden())
+    taken = store.rollback(model.folder.name, here(), older.record.key)
+    assert taken.record.key == newer.record.key
+    assert reason(store, model) == "rejected"
+
+
 def test_cleaning_keeps_what_serves_and_what_it_goes_back_to(store: PlanStore, model: StoredModel) -> None:
     """Superseded, rejected, damaged plans and those of other GPUs go; a dry run only tells."""
     levels = [store.accept(build(store, model, replace(OPTIONS, level=level)), None) for level in (0, 1, 2, 3)]
@@ -366,6 +377,27 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, model: StoredMo
     (tmp_path / "file").touch()
     with pytest.raises(EngineError, match="set inference.plans"):
         build(PlanStore(tmp_path / "file" / "plans"), model)
+
+
+@pytest.mark.parametrize("below", [".", "depth"])
+def test_nothing_is_built_where_everybody_may_write(store: PlanStore, model: StoredModel, below: str) -> None:
+    """Who can swap the folder under the builder's hands can have it write anywhere."""
+    folder = store.root / below
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o1777)
+    with pytest.raises(EngineError, match="chmod o-w"):
+        build(store, model)
+
+
+def test_who_may_not_look_is_told(store: PlanStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a user who may not enter the folder, it is not empty."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root may look everywhere
+    with pytest.raises(EngineError, match="as the user that runs edge"):
+        store.list()
 
 
 def test_root_does_not_build_for_another_user(store: PlanStore, model: StoredModel) -> None:

@@ -340,6 +340,19 @@ def test_a_card_that_dies_leaves_the_plan_good(card: Card, model_folder: Maker) 
         assert served.take_events() == []
 
 
+def test_nothing_is_built_while_serving(card: Card, model_folder: Maker) -> None:
+    """Building takes minutes, and the watchdog does not wait: what is there takes over, and says how to get a plan."""
+    folder = with_int8(model_folder(batch="batch"))
+    with loaded(folder, plans=True, build=QUICK, precision="int8") as served:
+        assert served.provider.startswith("TensorRT-RTX")
+        before = sorted(folder.glob("*.engine"))
+        for _ in range(3):
+            served.run(GOOD * np.float32(np.inf))
+        assert served.provider == "CPUExecutionProvider"
+        assert "edge engines build" in str(served.degraded)
+        assert sorted(folder.glob("*.engine")) == before
+
+
 def test_a_card_without_room_does_not_condemn_the_plan(card: Card, model_folder: Maker) -> None:
     """What is not the plan's fault does not reject it."""
     folder = model_folder(batch="batch")

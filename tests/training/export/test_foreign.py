@@ -100,6 +100,23 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         import_onnx(path, _manifest(tmp_path / "m.json"), out)
 
 
+def test_a_refused_import_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    """All of it or nothing; and what a manifest says of files that were not imported is left out."""
+    _onnx(tmp_path / "other.onnx")
+    out = tmp_path / "engines" / "other"
+    half = {"fp16": {"file": "model.fp16.onnx", "sha256": "0" * 64}}
+    made = import_onnx(tmp_path / "other.onnx", _manifest(tmp_path / "m.json", variants=half), out)
+    assert made.precisions == ("fp32",)
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    with pytest.raises(ManifestError, match="colour"):
+        import_onnx(tmp_path / "other.onnx", _manifest(tmp_path / "m.json", colour="grey"), out)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert [p.name for p in out.parent.iterdir()] == ["other"]
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match=r"file: cannot be written .*--out"):
+        import_onnx(tmp_path / "other.onnx", _manifest(tmp_path / "m.json"), tmp_path / "file")
+
+
 def test_answers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     """A standard deviation that overflows is noticed before anything is served."""
     _onnx(tmp_path / "other.onnx")

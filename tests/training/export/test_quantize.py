@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from edge.errors import DataError
@@ -107,6 +107,31 @@ def test_both_inputs_of_a_residual_are_quantised(calibrated: Calibrated) -> None
     added = [node for node in model.graph.node if node.op_type == "Add" and all(i in made_by for i in node.input)]
     assert len(added) == 1
     assert [made_by[name].op_type for name in added[0].input] == ["DequantizeLinear"] * 2
+
+
+def test_nothing_is_rounded_between_a_convolution_and_its_activation(calibrated: Calibrated) -> None:
+    """What an operator reads is quantised, what it gives is not: TensorRT fuses the two, and no step is wasted."""
+    model = quantized(calibrated)
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    activations = [node for node in model.graph.node if node.op_type in ("Clip", "Relu")]
+    assert len(activations) == 3
+    assert {made_by[node.input[0]].op_type for node in activations} == {"Conv", "Add"}
+
+
+def test_what_may_be_of_any_size_is_not_quantised() -> None:
+    """An addition behind an exponential has no range that pictures could measure."""
+    weight = numpy_helper.from_array(np.full((3, 3, 1, 1), 0.1, np.float32), "w")
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["a"], name="Conv_0"),
+        helper.make_node("Conv", ["a", "w"], ["b"], name="Conv_1"),
+        helper.make_node("Exp", ["b"], ["e"], name="Exp_2"),
+        helper.make_node("Add", ["e", "a"], ["s"], name="Add_3"),
+        helper.make_node("Conv", ["s", "w"], ["c"], name="Conv_4"),
+        helper.make_node("Conv", ["c", "w"], ["y"], name="Conv_5"),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, 4, 4]) for name in ("image", "y")]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], [weight])
+    assert quantisable(helper.make_model(graph)) == ("Conv_0", "Conv_1")
 
 
 @pytest.mark.parametrize("how", CALIBRATIONS)
