@@ -151,7 +151,10 @@ def check(config: ConfigPath = Path("config.yaml")) -> None:
         from edge.check import check as run_checks
 
         logging.getLogger("edge").setLevel(logging.CRITICAL)  # the table says it
-        findings = [Finding(f"configuration {config}", True, f"{len(settings.cameras)} cameras"), *run_checks(settings)]
+        findings = [
+            Finding(f"configuration {config}", True, f"{len(settings.cameras)} cameras"),
+            *run_checks(settings, lambda text: err.print(text, style="dim", markup=False)),
+        ]
     table = Table(show_edge=False)
     for column in ("", "what", "found"):
         table.add_column(column, overflow="fold")

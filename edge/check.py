@@ -19,6 +19,7 @@ from edge.config import CameraConfig, Config
 from edge.daemon import endpoint_from_config, spec_from_config
 from edge.errors import EdgeError
 from edge.inference.cuda_code import CudaCode, cuda_code, jetson_gpu
+from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
 from edge.inference.store import ModelStore
 from edge.loaded import load_engine
@@ -47,18 +48,21 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
         return Finding(what, False, str(e))
 
 
-def _engine(config: Config, task: Task) -> str:
+def _engine(config: Config, task: Task, on_progress: Callable[[str], None]) -> str:
     name = getattr(config.tasks, task).engine
     options = config.inference.options()
-    _, serving = load_engine(ModelStore(config.inference.engines), name, task, options)
+    _, serving = load_engine(
+        ModelStore(config.inference.engines), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
+    )
     with serving:
         if serving.degraded is not None:
             raise EdgeError(serving.degraded)
-        return served(serving, options.backend)
+        return served(serving, options)
 
 
-def served(serving: ServingBackend, asked: str) -> str:
+def served(serving: ServingBackend, options: InferenceOptions) -> str:
     """What was asked for, what serves, how it was proved, and why nothing faster could be tried."""
+    asked = options.backend if options.precision == "auto" else f"{options.backend} {options.precision}"
     told = [f"asked for {asked}, serves {serving.provider} {serving.precision}"]
     if serving.plan is not None:
         record = serving.plan.record
@@ -183,11 +187,11 @@ def look_at(here: Installation, *, csi: bool) -> list[Finding]:
     return findings
 
 
-def check(config: Config) -> list[Finding]:
-    """Try everything the configuration names."""
+def check(config: Config, on_progress: Callable[[str], None]) -> list[Finding]:
+    """Try everything the configuration names; TensorRT may build for minutes, of which `on_progress` is told."""
     tasks = sorted({t for c in config.cameras for t in c.tasks})
     findings = look_at(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
-    findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t)) for t in tasks]  # type: ignore[misc]
+    findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
     findings.append(_tried("broker", lambda: _broker(config)))
     return findings

@@ -13,7 +13,7 @@ from edge.inference.build_process import OnProgress, ignore_progress
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend, ServingEvent, load, plans_of
 from edge.inference.store import ModelStore, StoredModel
-from edge.monitor.watchdog import extending
+from edge.monitor.watchdog import extend_until_done, extending
 from edge.pipeline import Engine
 from edge.publish.payloads import EngineInfo
 from edge.scene import Task
@@ -93,17 +93,11 @@ class LoadedEngines:
             if stop.is_set():
                 raise EngineError(f"interrupted before the {task} engine {name!r} was loaded; start again to load it")
             on_progress(f"loading {task} engine {name!r}")
-            self._models[task], self._serving[name] = accelerator.submit(
-                partial(
-                    load_engine,
-                    store,
-                    name,
-                    task,
-                    options,
-                    on_progress=extending(lambda progress: on_progress(str(progress))),
-                    stop=stop,
-                )
-            ).result()
+            tell = extending(lambda progress: on_progress(str(progress)))
+            loading = accelerator.submit(partial(load_engine, store, name, task, options, on_progress=tell, stop=stop))
+            # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
+            extend_until_done(loading, options.build.timeout_s)
+            self._models[task], self._serving[name] = loading.result()
             self.by_task[task] = Engine(self._models[task].manifest, self._serving[name])
 
     def degraded(self) -> tuple[str, ...]:

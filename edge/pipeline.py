@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 _IN_FLIGHT = 2
 """Batches with the accelerator: one that runs, one that it can go on with."""
+_GLANCE_S = 0.002
+"""How long to wait for a running batch before looking whether something else is due."""
 
 Submit = Callable[[Callable[[], Any]], Future[Any]]
 """Runs something on the accelerator's thread."""
@@ -177,14 +179,10 @@ class _Batch:
     def rows(self) -> int:
         return self.parts[-1].end_row if self.parts else 0
 
-    @property
-    def done(self) -> bool:
-        return self.future is not None and self.future.done()
-
-    def wait(self) -> None:
-        """Until it was run, or failed."""
+    def wait(self, for_s: float | None) -> bool:
+        """Until it was run, or failed; False if it was not within `for_s`."""
         assert self.future is not None
-        wait([self.future])
+        return bool(wait([self.future], for_s).done)
 
     def room_for(self, feed: _Feed) -> bool:
         """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
@@ -290,13 +288,15 @@ class Pipeline:
             False if nothing is due and nothing was running.
         """
         if len(self._flight) == _IN_FLIGHT:
-            self._flight[0].wait()
+            self._flight[0].wait(None)
         batch, served = self._gather()
         if batch is not None:
             if sum(b.engine is batch.engine for b in self._flight) == _IN_FLIGHT:
                 self._read_oldest()  # its answers are overwritten by the second run after it
             self._start(batch)
-        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].done):
+        if self._flight and batch is None and not self._flight[0].wait(_GLANCE_S):
+            return True  # meanwhile something else may fall due
+        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].wait(0.0)):
             self._read_oldest()
             served = True
         self.counters.idle += not served

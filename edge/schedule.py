@@ -44,7 +44,9 @@ class Turn:
             return None
         every = self.cadence.every_frames
         if every is not None and self.taken:
-            return None if newest - self.taken < every else now_s - self.due_s
+            if newest - self.taken < every:
+                return None
+            self.due_s = min(self.due_s, now_s)  # due since it was first seen to be
         return None if now_s < self.due_s else now_s - self.due_s
 
     def take(self, frame: int, now_s: float) -> int:
@@ -57,7 +59,7 @@ class Turn:
         self.seen = self.taken = frame
         self.taken_s = now_s
         if self.cadence.every_s is None:
-            self.due_s = now_s
+            self.due_s = math.inf
             return max(since // (self.cadence.every_frames or 1) - 1, 0)
         late = max(0.0, now_s - self.due_s)
         self.due_s = max(self.due_s + self.cadence.every_s, now_s)  # one that fell behind starts afresh

@@ -281,16 +281,18 @@ class Manifest(_Part):
     def choose(self, provider: str) -> Precision:
         """The fastest precision for a provider that is known to be: a file measured faster there, else float32.
 
-        TensorRT and CUDA are built for float16, so there it needs no measurement.
+        TensorRT and CUDA are built for float16: there it needs no measurement, and only a file that was measured beside
+        it comes before it.
         """
-        faster = {
-            precision: min((s.ratio for s in variant.speed if s.provider == provider), default=1.0)
+        measured = {
+            precision: min(ratios)
             for precision, variant in self.variants.items()
+            if (ratios := [s.ratio for s in variant.speed if s.provider == provider])
         }
-        if "fp16" in self.variants and not provider.startswith("CPU"):
-            faster["fp16"] = min(faster["fp16"], 0.999)
-        best = min(faster, key=lambda precision: faster[precision], default=None)
-        return "fp32" if best is None or faster[best] >= 1.0 else best
+        if "fp16" in self.variants and "fp16" not in measured and not provider.startswith("CPU"):
+            return "fp16"
+        best = min(measured, key=lambda precision: measured[precision], default=None)
+        return "fp32" if best is None or measured[best] >= 1.0 else best
 
     @property
     def output_names(self) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
 
 Progress = TypeVar("Progress")
 
@@ -43,6 +44,14 @@ def extending(on_progress: Callable[[Progress], None], by_s: float = 60.0) -> Ca
         on_progress(progress)
 
     return tell
+
+
+def extend_until_done(work: Future[Any], for_s: float, every_s: float = 20.0) -> None:
+    """Wait for something that tells no progress; systemd does not count the start as failed for `for_s` meanwhile."""
+    until_s = time.monotonic() + for_s
+    while not wait([work], timeout=every_s).done:
+        if time.monotonic() < until_s:
+            notify(f"EXTEND_TIMEOUT_USEC={round(3 * every_s * 1e6)}")
 
 
 class Watchdog:

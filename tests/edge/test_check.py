@@ -131,5 +131,5 @@ def test_what_serves_is_told(model_folder: Callable[..., Path]) -> None:
     """What was asked for, the provider with its precision, and how well the golden output was met."""
     model = ModelStore(model_folder().parent).find("depth")
     with load(model, InferenceOptions(backend="ort-cpu")) as serving:
-        told = served(serving, "ort-cpu")
+        told = served(serving, InferenceOptions(backend="ort-cpu"))
     assert told.startswith("asked for ort-cpu, serves CPUExecutionProvider fp32; golden output reproduced at ")

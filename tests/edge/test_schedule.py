@@ -99,16 +99,24 @@ def test_an_accelerator_that_can_keep_up_does(some: list[Job]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(jobs)
-def test_the_most_overdue_goes_first(some: list[Job]) -> None:
-    """Of two jobs that wait, the one that has waited longer is named first."""
-    schedule: Schedule[Job] = Schedule()
-    for index, job in enumerate(some):
-        job.turn.due_s, job.now_s = -float(index), 1.0
-        schedule.add(job.turn, job)
-    late = [job.turn.late_s(1.0) for job in schedule.due(1.0)]
-    assert late == sorted(late, key=lambda s: s or 0.0, reverse=True)
-    assert len(late) == len(some)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=8, unique_by=lambda pair: pair[1]))
+def test_the_most_overdue_goes_first(some: list[tuple[bool, int]]) -> None:
+    """Jobs by seconds and by frames alike: the order is that in which they fell due."""
+    schedule: Schedule[float] = Schedule()
+    frames = {since: 1 for _, since in some}
+    turns = []
+    for by_frames, since in some:
+        cadence = Cadence(every_frames=1) if by_frames else Cadence(every_s=since + 1.0)
+        turn = Turn(lambda since=since: frames[since], cadence, -1.0)  # type: ignore[misc]
+        assert turn.late_s(-1.0) is not None
+        turn.take(1, -1.0)
+        turns.append((turn, by_frames, since))
+        schedule.add(turn, since)
+    for now_s in sorted({since for _, since in some}):  # somebody looks whenever a job falls due
+        for turn, by_frames, since in turns:
+            frames[since] = 2 if not by_frames or since <= now_s else 1
+            turn.late_s(now_s)
+    assert list(schedule.due(10.0)) == sorted(since for _, since in some)
 
 
 @settings(max_examples=100, deadline=None)
@@ -145,7 +153,8 @@ def test_a_frame_that_is_passed_over_is_not_counted_off() -> None:
     turn = Turn(lambda: newest, Cadence(every_frames=10), 0.0)
     turn.take(1, 0.0)
     newest = 11
+    assert turn.late_s(2.0) == 0.0
     turn.skip(11)
     assert turn.late_s(5.0) is None
     newest = 12
-    assert turn.late_s(5.0) == pytest.approx(5.0)
+    assert turn.late_s(5.0) == pytest.approx(3.0)

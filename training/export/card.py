@@ -42,6 +42,14 @@ def _maker(origin: Provenance) -> str:
     return f"Made by `{origin.recipe}` (commands in its header)"
 
 
+def _measured(manifest: Manifest) -> list[str]:
+    metrics = manifest.provenance.metrics
+    if not metrics:
+        return [not_better(metrics)]
+    how = f"Through the device's own preprocessing and postprocessing. {_MEASURED[manifest.task]}"
+    return [how, "", not_better(metrics), "", *tables(metrics)]
+
+
 def _files(files: FileTable) -> list[str]:
     rows, notes = files
     return [
@@ -78,11 +86,7 @@ def card_text(
         "",
         "## Measured",
         "",
-        f"Through the device's own preprocessing and postprocessing. {_MEASURED[manifest.task]}",
-        "",
-        not_better(origin.metrics),
-        "",
-        *tables(origin.metrics),
+        *_measured(manifest),
     ]
     if files[0]:
         lines += ["", "## Files", "", *_files(files)]
