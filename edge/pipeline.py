@@ -179,10 +179,15 @@ class _Batch:
     def rows(self) -> int:
         return self.parts[-1].end_row if self.parts else 0
 
+    @property
+    def done(self) -> bool:
+        """Whether it was run, or failed."""
+        return self.future is not None and self.future.done()
+
     def wait(self, for_s: float | None) -> bool:
-        """Until it was run, or failed; False if it was not within `for_s`."""
+        """Until it is done; False if it was not within `for_s`."""
         assert self.future is not None
-        return bool(wait([self.future], for_s).done)
+        return self.future.done() or bool(wait([self.future], for_s).done)
 
     def room_for(self, feed: _Feed) -> bool:
         """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
@@ -296,7 +301,7 @@ class Pipeline:
             self._start(batch)
         if self._flight and batch is None and not self._flight[0].wait(_GLANCE_S):
             return True  # meanwhile something else may fall due
-        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].wait(0.0)):
+        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].done):
             self._read_oldest()
             served = True
         self.counters.idle += not served
