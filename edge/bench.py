@@ -88,6 +88,8 @@ class Report:
     """None at the configured cadences: then the networks are idle most of the time."""
     publishing_share: float
     """Processor time of encoding and sending, of the time measured; the target is 0.05."""
+    publish_ms: tuple[float, float] | None
+    """From handing a message over until the broker has it: median, 99th percentile."""
     latency_ms: tuple[float, float, float]
     """From capture to message: median, 99th percentile, longest."""
     pictures_per_inference: float
@@ -315,6 +317,7 @@ def measure(
         results_per_s=sum(len(taken) for taken in samples.work.values()) / max(samples.wall_s, 1e-9),
         ratio_to_bare=_bare_s(samples) / max(samples.busy_s, 1e-9) if saturated else None,
         publishing_share=samples.publishing_s / max(samples.wall_s, 1e-9),
+        publish_ms=statistics.publish_ms,
         latency_ms=_latency(samples),
         pictures_per_inference=pictures / max(inferences, 1),
         received_by_subscriber=received,
@@ -377,6 +380,7 @@ def _stages(samples: _Samples, statistics: PublisherStatistics) -> tuple[StageTi
 def headline(report: Report) -> str:
     """The report in four lines."""
     p50, p99, longest = report.latency_ms
+    sent = "" if report.publish_ms is None else f", {report.publish_ms[0]:.1f} ms until the broker has it"
     ratio = "at the configured cadences"
     if report.ratio_to_bare is not None:
         ratio = f"= {report.ratio_to_bare:.2f} of bare inference"
@@ -385,7 +389,7 @@ def headline(report: Report) -> str:
         f"latency p50 {p50:.0f}, p99 {p99:.0f}, longest {longest:.0f} ms; "
         f"{report.pictures_per_inference:.1f} pictures an inference\n"
         f"{report.cpu_cores:.2f} cores, {report.memory_bytes / 2**20:.0f} MiB with capture processes, "
-        f"{report.memory_growth_bytes_per_s / 2**10:+.1f} KiB/s; publishing {report.publishing_share:.1%}\n"
+        f"{report.memory_growth_bytes_per_s / 2**10:+.1f} KiB/s; publishing {report.publishing_share:.1%}{sent}\n"
         f"{report.threads} threads, broker {report.broker} ({report.machine}, load {report.load_average:.2f} before)"
     )
 

@@ -38,7 +38,7 @@ _MESSAGES_KEPT = 8
 class Platform:
     """What a plan is bound to besides its model: it is native code for one GPU and one version of TensorRT."""
 
-    library: str
+    sdk: str
     """`tensorrt` or `tensorrt_rtx`."""
     version: str
     compute_capability: str
@@ -60,8 +60,8 @@ class Platform:
 
     @property
     def title(self) -> str:
-        """The library and its version."""
-        return f"{'TensorRT-RTX' if self.library == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
+        """TensorRT and its version."""
+        return f"{'TensorRT-RTX' if self.sdk == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def tensorrt_module() -> Any:
         ) from why
 
 
-def _library(trt: Any) -> str:
+def _sdk(trt: Any) -> str:
     return "tensorrt" if trt.__name__ == "tensorrt" else "tensorrt_rtx"
 
 
@@ -127,12 +127,12 @@ def platform() -> Platform:
         EngineError: no TensorRT.
     """
     trt = tensorrt_module()
-    library = _library(trt)
+    sdk = _sdk(trt)
     try:
         driver: Any = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return Platform(library, trt.__version__, NONE, NONE, NONE)
-    return Platform(library, trt.__version__, *gpu_facts(driver))
+        return Platform(sdk, trt.__version__, NONE, NONE, NONE)
+    return Platform(sdk, trt.__version__, *gpu_facts(driver))
 
 
 def gpu_facts(driver: Any, kernel_module: Path = Path("/proc/driver/nvidia/version")) -> tuple[str, str, str]:
@@ -310,7 +310,7 @@ def _configured(trt: Any, builder: Any, network: Any, request: BuildRequest) -> 
                 "inference.build.compatibility to none"
             )
         config.hardware_compatibility_level = level
-    if _library(trt) == "tensorrt_rtx" and request.compute_capability != NONE:
+    if _sdk(trt) == "tensorrt_rtx" and request.compute_capability != NONE:
         _build_for(trt, config, request.compute_capability)
     return config
 

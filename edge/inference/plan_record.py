@@ -30,8 +30,8 @@ class PlanKey(_Part):
 
     onnx_sha256: str
     precision: Precision
-    library: str
-    library_version: str
+    sdk: str
+    sdk_version: str
     compute_capability: str
     device: str
     driver: str
@@ -62,7 +62,7 @@ class PlanKey(_Part):
     @property
     def platform(self) -> Platform:
         """Where it runs."""
-        return Platform(self.library, self.library_version, self.compute_capability, self.device, self.driver)
+        return Platform(self.sdk, self.sdk_version, self.compute_capability, self.device, self.driver)
 
     def on(self, platform: Platform) -> PlanKey:
         """The key of the same plan for another machine."""
@@ -99,8 +99,8 @@ def interface_of(manifest: Manifest) -> str:
 
 def _platform_fields(platform: Platform) -> dict[str, str]:
     return {
-        "library": platform.library,
-        "library_version": platform.version,
+        "sdk": platform.sdk,
+        "sdk_version": platform.version,
         "compute_capability": platform.compute_capability,
         "device": platform.device,
         "driver": platform.driver,
@@ -111,7 +111,7 @@ def mismatch(name: str, have: PlanKey, asked: PlanKey) -> PlanError:
     """A plan is there, of something else."""
     if have.onnx_sha256 != asked.onnx_sha256:
         reason, what = "changed-model", "it was built from another version of the model"
-    elif (have.library, have.library_version) != (asked.library, asked.library_version):
+    elif (have.sdk, have.sdk_version) != (asked.sdk, asked.sdk_version):
         reason, what = "version", f"it is of {have.platform.title}, here is {asked.platform.title}"
     elif have.platform != asked.platform:
         reason, what = "device", f"it is of {have.platform}, here is {asked.platform}"

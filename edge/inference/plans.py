@@ -376,9 +376,9 @@ class PlanStore:
 
     def _timing_cache(self, key: PlanKey, workshop: Path, device: bytes) -> Path | None:
         """Where timings of this GPU and version are kept; those there are laid into the workshop if they verify."""
-        if key.library != "tensorrt":  # TensorRT-RTX times nothing when it builds
+        if key.sdk != "tensorrt":  # TensorRT-RTX times nothing when it builds
             return None
-        words = f"{key.library_version}-{key.compute_capability}-{key.device}"
+        words = f"{key.sdk_version}-{key.compute_capability}-{key.device}"
         path = self.root / ("".join(c if c.isalnum() or c in ".-" else "_" for c in words) + ".timing")
         with contextlib.suppress(PlanError):
             signature, timing = (sealed := read_private(path))[:_SIGNATURE_BYTES], sealed[_SIGNATURE_BYTES:]
@@ -445,7 +445,7 @@ def _workshop(folder: Path) -> Iterator[Path]:
 
 
 def _refuse_without_gpu(name: str, platform: Platform) -> None:
-    if platform.library == "tensorrt" and not platform.has_gpu:
+    if platform.sdk == "tensorrt" and not platform.has_gpu:
         raise BuildError(
             f"{name}: {platform.title} builds on the GPU that the plan is for, and CUDA finds none here; check "
             "`nvidia-smi` (Jetson: `ls /dev/nvhost*`, group video and render), or serve with `inference.backend: ort`"

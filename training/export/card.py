@@ -68,10 +68,12 @@ def card_text(
     notes: str,
     size_bytes: int,
     parameters: int,
+    multiply_adds: int | None,
     tried: Tried = (),
     files: FileTable = ((), ()),
 ) -> str:
-    """card.md."""
+    """card.md; `multiply_adds` of one picture, None where they cannot be counted."""
+    arithmetic = "" if multiply_adds is None else f"{multiply_adds / 1e9:.3g} G multiply-adds a picture, "
     spec, origin = manifest.input, manifest.provenance
     channels = "RGB and mask" if spec.mask_channel else spec.colour.upper()
     lines = [
@@ -81,7 +83,7 @@ def card_text(
         "",
         f"- Input: {spec.width_px}x{spec.height_px} px, {spec.projection}, {channels}.",
         f"- Output: {', '.join(f'`{part.kind}`' for part in manifest.parts.values())}.",
-        f"- {parameters:,} parameters, {size_bytes / 1e6:.1f} MB. Licence: {origin.licence}.",
+        f"- {parameters:,} parameters, {arithmetic}{size_bytes / 1e6:.1f} MB. Licence: {origin.licence}.",
         f"- {_maker(origin)}, {origin.created}, commit {origin.commit or 'unknown'}.",
         "",
         "## Measured",

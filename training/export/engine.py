@@ -34,6 +34,7 @@ from training.config import Recipe
 from training.data.readers import kind_of
 from training.data.rooms import assets_of
 from training.export.card import Tried, card_text
+from training.export.macs import multiply_adds
 from training.export.onnx import BatchSize, properties_of, write_onnx
 from training.export.parity import Yardstick, check_outputs, golden_tolerances, require
 from training.export.runners import TorchBackend, manifest_of
@@ -262,6 +263,7 @@ def write_engine(
             notes,
             size,
             sum(p.numel() for p in task.inference_net.parameters()),
+            multiply_adds(folder / ONNX_FILE),
             tried,
             (rows, [note for outcome in outcomes for note in outcome.notes]),
         )

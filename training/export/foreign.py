@@ -113,6 +113,6 @@ def _import(path: Path, manifest_path: Path, out: Path, picture: Path | None) ->
         result = check_golden(stored, model)
     if result is None or not result.passed:
         raise EngineError(f"{path}: answers differ from run to run ({result}); a model with random layers cannot serve")
-    text = card_text(manifest, ("By another party; see there.",), "", len(data), weights)
+    text = card_text(manifest, ("By another party; see there.",), "", len(data), weights, None)
     (out / CARD_FILE).write_text(text, encoding="utf-8")
     return manifest

@@ -48,8 +48,7 @@ def write_untrained(recipe_path: Path, out: Path) -> Manifest:
     write_onnx(net, path, recipe.input.shape, recipe.input.name, manifest.output_names, properties=said)
     manifest = manifest.model_copy(update={"onnx": FileRef(file=ONNX_FILE, sha256=sha256_of(path))})
     write_manifest(out, manifest)
-    counted = f"{multiply_adds(path) / 1e9:.2f} G multiply-adds a picture."
     parameters = sum(p.numel() for p in net.parameters())
-    text = card_text(manifest, (f"Not at all: {_SAID}.",), counted, path.stat().st_size, parameters)
+    text = card_text(manifest, (f"Not at all: {_SAID}.",), "", path.stat().st_size, parameters, multiply_adds(path))
     (out / CARD_FILE).write_text(f"**This model is {_SAID}. Its answers mean nothing.**\n\n{text}", encoding="utf-8")
     return manifest

@@ -184,7 +184,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path, model: StoredMod
     ("change", "why"),
     [
         ({"version": "10.3.0"}, "version"),
-        ({"library": "tensorrt", "version": "10.3.0"}, "version"),
+        ({"sdk": "tensorrt", "version": "10.3.0"}, "version"),
         ({"device": "Orin", "compute_capability": "8.7"}, "device"),
         ({"driver": "13.0"}, "device"),
     ],
@@ -462,7 +462,7 @@ def test_the_record_says_all_that_the_plan_depends_on(store: PlanStore, model: S
     plan = build(store, model)
     record = json.loads(record_of(plan).read_text())["record"]
     assert record["key"]["onnx_sha256"] == model.manifest.onnx.sha256
-    assert record["key"]["library_version"] == here().version
+    assert record["key"]["sdk_version"] == here().version
     assert (record["key"]["max_batch"], record["key"]["level"]) == (OPTIONS.max_batch, OPTIONS.level)
     assert record["plan_bytes"] == plan.path.stat().st_size
     assert record["plan_sha256"] == sha256_of(plan.path)
