@@ -31,7 +31,7 @@ test-slow: $(VENV)/.dev system ## run the tests that take more than ten seconds 
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says what to install for it)
-	@$(BIN)/python -c 'import sys, edge.inference.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'
+	@$(BIN)/python -c 'import sys, edge.inference.trt.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'
 	@$(STEP) "installing pytest" $(PIP) 'pytest>=8.2' 'pytest-timeout>=2.3'
 	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
@@ -49,8 +49,8 @@ format: $(VENV)/.dev ## put the code into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-schema: $(VENV)/.dev ## write edge/config.schema.json anew, after a change of edge/config.py
-	$(BIN)/python -c 'import json, edge.config as c; print(json.dumps(c.config_schema(), indent=2))' > edge/config.schema.json
+schema: $(VENV)/.dev ## write edge/config/config.schema.json anew, after a change of edge/config/sections.py
+	$(BIN)/python -c 'import json, edge.config.sections as c; print(json.dumps(c.config_schema(), indent=2))' > edge/config/config.schema.json
 
 train-demo: $(VENV)/.dev ## every stage of training on a tiny scale, into build/train-demo (minutes)
 	$(BIN)/python -m training synthesize --out $(DEMO)/rooms --rooms 30 --size 256x128 --samples 4 --views 0

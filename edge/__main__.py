@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import edge
-from edge import engines
+from edge.commands import engines
+from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, signals_end
 from edge.errors import EdgeError
 from edge.scene import TASKS
-from edge.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, signals_end
 
 if TYPE_CHECKING:
-    from edge.daemon import Daemon
+    from edge.daemon.supervisor import Daemon
 
 _PLAIN_TABLE_EVERY_S = 5.0
 
@@ -64,7 +64,7 @@ def run(
     With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was.
     """
     ended = signals_end()
-    from edge.daemon import Daemon
+    from edge.daemon.supervisor import Daemon
 
     with errors_as_exit_codes():
         settings = loaded(config)
@@ -110,7 +110,7 @@ def _nothing() -> Iterator[None]:
 @contextmanager
 def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
     """A real subscriber to the daemon's broker, shown as a live table (now and then where there is no terminal)."""
-    from edge.publish.watch import Watcher, show, table
+    from edge.subscribe.watcher import Watcher, show, table
 
     assert daemon.endpoint is not None
     device = daemon.config.device
@@ -147,8 +147,8 @@ def check(config: ConfigPath = Path("config.yaml")) -> None:
 
     with errors_as_exit_codes():
         settings = loaded(config)
-        from edge.check import Finding
-        from edge.check import check as run_checks
+        from edge.commands.check import Finding
+        from edge.commands.check import check as run_checks
 
         logging.getLogger("edge").setLevel(logging.CRITICAL)  # the table says it
         findings = [
@@ -178,8 +178,8 @@ def watch(
     for_s: Annotated[float | None, typer.Option("--for", min=0.1, help="Stop after so many seconds.")] = None,
 ) -> None:
     """Subscribe to a broker and show what devices publish, live."""
-    from edge.publish.mqtt import Endpoint, TlsOptions
-    from edge.publish.watch import show
+    from edge.mqtt.link import Endpoint, TlsOptions
+    from edge.subscribe.watcher import show
 
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
     stop = signals_end()
@@ -200,9 +200,9 @@ def schema(
     out: Annotated[Path | None, typer.Option(help="Write every document into this folder instead.")] = None,
 ) -> None:
     """Print JSON Schemas of messages, manifest and configuration, and the AsyncAPI 3.1 document."""
-    from edge.config import config_schema
+    from edge.config.sections import config_schema
     from edge.inference.manifest import Manifest
-    from edge.publish.schemas import asyncapi, json_schemas
+    from edge.mqtt.schemas import asyncapi, json_schemas
 
     documents: dict[str, dict[str, Any]] = {
         "asyncapi": asyncapi(),
@@ -257,7 +257,7 @@ def bench(
         raise typer.BadParameter("--manifest and --engine go with --against")
     with errors_as_exit_codes():
         settings = loaded(config)
-        from edge.bench import headline, measure, tables
+        from edge.commands.bench import headline, measure, tables
 
         report = measure(
             settings,
@@ -282,7 +282,7 @@ def _bench_against(
             f"{len(against)} --against and {len(manifests)} --manifest: give one for each, or none"
         )
     said: list[Path | None] = [*manifests] or [None] * len(against)
-    from edge.compare import compare, tables
+    from edge.commands.compare import compare, tables
     from edge.inference.store import ModelStore
 
     with errors_as_exit_codes():

@@ -50,7 +50,7 @@ install_files() {
     run install -d -m 0750 "$root/etc/edge"
     replace_folder engines "$root/opt/edge/engines"
     replace_folder edge/demo "$root/opt/edge/demo"
-    run install -m 0644 edge/config.schema.json LICENSE "$root/opt/edge/"
+    run install -m 0644 edge/config/config.schema.json LICENSE "$root/opt/edge/"
     run install -m 0644 systemd/edge.service "$root/etc/systemd/system/edge.service"
     run install -m 0644 systemd/edge.sysusers "$root/usr/lib/sysusers.d/edge.conf"
     run install -m 0644 systemd/edge.tmpfiles "$root/usr/lib/tmpfiles.d/edge.conf"
@@ -67,7 +67,7 @@ install_config() {
     sed -e 's#path: edge/demo/#path: /opt/edge/demo/#' \
         -e 's#engines: engines #engines: /opt/edge/engines #' \
         -e 's#plans: null *#plans: /var/lib/edge/plans #' \
-        -e 's#\$schema=edge/config.schema.json#$schema=/opt/edge/config.schema.json#' config.yaml >"$target.new"
+        -e 's#\$schema=edge/config/config.schema.json#$schema=/opt/edge/config.schema.json#' config.yaml >"$target.new"
     chmod 0640 "$target.new"
     mv "$target.new" "$target"
 }

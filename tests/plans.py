@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.inference.builder import BuildRequest, Platform, platform
 from edge.inference.manifest import sha256_of
 from edge.inference.options import BuildOptions
+from edge.inference.trt.builder import BuildRequest
+from edge.inference.trt.platform import Platform, platform
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RTX_EXISTS_HERE = sys.platform == "linux" and machine.machine() == "x86_64"

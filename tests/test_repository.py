@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import config_schema
+from edge.config.sections import config_schema
 from edge.inference.manifest import read_manifest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -121,7 +121,7 @@ def test_cameras_alone_open_video() -> None:
 
 def test_published_configuration_schema_is_current() -> None:
     """The committed JSON Schema of config.yaml is the one that the models give."""
-    committed = json.loads((REPOSITORY / "edge" / "config.schema.json").read_text(encoding="utf-8"))
+    committed = json.loads((REPOSITORY / "edge" / "config" / "config.schema.json").read_text(encoding="utf-8"))
     assert committed == config_schema(), "run: make schema"
 
 

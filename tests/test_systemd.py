@@ -131,7 +131,8 @@ def test_what_was_built_in_the_checkout_is_not_installed(tmp_path: Path) -> None
     checkout, root = tmp_path / "checkout", tmp_path / "root"
     for folder in ("engines", "systemd", "edge/demo"):
         shutil.copytree(REPOSITORY / folder, checkout / folder)
-    for file in ("config.yaml", "LICENSE", "edge/config.schema.json"):
+    (checkout / "edge" / "config").mkdir()
+    for file in ("config.yaml", "LICENSE", "edge/config/config.schema.json"):
         shutil.copy(REPOSITORY / file, checkout / file)
     for file in ("device.key", "depth/a.engine", "depth/a.engine.json", "depth/.lock", "8.7.timing"):
         (checkout / "engines" / file).touch()

@@ -288,7 +288,7 @@ def export(
     """
     from training.data.sources import datasets, with_sources
     from training.export.engine import export_checkpoint
-    from training.export.views import views_of
+    from training.export.proof.views import views_of
     from training.tasks.base import read_checkpoint
 
     recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "hdri": hdri})
@@ -316,7 +316,7 @@ def untrained(
     out: Annotated[Path, typer.Option(help="Folder for model.onnx, manifest.json and card.md.")],
 ) -> None:
     """Write a recipe's network with random weights, to time its architecture with `edge bench --against`."""
-    from training.export.untrained import write_untrained
+    from training.export.published.untrained import write_untrained
 
     made = write_untrained(recipe, out)
     typer.echo(f"{out}: {made.name}, for timing only, sha256 {made.onnx.sha256[:12]}")
@@ -334,8 +334,8 @@ def import_published(
     size: Annotated[str | None, typer.Option(help="Picture the weights are for, px, like 912x228 for KITTI.")] = None,
 ) -> None:
     """Turn published weights into a checkpoint for `evaluate` and `export`, or an ONNX into a model folder."""
-    from training.export.foreign import import_onnx
-    from training.export.published import WORKS, import_checkpoint
+    from training.export.published.foreign import import_onnx
+    from training.export.published.published import WORKS, import_checkpoint
 
     if kind == "onnx":
         if manifest is None:
@@ -368,7 +368,7 @@ def label(
     """Label pictures by trained models and segmenters, to be learnt from beside labelled data."""
     import torch
 
-    from training.data.unlabelled import picture_files
+    from training.data.samples.unlabelled import picture_files
     from training.distill.label import Labeller, draw_sheet, label_pictures
 
     if threads:
@@ -397,7 +397,7 @@ def encoder(
     """Teach a narrower MobileNetV2 encoder the features of a pretrained one."""
     import torch
 
-    from training.data.unlabelled import picture_files, read_unlabelled
+    from training.data.samples.unlabelled import picture_files, read_unlabelled
     from training.distill.encoder import narrow_encoder
 
     if threads:
@@ -427,7 +427,7 @@ def polyhaven(
     api: Annotated[str, typer.Option(help="Address of the API.")] = "https://api.polyhaven.com",
 ) -> None:
     """Fetch HDR environments (CC0) from Poly Haven, for `fit --hdri` and behind windows of rendered rooms."""
-    from training.data.polyhaven import fetch as bring
+    from training.data.sets.polyhaven import fetch as bring
 
     if file_format not in ("hdr", "exr"):
         raise typer.BadParameter(f"{file_format!r} is neither hdr nor exr", param_hint="--format")
@@ -459,9 +459,9 @@ def pictures(
 def _files_to_export(recipe: Recipe, precisions: str, batch: str, calibration: int) -> Files:
     """What the options of `export` ask for."""
     from training.export.engine import Files
-    from training.export.runners import manifest_of
-    from training.export.variants import FILES
-    from training.export.views import views_of
+    from training.export.precision.variants import FILES
+    from training.export.proof.runners import manifest_of
+    from training.export.proof.views import views_of
     from training.measure.headline import headline_of
 
     wanted = tuple(p for p in FILES if p in [text.strip() for text in precisions.split(",")])

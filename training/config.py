@@ -112,10 +112,10 @@ class CompletionConfig(_Part):
     hidden: Count = 48
 
 
-class SharedConfig(_Part):
+class JointConfig(_Part):
     """Depth, layout and light of one panorama canvas at once: one encoder, three heads."""
 
-    net: Literal["shared"]
+    net: Literal["joint"]
     layout: HorizonNetConfig = Field(description="the layout head, and the encoder that all heads read")
     depth_channels: tuple[Count, Count, Count, Count] = Field(
         default=(96, 64, 32, 24), description="outputs of the depth head's stages, at 1/16 to 1/2 of the picture"
@@ -130,26 +130,26 @@ class SharedConfig(_Part):
         return self.layout.encoder
 
     @model_validator(mode="after")
-    def _one_kind_of_layout(self) -> SharedConfig:
+    def _one_kind_of_layout(self) -> JointConfig:
         if self.layout.head != "boundary":
-            raise ValueError(f"the shared network's layout.head is boundary, not {self.layout.head}")
+            raise ValueError(f"the joint network's layout.head is boundary, not {self.layout.head}")
         return self
 
 
 NetConfig = Annotated[
-    FcrnConfig | FastDepthConfig | HorizonNetConfig | MobileShConfig | CompletionConfig | SharedConfig,
+    FcrnConfig | FastDepthConfig | HorizonNetConfig | MobileShConfig | CompletionConfig | JointConfig,
     Field(discriminator="net"),
 ]
 _TASK_NETS: dict[str, set[str]] = {
     "depth": {"fcrn", "fast_depth"},
     "layout": {"horizonnet"},
     "lighting": {"mobilenet_sh", "completion"},
-    "scene": {"shared"},
+    "joint": {"joint"},
 }
 
 
 class SourceConfig(_Part):
-    """A data set in its publisher's format; `training/data/readers.py` lists the kinds and their options."""
+    """A data set in its publisher's format; `training/data/sets/readers.py` lists the kinds and their options."""
 
     kind: str
     path: Path | None = Field(default=None, description="its folder; None = given by `--source kind=path`")
@@ -307,12 +307,12 @@ class Recipe(_Part):
     def _consistent(self) -> Recipe:
         if self.net.net not in _TASK_NETS[self.task]:
             raise ValueError(f"task {self.task} takes net: one of {sorted(_TASK_NETS[self.task])}, not {self.net.net}")
-        if isinstance(self.net, CompletionConfig | SharedConfig) and not self.input.mask_channel:
+        if isinstance(self.net, CompletionConfig | JointConfig) and not self.input.mask_channel:
             raise ValueError(f"the {self.net.net} network reads the mask: set input.mask_channel: true")
-        if isinstance(self.net, SharedConfig) and (
+        if isinstance(self.net, JointConfig) and (
             any(self.input.mean) or min(self.input.std) != 1 or max(self.input.std) != 1
         ):
-            raise ValueError("the shared network normalises its input itself: leave out input.mean and input.std")
+            raise ValueError("the joint network normalises its input itself: leave out input.mean and input.std")
         if self._halves_evenly and (self.input.width_px % 32 or self.input.height_px % 32):
             raise ValueError(
                 f"the {self.net.net} network adds or joins maps of 1/2 to 1/32 of the picture: make input.width_px and "
@@ -324,13 +324,13 @@ class Recipe(_Part):
     def _halves_evenly(self) -> bool:
         """Whether the picture's sides must be multiples of 32 px."""
         with_skips = isinstance(self.net, FcrnConfig) and self.net.skips
-        return with_skips or isinstance(self.net, FastDepthConfig | HorizonNetConfig | SharedConfig)
+        return with_skips or isinstance(self.net, FastDepthConfig | HorizonNetConfig | JointConfig)
 
 
 def _keys() -> set[str]:
     """Every key that a recipe may hold anywhere, for suggestions."""
     found: set[str] = set()
-    nets = (FcrnConfig, FastDepthConfig, HorizonNetConfig, MobileShConfig, CompletionConfig, SharedConfig)
+    nets = (FcrnConfig, FastDepthConfig, HorizonNetConfig, MobileShConfig, CompletionConfig, JointConfig)
     parts = (Recipe, *nets, DataConfig, SourceConfig, AugmentConfig)
     for part in (*parts, OptimConfig, LossConfig, InputSpec):
         found.update(part.model_fields)

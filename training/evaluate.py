@@ -20,12 +20,12 @@ from edge.inference.ort import OrtBackend
 from edge.inference.timing import Speed, side_by_side
 from training.config import Recipe, SourceConfig, load_recipe
 from training.data import evaluation
-from training.data.entries import PARTS, Part
-from training.data.readers import DEPTH, LAYOUT, LIGHTING, Kind
+from training.data.mix.entries import PARTS, Part
+from training.data.sets.readers import DEPTH, LAYOUT, LIGHTING, Kind
 from training.export.engine import ONNX_FILE
-from training.export.foreign import manifest_for
-from training.export.runners import open_model
-from training.export.tables import baselines_of, beaten, by_set, kind_of, number
+from training.export.proof.runners import open_model
+from training.export.proof.tables import baselines_of, beaten, by_set, kind_of, number
+from training.export.published.foreign import manifest_for
 from training.measure.depth import measure_depth
 from training.measure.layout import measure_layout, measure_views
 from training.measure.lighting import answers_of, baselines, constant_light, measure_lighting
@@ -35,7 +35,7 @@ from training.tasks.base import read_checkpoint
 _ROOT = Path(__file__).resolve().parents[1]
 _WORST = 50
 _FORMATS = ("rgbd", "horizonnet", "hdri")
-"""Kinds of `training.data.readers` that many data sets come in; the others are each one data set."""
+"""Kinds of `training.data.sets.readers` that many data sets come in; the others are each one data set."""
 
 
 def part_named(text: str) -> Part:

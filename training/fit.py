@@ -28,9 +28,9 @@ from torch.utils.data import DataLoader, Dataset
 from edge.errors import DataError
 from edge.scene import ImageArray
 from training.config import OptimConfig, Recipe
-from training.data import splits
-from training.data.order import Batches, Numbered, Shares
-from training.data.pseudo_samples import with_pseudo
+from training.data.mix import splits
+from training.data.mix.order import Batches, Numbered, Shares
+from training.data.samples.pseudo_samples import with_pseudo
 from training.data.sources import datasets
 from training.provenance import source_state
 from training.tasks.base import NounTask, read_checkpoint

@@ -24,7 +24,7 @@ from edge.cameras.picture import content_hash
 from edge.cameras.slot import SlotWriter
 from edge.cameras.sources import open_source
 from edge.errors import CameraError, ImageError
-from edge.priority import process_stands_behind
+from edge.processes import process_stands_behind
 
 _MESSAGE_CHARACTERS = 600  # as JSON at most 6 bytes each: below PIPE_BUF, 4096
 _CLOSE_S = 1.0

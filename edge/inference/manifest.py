@@ -113,10 +113,10 @@ class Sh2PrescaledIrradiance(_Part):
 NounOutput = DepthMetres | InverseDepthRelative | BoundaryCorners | HorizonDepth | Sh2PrescaledIrradiance
 
 
-class SceneOutputs(_Part):
+class JointOutputs(_Part):
     """A network that answers for several nouns at once; each part means what it would mean alone."""
 
-    kind: Literal["scene"]
+    kind: Literal["joint"]
     depth: Annotated[DepthMetres | InverseDepthRelative, Field(discriminator="kind")] | None = None
     layout: Annotated[BoundaryCorners | HorizonDepth, Field(discriminator="kind")] | None = None
     lighting: Sh2PrescaledIrradiance | None = None
@@ -127,12 +127,12 @@ class SceneOutputs(_Part):
         return {t: part for t in TASKS if (part := getattr(self, t)) is not None}
 
 
-Output = Annotated[NounOutput | SceneOutputs, Field(discriminator="kind")]
+Output = Annotated[NounOutput | JointOutputs, Field(discriminator="kind")]
 _TASK_KINDS = {
     "depth": {"depth_metres", "inverse_depth_relative"},
     "layout": {"boundary_corners", "horizon_depth"},
     "lighting": {"sh2_prescaled_irradiance"},
-    "scene": {"scene"},
+    "joint": {"joint"},
 }
 _NAME_FIELDS = ("depth", "inverse_depth", "boundary", "corners", "distance", "ratio", "coefficients")
 """Fields of the outputs that name an ONNX output."""
@@ -209,8 +209,8 @@ class Provenance(_Part):
     metrics: tuple[Metric, ...] = ()
 
 
-ModelTask = Literal["depth", "layout", "lighting", "scene"]
-"""What a model is for: one noun, or several of a scene."""
+ModelTask = Literal["depth", "layout", "lighting", "joint"]
+"""What a model is for: one noun, or several (`joint`)."""
 
 
 class Manifest(_Part):
@@ -242,21 +242,21 @@ class Manifest(_Part):
             )
         if self.input.projection == "equirectangular" and self.input.width_px != 2 * self.input.height_px:
             raise ValueError("an equirectangular input is twice as wide as high")
-        if isinstance(self.output, SceneOutputs):
+        if isinstance(self.output, JointOutputs):
             if len(self.output.parts) < 2:
                 raise ValueError(
-                    "a scene model gives at least two of depth, layout and lighting; for one, set task and output to it"
+                    "a joint model gives at least two of depth, layout and lighting; for one, set task and output to it"
                 )
             if len(set(self.output_names)) < len(self.output_names):
-                raise ValueError("two parts of a scene name the same ONNX output; each has its own")
+                raise ValueError("two parts of a joint model name the same ONNX output; each has its own")
         return self
 
     @property
     def parts(self) -> dict[Task, NounOutput]:
-        """What the model gives, by noun: one, or several of a scene."""
-        if isinstance(self.output, SceneOutputs):
+        """What the model gives, by noun: one, or several (`joint`)."""
+        if isinstance(self.output, JointOutputs):
             return self.output.parts
-        assert self.task != "scene"
+        assert self.task != "joint"
         return {self.task: self.output}
 
     def part(self, task: Task) -> Manifest:

@@ -24,8 +24,8 @@ from edge.errors import EngineError
 from edge.inference.base import Arrays
 from edge.inference.manifest import Manifest, Precision
 from edge.inference.options import BuildOptions
-from edge.inference.private_files import make_private_folder
 from edge.inference.signature import Tensor, check_signature
+from edge.keep.files import make_private_folder
 
 OrtProvider = Literal["tensorrt", "cuda", "cpu"]
 

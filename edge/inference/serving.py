@@ -19,15 +19,15 @@ import numpy as np
 
 from edge.errors import EngineError, ManifestError, PlanError
 from edge.inference.base import Arrays, Backend
-from edge.inference.build_process import OnProgress, ignore_progress
-from edge.inference.builder import platform
-from edge.inference.gpu import Float32, has_nvidia_gpu
 from edge.inference.manifest import Manifest, Precision
 from edge.inference.options import BACKENDS, BackendName, InferenceOptions
 from edge.inference.ort import PROVIDER_NAMES, OrtBackend, OrtProvider, cores, unavailable
-from edge.inference.plans import Plan, PlanStore
 from edge.inference.store import GoldenResult, StoredModel, check_golden, check_outputs
-from edge.inference.trt import TrtBackend
+from edge.inference.trt.backend import TrtBackend
+from edge.inference.trt.build_process import OnProgress, ignore_progress
+from edge.inference.trt.gpu import Float32, has_nvidia_gpu
+from edge.inference.trt.plans import Plan, PlanStore
+from edge.inference.trt.platform import platform
 
 _log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""MQTT: topics, payloads, the client and the embedded broker."""
+"""What the daemon says: results as messages, what waits, and the thread that publishes it."""

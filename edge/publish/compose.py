@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from edge.derive.mesh import room_glb
 from edge.errors import GeometryError, PublishError
 from edge.geometry.harmonics import COEFFICIENT_NAMES
-from edge.geometry.mesh import room_glb
-from edge.publish.payloads import (
+from edge.mqtt.messages import (
     MAX_COLUMNS,
     Ambient,
     Boundary,
@@ -316,7 +316,7 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
     )
 
 
-# Scene ----------------------------------------------------------------------------------------------------------------
+# Room -----------------------------------------------------------------------------------------------------------------
 
 
 def same_room(one: RoomLayout | None, other: RoomLayout) -> bool:
@@ -331,7 +331,7 @@ def same_room(one: RoomLayout | None, other: RoomLayout) -> bool:
     return max(moved, abs(one.ceiling_height_m - other.ceiling_height_m)) < _SAME_ROOM
 
 
-def scene_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
+def room_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
     """The room as GLB, with the properties that MQTT 5 carries beside it.
 
     Raises:
@@ -343,4 +343,4 @@ def scene_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
         raise PublishError(f"{frame.camera}: no model of the room: {error}") from error
     unit = "m" if layout.scale == "metric" else "camera_heights"
     properties = {"scale": layout.scale, "unit": unit, "extent": layout.extent}
-    return Binary(data, _properties("edge.scene/1", frame, source) | properties)
+    return Binary(data, _properties("edge.room/1", frame, source) | properties)

@@ -14,9 +14,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edge.mqtt.messages import Message
+from edge.mqtt.topics import CHANNELS, Channel, Kind
 from edge.publish.compose import Binary
-from edge.publish.payloads import Message
-from edge.publish.topics import CHANNELS, Channel, Kind
 
 Content = Message | Binary
 Maker = Callable[[], Content]

@@ -22,10 +22,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from edge.errors import EdgeError, PublishError
-from edge.publish.mqtt import Endpoint, Incoming, Link, Metadata, Version, Will
+from edge.mqtt.link import Endpoint, Incoming, Link, Metadata, Version, Will
+from edge.mqtt.messages import BridgeState, Message, Request, Response, schema_name
+from edge.mqtt.topics import Kind, Topics
 from edge.publish.outbox import Content, Maker, Outbox, Outgoing
-from edge.publish.payloads import BridgeState, Message, Request, Response, schema_name
-from edge.publish.topics import Kind, Topics
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 T = TypeVar("T")

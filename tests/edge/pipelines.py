@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from edge.errors import EdgeError
 from edge.inference.accelerator import at_once
-from edge.inference.manifest import InputSpec, Manifest, Precision, SceneOutputs
-from edge.pipeline import Engine, Pipeline, Result, Submit
+from edge.inference.manifest import InputSpec, JointOutputs, Manifest, Precision
+from edge.pipeline.pipeline import Engine, Pipeline, Result, Submit
+from edge.pipeline.schedule import Cadence
 from edge.scene import CameraModel, DepthMap, Frame, Task
-from edge.schedule import Cadence
 from tests.edge.perception.test_depth import METRES, manifest
 
 MODEL = CameraModel("perspective", hfov_rad=1.2)
@@ -145,10 +145,10 @@ class Bench:
 
 SCENE = manifest(METRES).model_copy(
     update={
-        "task": "scene",
+        "task": "joint",
         "input": InputSpec(name="image", width_px=64, height_px=32, projection="equirectangular", mask_channel=True),
-        "output": SceneOutputs.model_validate({
-            "kind": "scene",
+        "output": JointOutputs.model_validate({
+            "kind": "joint",
             "depth": {"kind": "depth_metres", "depth": "depth"},
             "layout": {"kind": "boundary_corners", "boundary": "boundary", "corners": "corners"},
             "lighting": {"kind": "sh2_prescaled_irradiance", "coefficients": "coefficients"},
@@ -158,7 +158,7 @@ SCENE = manifest(METRES).model_copy(
 NOUNS: tuple[Task, ...] = ("depth", "layout", "lighting")
 
 
-class SceneNetwork(Network):
+class JointNetwork(Network):
     """A backend that answers for all nouns, by how bright the picture is."""
 
     shape = (4, 32, 64)

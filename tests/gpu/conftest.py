@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.inference.builder import Platform, platform
-from edge.inference.gpu import has_nvidia_gpu
 from edge.inference.manifest import Precision
 from edge.inference.options import BuildOptions
 from edge.inference.ort import OrtProvider, unavailable
-from edge.inference.plans import Plan, PlanStore
 from edge.inference.store import ModelStore, StoredModel
+from edge.inference.trt.gpu import has_nvidia_gpu
+from edge.inference.trt.plans import Plan, PlanStore
+from edge.inference.trt.platform import Platform, platform
 
 ENGINES = ModelStore(Path(__file__).parents[2] / "engines")
 BUILD = BuildOptions(level=2, max_batch=4)

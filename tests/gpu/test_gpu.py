@@ -12,15 +12,15 @@ import pytest
 
 from edge.errors import EngineError
 from edge.inference.base import Arrays, Backend
-from edge.inference.builder import Platform
-from edge.inference.gpu import pycuda_driver
 from edge.inference.manifest import Precision
 from edge.inference.options import InferenceOptions
 from edge.inference.ort import PROVIDER_NAMES, OrtBackend, OrtProvider
-from edge.inference.plans import Plan, PlanStore
 from edge.inference.serving import load
 from edge.inference.store import StoredModel, check_golden
-from edge.inference.trt import TrtBackend
+from edge.inference.trt.backend import TrtBackend
+from edge.inference.trt.gpu import pycuda_driver
+from edge.inference.trt.plans import Plan, PlanStore
+from edge.inference.trt.platform import Platform
 from tests.gpu.conftest import BUILD, ENGINES, need
 
 pytestmark = pytest.mark.gpu

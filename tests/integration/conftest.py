@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from edge.geometry import polygon
-from edge.publish.schemas import json_schemas
-from edge.publish.topics import parse
+from edge.mqtt.schemas import json_schemas
+from edge.mqtt.topics import parse
 from tests.brokers import Mosquitto, Subscriber, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]

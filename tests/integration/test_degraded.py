@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.inference.gpu import has_nvidia_gpu
+from edge.inference.trt.gpu import has_nvidia_gpu
 from tests.brokers import Mosquitto, Subscriber
 from tests.integration.conftest import PERSPECTIVE, Starter, check_message
 

@@ -14,8 +14,8 @@ import yaml
 
 from edge.inference.manifest import read_manifest, write_manifest
 from edge.inference.options import BuildOptions
-from edge.inference.plans import PlanStore
 from edge.inference.store import ModelStore
+from edge.inference.trt.plans import PlanStore
 from tests.integration.conftest import PERSPECTIVE, REPOSITORY
 from tests.plans import here, needs_rtx
 

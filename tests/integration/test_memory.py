@@ -13,10 +13,10 @@ import pytest
 
 from edge.inference.accelerator import Accelerator
 from edge.inference.store import ModelStore
-from edge.pipeline import Engine, Pipeline, Result
+from edge.pipeline.pipeline import Engine, Pipeline, Result
+from edge.pipeline.schedule import Cadence
 from edge.publish.compose import Source, depth_message, depth_picture
 from edge.scene import CameraModel, DepthMap, Frame
-from edge.schedule import Cadence
 from tests.edge.inference.conftest import model_folder  # noqa: F401 - a fixture
 
 SETTLED, FRAMES = 2_000, 10_000

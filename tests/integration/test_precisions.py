@@ -9,14 +9,14 @@ import onnx
 import pytest
 from PIL import Image
 
-from edge.inference.build_process import run_builder
 from edge.inference.manifest import read_manifest
 from edge.inference.options import BuildOptions
+from edge.inference.trt.build_process import run_builder
 from edge.perception.preprocess import Tensor, resize, tensor_from_image
 from tests.plans import REPOSITORY, needs_rtx, request_for
 from training.export.graph import read_graph
-from training.export.half import islands, to_half
-from training.export.quantize import calibrate, prepared, quantized
+from training.export.precision.half import islands, to_half
+from training.export.precision.quantize import calibrate, prepared, quantized
 
 SHIPPED = sorted(path.parent for path in (REPOSITORY / "engines").glob("*/manifest.json"))
 

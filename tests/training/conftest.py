@@ -85,7 +85,7 @@ def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def small_recipe() -> Callable[..., Recipe]:
     """A shipped recipe cut down to a size for tests."""
-    sizes = {"depth": (64, 64), "layout": (128, 64), "lighting": (128, 64), "scene": (128, 64)}
+    sizes = {"depth": (64, 64), "layout": (128, 64), "lighting": (128, 64), "joint": (128, 64)}
 
     def make(task: str, **change: Any) -> Recipe:
         full = load_recipe(RECIPES / f"{task}_edge.yaml").model_dump(mode="json")

@@ -16,7 +16,7 @@ import yaml
 from edge.inference.manifest import read_manifest
 from training.config import Recipe
 from training.evaluate import Places, evaluate, opened
-from training.export.runners import open_model
+from training.export.proof.runners import open_model
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import yaml
 
 from edge.errors import DataError
 from training.config import Recipe
-from training.data.order import Batches, Numbered, Shares
+from training.data.mix.order import Batches, Numbered, Shares
 from training.fit import fit
 from training.tasks.base import read_checkpoint
 
@@ -70,7 +70,7 @@ class _Drawn(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
 
 
 def _as(rank: int, world: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.data.order.place", lambda: (rank, world))
+    monkeypatch.setattr("training.data.mix.order.place", lambda: (rank, world))
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 6])

@@ -28,7 +28,7 @@ from training.evaluate import (
     write_json,
 )
 from training.export.engine import read_metrics, sources_of
-from training.export.runners import TorchBackend, manifest_of
+from training.export.proof.runners import TorchBackend, manifest_of
 from training.tasks.build import build_task
 
 ENGINES = Path(__file__).parents[2] / "engines"
@@ -175,10 +175,10 @@ def test_a_source_that_a_model_learnt_from_is_measured_where_it_did_not(
 
 def test_a_network_for_several_nouns_is_measured_in_each(box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
     """One shared network (untrained here) gives sets for depth, layout and lighting, each with its own metrics."""
-    recipe = small_recipe("scene")
+    recipe = small_recipe("joint")
     manifest = manifest_of(recipe)
     backend = TorchBackend(build_task(recipe).inference_net, manifest)
-    report = evaluate(Model(Path("scene"), manifest, backend, None), Places(rooms=box_rooms))
+    report = evaluate(Model(Path("joint"), manifest, backend, None), Places(rooms=box_rooms))
     first = {s.rows[0].name for s in report.sets}
     assert first >= {"metric absrel", "3D IoU", "scale-invariant irradiance RMSE"}
     assert all(np.isfinite(m.value) for m in report.rows)

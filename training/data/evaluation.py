@@ -1,8 +1,8 @@
 """What models are measured on: pictures a device could have taken, the camera that took them, and the truth.
 
 Rendered rooms come from the test split; real data from folders in the publishers' formats, or from any kind of data set
-in `training.data.readers`. Cases are entries: read when they are measured, so a set may be larger than memory. Pictures
-are what the device's readers take: any size, uint8 RGB.
+in `training.data.sets.readers`. Cases are entries: read when they are measured, so a set may be larger than memory.
+Pictures are what the device's readers take: any size, uint8 RGB.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from edge.errors import DataError
 from edge.geometry.pinhole import intrinsics_from_fov
 from edge.scene import CameraModel, ImageArray, Intrinsics, Task
 from training.config import SourceConfig
-from training.data import horizonnet, rgbd
-from training.data.entries import Entry, Part
-from training.data.hdr_files import Radiance, environment_files, place_of
-from training.data.hdri import area_averaged, coefficients_of, environments, protocol_picture
-from training.data.panoramic import PanoramaRoom
-from training.data.perspective import DepthPicture, view_from_panorama
-from training.data.readers import kind_of
-from training.data.rooms import split_rooms
-from training.data.splits import parted
+from training.data.mix.entries import Entry, Part
+from training.data.mix.splits import parted
+from training.data.samples.hdri import area_averaged, coefficients_of, environments, protocol_picture
+from training.data.samples.rooms import split_rooms
+from training.data.sets import horizonnet, rgbd
+from training.data.sets.hdr_files import Radiance, environment_files, place_of
+from training.data.sets.readers import kind_of
 from training.data.synthetic import RenderedRooms
+from training.data.vary.panoramic import PanoramaRoom
+from training.data.vary.perspective import DepthPicture, view_from_panorama
 
 Array = npt.NDArray[np.float64]
 _PANORAMA = CameraModel("equirectangular")
@@ -263,7 +263,7 @@ class Source:
         return f"{self.kind}: {self.folder.name}, {self.part}"
 
     def entries(self, task: Task) -> list[Entry[Any]]:
-        """What its published protocol (see `training.data.readers`) evaluates on.
+        """What its published protocol (see `training.data.sets.readers`) evaluates on.
 
         Of a set that the model learnt from, the part that the training left aside; else the publisher's part, or all
         where he made none.

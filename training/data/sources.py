@@ -13,19 +13,18 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from edge.errors import DataError
 from training.config import Recipe, SourceConfig, recipe_from_mapping
-from training.data import splits
-from training.data.entries import PARTS, Entry, Lazy
-from training.data.hdr_files import Radiance, place_of
-from training.data.hdri import (
+from training.data.mix import splits
+from training.data.mix.entries import PARTS, Entry, Lazy
+from training.data.mix.mixture import Items, Mixture
+from training.data.samples.hdri import (
     LightingTraining,
     LightingValidation,
     area_averaged,
     environments,
     split_environments,
 )
-from training.data.mixture import Items, Mixture
-from training.data.readers import kind_of
-from training.data.rooms import (
+from training.data.samples.joint import joint_samples
+from training.data.samples.rooms import (
     DepthSamples,
     LayoutSamples,
     RoomRadiance,
@@ -35,7 +34,8 @@ from training.data.rooms import (
     split_rooms,
     without_skies,
 )
-from training.data.shared import scene_samples
+from training.data.sets.hdr_files import Radiance, place_of
+from training.data.sets.readers import kind_of
 from training.data.synthetic import RenderedRooms
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ def rooms_folder(recipe: Recipe) -> Path:
     if recipe.data.rooms is None:
         raise DataError(
             f"{recipe.task} learns from rendered rooms: make some with `edge-train synthesize`, give --rooms"
-            + ("" if recipe.task == "scene" else "; or from data sets: give --source kind=path")
+            + ("" if recipe.task == "joint" else "; or from data sets: give --source kind=path")
         )
     return recipe.data.rooms
 
@@ -238,10 +238,10 @@ def _environment_record(folder: Path, names: list[str], hold_out: tuple[str, ...
     return splits.record("hdri", str(folder), {"train": [e for e in entries if e not in held], "val": held})
 
 
-def _scene(recipe: Recipe, samples: int) -> Split:
+def _joint(recipe: Recipe, samples: int) -> Split:
     for source in recipe.data.sources:
         kind_of(recipe.task, source.kind)  # refuses: rooms alone show all of a scene
-    training, validation, counts = scene_samples(recipe, rooms_folder(recipe), samples)
+    training, validation, counts = joint_samples(recipe, rooms_folder(recipe), samples)
     return Split(training, validation, counts, [_room_parts(recipe, recipe.data.hold_out_hdri)[2]])
 
 
@@ -252,5 +252,5 @@ def datasets(recipe: Recipe) -> Split:
         DataError: a folder that the recipe needs is not given, is laid out otherwise, or holds too little.
     """
     samples = recipe.optim.batch_size * recipe.optim.validate_every
-    of_task = {"depth": _depth, "layout": _layout, "lighting": _lighting, "scene": _scene}
+    of_task = {"depth": _depth, "layout": _layout, "lighting": _lighting, "joint": _joint}
     return of_task[recipe.task](recipe, samples)

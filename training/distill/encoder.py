@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from edge.errors import DataError
 from edge.scene import ImageArray
-from training.data.photometric import sensor
+from training.data.vary.photometric import sensor
 from training.nets.encoders import MobileNetEncoder, load_mobilenet_weights
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)

@@ -14,9 +14,9 @@ import numpy as np
 
 from edge.errors import DataError, GeometryError
 from edge.scene import CameraModel, ImageArray
-from training.data.pseudo import Pseudo, PseudoDepth, PseudoLayout, noun_of, read_pseudo, write_pseudo
-from training.data.segmentation import room_boundary
-from training.data.unlabelled import read_unlabelled
+from training.data.samples.unlabelled import read_unlabelled
+from training.data.sets.pseudo import Pseudo, PseudoDepth, PseudoLayout, noun_of, read_pseudo, write_pseudo
+from training.data.sets.segmentation import room_boundary
 from training.distill.segment import surfaces_of
 from training.distill.teach import Teacher, on_canvas
 from training.drawing import coloured_depth, lit_sphere

@@ -11,7 +11,7 @@ from torch import Tensor
 from edge.perception.canvas import CanvasMap
 from edge.perception.preprocess import resize
 from edge.scene import CameraModel, ImageArray
-from training.data.segmentation import Surfaces
+from training.data.sets.segmentation import Surfaces
 from training.nets.ade20k import SIZE_STEP_PX, Ade20kSegmenter, surface_probabilities
 
 PANORAMA_WH = (1024, 512)

@@ -24,10 +24,10 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import BoolArray, CameraModel, DepthMap, ImageArray
-from training.data.panoramic import edge_weights
-from training.data.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, at_columns
-from training.data.pseudo_samples import MIRROR_SIGN
-from training.export.runners import open_model
+from training.data.samples.pseudo_samples import MIRROR_SIGN
+from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, at_columns
+from training.data.vary.panoramic import edge_weights
+from training.export.proof.runners import open_model
 
 CANVAS_WH = (1024, 512)
 _TURNS = 4

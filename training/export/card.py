@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from edge.inference.manifest import Manifest, Metric, Provenance
-from training.export.tables import not_better, tables, tried_table
+from training.export.proof.tables import not_better, tables, tried_table
 
 Tried: TypeAlias = Sequence[tuple[str, tuple[Metric, ...]]]
 """Other runs by what was different, with what `evaluate` measured of them."""
@@ -17,7 +17,7 @@ _WHAT = {
     "depth": "Depth in metres from one perspective picture.",
     "layout": "Wall-ceiling and wall-floor boundary and corners of a room, from a panorama or a camera's part of one.",
     "lighting": "Ambient light as order-2 spherical harmonics, from a panorama or a camera's part of one.",
-    "scene": "Range, layout and ambient light of a room by one network, from a panorama or a camera's part of one.",
+    "joint": "Range, layout and ambient light of a room by one network, from a panorama or a camera's part of one.",
 }
 _MEASURED = {
     "depth": "Nothing measured here was trained on. The baseline is told the set's mean depth; the model is not.",
@@ -29,7 +29,7 @@ _MEASURED = {
         "Nothing measured here was trained on, but the rows called validation watched the training and chose between "
         "checkpoints. Rooms of the test split are new; some skies behind their windows are training environments."
     ),
-    "scene": (
+    "joint": (
         "Nothing measured here was trained on, but rows called validation chose between checkpoints. Depth's baseline "
         "is told the set's mean depth; layout's boxes are chosen on the very rooms that they are measured on."
     ),

@@ -31,15 +31,15 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from training.config import Recipe
-from training.data.readers import kind_of
-from training.data.rooms import assets_of
+from training.data.samples.rooms import assets_of
+from training.data.sets.readers import kind_of
 from training.export.card import Tried, card_text
 from training.export.macs import multiply_adds
 from training.export.onnx import BatchSize, properties_of, write_onnx
-from training.export.parity import Yardstick, check_outputs, golden_tolerances, require
-from training.export.runners import TorchBackend, manifest_of
-from training.export.variants import FILES, Outcome, Proof, Score, make_half, make_int8, row_of
-from training.export.views import View, tensors
+from training.export.precision.variants import FILES, Outcome, Proof, Score, make_half, make_int8, row_of
+from training.export.proof.parity import Yardstick, check_outputs, golden_tolerances, require
+from training.export.proof.runners import TorchBackend, manifest_of
+from training.export.proof.views import View, tensors
 from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
@@ -55,7 +55,7 @@ def sources_of(recipe: Recipe) -> tuple[DataSource, ...]:
     if recipe.source is not None:
         return (DataSource(name=f"weights published by {recipe.source}", licence=recipe.licence, used_for="weights"),)
     out = list(_room_sources(recipe.data.rooms)) if recipe.data.rooms is not None else []
-    if recipe.task in ("lighting", "scene") and recipe.data.hdri is not None:
+    if recipe.task in ("lighting", "joint") and recipe.data.hdri is not None:
         out.append(DataSource(name="Poly Haven HDRIs", licence="CC0-1.0", used_for="training"))
     for source in recipe.data.sources:
         kind = kind_of(recipe.task, source.kind)

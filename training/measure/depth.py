@@ -14,8 +14,8 @@ from edge.inference.base import Backend
 from edge.inference.manifest import InverseDepthRelative, Manifest, Metric
 from edge.perception.depth import DepthReader
 from edge.scene import ImageArray
-from training.data.entries import Entry
 from training.data.evaluation import DepthCase
+from training.data.mix.entries import Entry
 from training.drawing import coloured_depth, coloured_error
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known

@@ -9,7 +9,7 @@ from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric
 from edge.scene import Task
 from training.data import evaluation
-from training.data.entries import spread
+from training.data.mix.entries import spread
 from training.measure.depth import measure_depth
 from training.measure.layout import measure_layout
 from training.measure.lighting import answers_of, baselines, measure_lighting

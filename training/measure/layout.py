@@ -16,9 +16,9 @@ from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric
 from edge.perception.layout import LayoutReader
 from edge.scene import ImageArray, RoomLayout
-from training.data.entries import Entry
 from training.data.evaluation import VIEW_HFOV_RAD, LayoutCase, view_of
-from training.data.panoramic import PanoramaRoom, turned
+from training.data.mix.entries import Entry
+from training.data.vary.panoramic import PanoramaRoom, turned
 from training.drawing import compared_layout, compared_plan
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.boxes import Box, best_box, best_floor, best_wedge, wedge

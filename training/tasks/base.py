@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from edge.errors import DataError
 from edge.scene import ImageArray
 from training.config import OptimConfig, Recipe, recipe_from_mapping
-from training.data.order import seed_of
+from training.data.mix.order import seed_of
 from training.nets.encoders import (
     IMAGENET,
     MobileNetEncoder,

@@ -8,11 +8,11 @@ from edge.errors import DataError
 from training.config import Recipe
 from training.tasks.base import NounTask, read_checkpoint
 from training.tasks.depth import DepthTask
+from training.tasks.joint import JointTask
 from training.tasks.layout import LayoutTask
 from training.tasks.lighting import LightingTask
-from training.tasks.shared import SceneTask
 
-_TASKS = {"depth": DepthTask, "layout": LayoutTask, "lighting": LightingTask, "scene": SceneTask}
+_TASKS = {"depth": DepthTask, "layout": LayoutTask, "lighting": LightingTask, "joint": JointTask}
 
 
 def build_task(recipe: Recipe, *, weights: Path | None = None) -> NounTask:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from edge.inference.manifest import InputSpec
 from edge.scene import ImageArray
-from training.data.framing import nearest
+from training.data.vary.framing import nearest
 from training.drawing import FOUND, TRUE, coloured_depth, lit_sphere
 
 SHOWN = 4

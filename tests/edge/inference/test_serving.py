@@ -18,14 +18,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge.errors import EngineError
-from edge.inference import gpu
 from edge.inference.manifest import FileRef, Speed, Variant, read_manifest, sha256_of, write_manifest
 from edge.inference.options import BackendName, BuildOptions, InferenceOptions
-from edge.inference.plans import PlanStore
 from edge.inference.serving import ServingBackend, load, plans_of
 from edge.inference.store import ModelStore
+from edge.inference.trt import gpu
+from edge.inference.trt.plans import PlanStore
 from tests.edge.inference.conftest import SIZE, write_model
-from tests.edge.inference.hardware import Card, cuda_bindings_of, plan_of, pycuda_of, tensorrt_of
+from tests.edge.inference.trt.hardware import Card, cuda_bindings_of, plan_of, pycuda_of, tensorrt_of
 
 Maker = Callable[..., Path]
 ENGINES = ModelStore(Path(__file__).parents[3] / "engines")

@@ -161,13 +161,13 @@ DEPTH_PART = {"kind": "depth_metres", "depth": "depth"}
 LIGHT_PART = {"kind": "sh2_prescaled_irradiance", "coefficients": "coefficients"}
 
 
-def test_a_scene_is_each_of_its_parts(model_folder: Maker) -> None:
-    """Written and read again, a scene names the ONNX outputs of all its parts, and each part is a whole manifest."""
-    output = {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART}
-    scene = read_manifest(model_folder(task="scene", input=PANORAMIC, output=output, golden=None))
-    assert set(scene.parts) == {"depth", "lighting"}
-    assert scene.output_names == ("depth", "coefficients")
-    light = scene.part("lighting")
+def test_a_joint_model_is_each_of_its_parts(model_folder: Maker) -> None:
+    """Written and read again, a joint model names the outputs of all its parts, and each part is a whole manifest."""
+    output = {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART}
+    joint = read_manifest(model_folder(task="joint", input=PANORAMIC, output=output, golden=None))
+    assert set(joint.parts) == {"depth", "lighting"}
+    assert joint.output_names == ("depth", "coefficients")
+    light = joint.part("lighting")
     assert (light.task, light.output_names) == ("lighting", ("coefficients",))
     assert Manifest.model_validate(light.model_dump(by_alias=True)) == light
 
@@ -182,24 +182,24 @@ def test_a_manifest_of_one_noun_is_its_own_part(model_folder: Maker) -> None:
 @pytest.mark.parametrize(
     ("task", "given", "output", "word"),
     [
-        ("scene", PANORAMIC, {"kind": "scene", "depth": DEPTH_PART}, "at least two"),
-        ("scene", PANORAMIC, DEPTH_PART, "a scene model gives"),
-        ("depth", PANORAMIC, {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART}, "a depth model gives"),
+        ("joint", PANORAMIC, {"kind": "joint", "depth": DEPTH_PART}, "at least two"),
+        ("joint", PANORAMIC, DEPTH_PART, "a joint model gives"),
+        ("depth", PANORAMIC, {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART}, "a depth model gives"),
         (
-            "scene",
+            "joint",
             PANORAMIC | {"projection": "perspective"},
-            {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART},
+            {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART},
             "equirectangular",
         ),
         (
-            "scene",
+            "joint",
             PANORAMIC,
-            {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART | {"coefficients": "depth"}},
+            {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART | {"coefficients": "depth"}},
             "same ONNX output",
         ),
     ],
 )
-def test_a_scene_that_makes_no_sense_is_refused(
+def test_a_joint_model_that_makes_no_sense_is_refused(
     model_folder: Maker, task: str, given: dict[str, Any], output: dict[str, Any], word: str
 ) -> None:
     """One part alone, parts of another task, an ordinary picture, or one output read twice."""
@@ -207,10 +207,10 @@ def test_a_scene_that_makes_no_sense_is_refused(
         model_folder(task=task, input=given, output=output, golden=None)
 
 
-def test_every_part_of_a_scene_is_checked(model_folder: Maker) -> None:
-    """A depth map passed off as light in a scene is refused when loaded."""
-    output = {"kind": "scene", "depth": DEPTH_PART, "lighting": LIGHT_PART}
-    folder = model_folder(task="scene", input=PANORAMIC, output=output, golden=None)
+def test_every_part_of_a_joint_model_is_checked(model_folder: Maker) -> None:
+    """A depth map passed off as light in a joint model is refused when loaded."""
+    output = {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART}
+    folder = model_folder(task="joint", input=PANORAMIC, output=output, golden=None)
     write_model(folder / "model.onnx", size=(64, 32), again="coefficients")
     manifest = read_manifest(folder)
     ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
+from edge.mqtt.messages import BridgeState
+from edge.mqtt.topics import Kind
 from edge.publish.compose import Binary
 from edge.publish.outbox import Outbox, Outgoing
-from edge.publish.payloads import BridgeState
-from edge.publish.topics import Kind
 
 
 def _item(kind: Kind, topic: str = "t", age_s: float = 0.0) -> Outgoing:

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from edge.errors import PublishError
-from edge.publish.broker import EmbeddedBroker
+from edge.mqtt.broker import EmbeddedBroker
+from edge.mqtt.link import Endpoint, TlsOptions
+from edge.mqtt.messages import BridgeEvent, timestamp
+from edge.mqtt.topics import LIVE_EXPIRY_S, Kind, Topics
 from edge.publish.compose import Binary, Source, depth_message, depth_picture, layout_message
-from edge.publish.mqtt import Endpoint, TlsOptions
-from edge.publish.payloads import BridgeEvent, timestamp
 from edge.publish.publisher import Handler, Publisher
-from edge.publish.topics import LIVE_EXPIRY_S, Kind, Topics
 from edge.scene import DepthMap, Frame, RoomLayout
 
 TOPICS = Topics("dev")
@@ -119,9 +119,9 @@ def test_a_late_subscriber_is_told_what_is_retained(
 
 _CHILD = """
 import sys, time
-from edge.publish.mqtt import Endpoint
+from edge.mqtt.link import Endpoint
 from edge.publish.publisher import Publisher
-from edge.publish.topics import Topics
+from edge.mqtt.topics import Topics
 Publisher(Endpoint("127.0.0.1", int(sys.argv[1])), Topics("dev")).start()
 time.sleep(60)
 """

@@ -18,7 +18,8 @@ from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel
 from tests.training.conftest import box_item
 from training.config import AugmentConfig, Recipe, with_overrides
-from training.data.hdri import (
+from training.data.mix.mixture import Mixture
+from training.data.samples.hdri import (
     LightingTraining,
     coefficients_of,
     environments,
@@ -27,13 +28,12 @@ from training.data.hdri import (
     split_environments,
     varied,
 )
-from training.data.masks import view_masks
-from training.data.mixture import Mixture
-from training.data.photometric import response_table, sensor
-from training.data.rooms import assets_of, depth_pictures, panorama_rooms, split_rooms
+from training.data.samples.rooms import assets_of, depth_pictures, panorama_rooms, split_rooms
 from training.data.sources import datasets
 from training.data.synthetic.rendered import write_part
-from training.export.runners import manifest_of
+from training.data.vary.masks import view_masks
+from training.data.vary.photometric import response_table, sensor
+from training.export.proof.runners import manifest_of
 
 
 def _environment(seed: int, width: int = 64) -> np.ndarray:

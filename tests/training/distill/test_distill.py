@@ -15,9 +15,9 @@ from edge.errors import DataError
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import CameraModel, ImageArray
 from training.config import Recipe, with_overrides
-from training.data.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_pseudo
-from training.data.pseudo_samples import MIRROR_SIGN
-from training.data.unlabelled import picture_files
+from training.data.samples.pseudo_samples import MIRROR_SIGN
+from training.data.samples.unlabelled import picture_files
+from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_pseudo
 from training.distill.encoder import narrow_encoder
 from training.distill.label import Labeller, combined, draw_sheet, label_pictures, read_with_camera
 from training.distill.teach import Teacher, views

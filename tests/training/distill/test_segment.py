@@ -15,10 +15,10 @@ from torch import Tensor
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes
 from edge.scene import CameraModel
-from training.data.horizonnet import room_from_corners
-from training.data.pictures import read_picture
-from training.data.pseudo import PseudoLayout, read_pseudo
-from training.data.segmentation import room_boundary
+from training.data.sets.horizonnet import room_from_corners
+from training.data.sets.pictures import read_picture
+from training.data.sets.pseudo import PseudoLayout, read_pseudo
+from training.data.sets.segmentation import room_boundary
 from training.distill.segment import surfaces_of
 from training.nets.ade20k import CLASSES, Ade20kSegmenter, read_segmenter
 

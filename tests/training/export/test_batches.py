@@ -16,10 +16,10 @@ import torch
 from tests.training.conftest import RECIPES, merged
 from training.config import Recipe, load_recipe, recipe_from_mapping
 from training.export.graph import read_graph
-from training.export.half import islands, to_half
 from training.export.onnx import BATCH_NAME, finished, write_onnx
-from training.export.quantize import calibrate, prepared, quantized
-from training.export.runners import manifest_of
+from training.export.precision.half import islands, to_half
+from training.export.precision.quantize import calibrate, prepared, quantized
+from training.export.proof.runners import manifest_of
 from training.tasks.build import build_task
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_recurrent_layers_start_from_no_given_state(exported: tuple[Recipe, Path
     """States of zeros, which ONNX takes anyway, are not spelt out: with a free batch they would need shapes."""
     layers = [node for node in read_graph(exported[1]).graph.node if node.op_type in ("LSTM", "GRU")]
     assert all(not any(node.input[5:]) for node in layers)
-    assert bool(layers) == (exported[0].task in ("layout", "scene"))
+    assert bool(layers) == (exported[0].task in ("layout", "joint"))
 
 
 def _built(trt: Any, model: bytes) -> tuple[list[str], Any]:

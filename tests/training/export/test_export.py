@@ -19,8 +19,8 @@ from edge.inference.ort import OrtBackend
 from edge.scene import CameraModel
 from training.config import Recipe
 from training.export.engine import Files, read_metrics, write_engine
-from training.export.runners import manifest_of
-from training.export.views import View, tensors
+from training.export.proof.runners import manifest_of
+from training.export.proof.views import View, tensors
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask
 from training.tasks.build import build_task
@@ -36,7 +36,7 @@ PUBLISHED |= {
     "horizonnet-resnet18": ("layout", {"net": {"encoder": "resnet18", "squeeze": "published", "hidden": 16}}),
     "horizon-depth": ("layout", {"net": {"head": "horizon_depth", "hidden": 16}}),
     "mobile-sh": ("lighting", {"net": {"net": "mobilenet_sh", "width": 0.5}}),
-    "shared": ("scene", {}),
+    "joint": ("joint", {}),
 }
 SHIPPED = {task: (task, {}) for task in ("depth", "layout", "lighting")}
 

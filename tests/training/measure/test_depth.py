@@ -13,9 +13,9 @@ from edge.inference.base import Arrays
 from edge.inference.manifest import InverseDepthRelative, Manifest
 from edge.scene import CameraModel, Intrinsics
 from training.config import Recipe
-from training.data.entries import Entry
 from training.data.evaluation import DepthCase
-from training.export.runners import TorchBackend, manifest_of
+from training.data.mix.entries import Entry
+from training.export.proof.runners import TorchBackend, manifest_of
 from training.measure.depth import measure_depth
 
 PLANE_M = np.linspace(1.0, 4.0, 64, dtype=np.float32)[:, None] * np.ones((1, 64), np.float32)

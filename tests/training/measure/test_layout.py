@@ -13,11 +13,11 @@ from edge.geometry.polygon import boundary_latitudes
 from edge.inference.base import Arrays
 from edge.scene import CameraModel
 from training.config import Recipe
-from training.data.entries import Entry
 from training.data.evaluation import LayoutCase
-from training.data.panoramic import corner_target
+from training.data.mix.entries import Entry
+from training.data.vary.panoramic import corner_target
 from training.drawing import FOUND, TRUE
-from training.export.runners import TorchBackend, manifest_of
+from training.export.proof.runners import TorchBackend, manifest_of
 from training.measure.layout import measure_layout, measure_views
 from training.metrics.boxes import box_polygon
 

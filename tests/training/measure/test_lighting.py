@@ -8,8 +8,8 @@ import pytest
 from edge.geometry.harmonics import dominant_direction, project_panorama, rotate_yaw
 from edge.geometry.panorama import rays
 from edge.scene import CameraModel
-from training.data.entries import Entry
 from training.data.evaluation import LightingCase
+from training.data.mix.entries import Entry
 from training.measure.lighting import (
     CONSTANT,
     baselines,

@@ -11,8 +11,8 @@ import torch
 
 from edge.errors import DataError
 from training.config import OptimConfig, Recipe, with_overrides
-from training.data.hdri import LightingValidation
-from training.data.rooms import split_rooms
+from training.data.samples.hdri import LightingValidation
+from training.data.samples.rooms import split_rooms
 from training.data.sources import datasets
 from training.fit import fit
 from training.nets.encoders import IMAGENET

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import trimesh
 
 from edge.errors import DataError
-from training.data.hdr_files import ENDINGS, read_environment
+from training.data.sets.hdr_files import ENDINGS, read_environment
 
 Image = npt.NDArray[np.float32]
 Span = tuple[float, float]

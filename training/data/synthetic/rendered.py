@@ -31,13 +31,13 @@ from edge.errors import DataError
 from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import longitudes, pixel_from_angles
 from edge.geometry.polygon import boundary_latitudes, wall_distances
-from training.data.entries import Part, part_of
-from training.data.photometric import encode_srgb
+from training.data.mix.entries import Part, part_of
 from training.data.synthetic.assets import Catalog
 from training.data.synthetic.description import Room, View
 from training.data.synthetic.rooms import relit
 from training.data.synthetic.stage import build
 from training.data.synthetic.tracer import Shot, Tracer
+from training.data.vary.photometric import encode_srgb
 
 Floats = npt.NDArray[np.float32]
 Item = dict[str, Any]

@@ -2,7 +2,7 @@
 
 Two things are left to the trainer on purpose. The panorama camera stands level, so that its layout is exact; a tilted
 one is a turned picture, which `training.data` makes at will. And pictures are clean: exposure is drawn here, but noise,
-blur, response and compression belong to a camera and are drawn anew for every sample by `training.data.photometric`.
+blur, response and compression belong to a camera and are drawn anew for every sample by `training.data.vary`.
 """
 
 from __future__ import annotations

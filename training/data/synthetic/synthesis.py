@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from edge.errors import DataError
-from training.data.hdr_files import environment_files, place_of
+from training.data.sets.hdr_files import environment_files, place_of
 from training.data.synthetic.cluster import rendered_on_cluster
 from training.data.synthetic.jobs import Job, render
 from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, scan, write_part

@@ -13,7 +13,6 @@ from PIL import Image
 
 from edge.errors import DataError
 from edge.geometry.polygon import area_m2, is_simple, signed_area_m2, wall_distances
-from training.data.photometric import encode_srgb
 from training.data.synthetic import synthesize
 from training.data.synthetic.assets import (
     Catalog,
@@ -24,6 +23,7 @@ from training.data.synthetic.assets import (
 )
 from training.data.synthetic.description import Room, rectangle, wall_frame
 from training.data.synthetic.rooms import describe
+from training.data.vary.photometric import encode_srgb
 
 ASSETS = Path(__file__).parents[5] / "shared" / "assets"
 

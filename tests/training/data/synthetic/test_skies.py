@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.geometry.panorama import rays, solid_angles
-from training.data.hdri import environments
+from training.data.samples.hdri import environments
 from training.data.synthetic.skies import clear_sky, daylight, write_daylight
 
 pytest.importorskip("mitsuba")

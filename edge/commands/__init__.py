@@ -1,0 +1,1 @@
+"""The commands: the only part that talks to people."""

@@ -1,0 +1,1 @@
+"""The configuration: what its keys mean, the file they stand in."""

@@ -1,0 +1,1 @@
+"""Further values from scene values; pure."""

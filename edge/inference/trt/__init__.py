@@ -1,0 +1,1 @@
+"""TensorRT: plans built on the device, kept, verified and run."""

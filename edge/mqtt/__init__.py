@@ -1,0 +1,1 @@
+"""The wire, in either direction: connection, topics, messages."""

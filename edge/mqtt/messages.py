@@ -1,0 +1,415 @@
+"""The messages, as frozen models: what they carry, in which unit, and what is refused.
+
+What depends on the scale stands under `metric` or under `relative`, and the other one is null: a relative result has no
+field that ends in `_m`, so nobody reads it as metres by mistake. Axes are the room frame's (`edge.scene`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.mqtt.topics import Kind
+from edge.scene import Fit, Projection, Scale, Task
+
+MAX_COLUMNS = 1024
+
+Vector2 = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
+Vector3 = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+Plane = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Latitude = Annotated[float, Field(ge=-1.5708, le=1.5708)]
+Columns = Field(min_length=1, max_length=MAX_COLUMNS)
+Timestamp = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        description="RFC 3339, UTC, microseconds.",
+        examples=["2026-01-31T12:00:00.000000Z"],
+    ),
+]
+Name = Annotated[str, Field(min_length=1)]
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the Unix epoch as RFC 3339 in UTC with microseconds."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Part(BaseModel):
+    """Base of all: nothing unknown, nothing infinite, nothing changed afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class Message(Part):
+    """A whole payload."""
+
+    def encoded(self) -> bytes:
+        """The payload as UTF-8 JSON."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class Model(Part):
+    """The network that a result came from."""
+
+    name: Name
+    sha256: str = Field(pattern=r"^[0-9a-f]{12}$", description="First 12 digits of the ONNX file's SHA-256.")
+
+
+class Result(Message):
+    """What every result carries."""
+
+    device: Name
+    camera: Name
+    frame: Count = Field(description="Sequence number of the camera's frame; results of one frame share it.")
+    captured_at: Timestamp
+    latency_ms: NonNegative = Field(description="From the capture of the frame until this message was made.")
+    model: Model
+    degraded: tuple[str, ...] = Field(
+        default=(), description="Why this result is worse than configured; empty if it is not."
+    )
+
+
+def _check_scale(scale: Scale, metric: object, relative: object) -> None:
+    if (metric is None) == (scale == "metric") or (relative is None) == (scale == "relative"):
+        raise ValueError(f"scale is {scale!r}, so {scale!r} must be given and the other must be null")
+
+
+# Depth ----------------------------------------------------------------------------------------------------------------
+
+
+class MetricDepth(Part):
+    """Statistics over the valid pixels, in metres."""
+
+    min_m: NonNegative
+    max_m: NonNegative
+    mean_m: NonNegative
+    median_m: NonNegative
+    p05_m: NonNegative
+    p95_m: NonNegative
+
+
+class RelativeDepth(Part):
+    """Statistics over the valid pixels, in an unknown unit that may change from frame to frame."""
+
+    min: NonNegative
+    max: NonNegative
+    mean: NonNegative
+    median: NonNegative
+    p05: NonNegative
+    p95: NonNegative
+
+
+class DepthImage(Part):
+    """Where the depth picture is and how to read it: depth = count x `value_per_count`, 0 = unknown."""
+
+    topic: Name
+    encoding: Literal["png16"] = "png16"
+    unit: Literal["mm", "relative"]
+    value_per_count: Positive = Field(description="In metres if unit is mm (then 0.001), else in the relative unit.")
+
+
+class DepthMessage(Result):
+    """Statistics of one depth map. `kind` z: along the optical axis (perspective); range: Euclidean (panorama)."""
+
+    schema_: Literal["edge.depth/1"] = Field(default="edge.depth/1", alias="schema")
+    kind: Literal["z", "range"]
+    scale: Scale
+    width_px: int = Field(gt=0)
+    height_px: int = Field(gt=0)
+    valid_fraction: Fraction
+    metric: MetricDepth | None
+    relative: RelativeDepth | None
+    aligned_to_layout: Positive | None = Field(
+        description="The factor by which the room's known size corrected the network's scale (for a network of "
+        "relative depth: metres of its unit, at its median); null if it did not."
+    )
+    image: DepthImage | None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DepthMessage:
+        if self.valid_fraction > 0:
+            _check_scale(self.scale, self.metric, self.relative)
+        return self
+
+
+# Layout ---------------------------------------------------------------------------------------------------------------
+
+
+class MetricWall(Part):
+    """One wall, seen from inside. `plane` is [nx, ny, nz, d] with n inwards, n . p + d = 0 on the wall, d in metres."""
+
+    start_m: Vector2
+    end_m: Vector2
+    length_m: Positive
+    plane: Plane
+
+
+class RelativeWall(Part):
+    """One wall in camera heights. `plane` as for a metric wall."""
+
+    start: Vector2
+    end: Vector2
+    length: Positive
+    plane: Plane
+
+
+class MetricRoom(Part):
+    """Sizes in metres. The polygon is counter-clockwise seen from above; walls leave out where the view is cut off."""
+
+    ceiling_height_m: Positive
+    camera_height_m: Positive
+    area_m2: Positive
+    volume_m3: Positive
+    polygon_m: tuple[Vector2, ...] = Field(min_length=3)
+    walls: tuple[MetricWall, ...]
+
+
+class RelativeRoom(Part):
+    """Sizes in heights of the camera above the floor, which is not known."""
+
+    ceiling_height: Positive
+    area: Positive
+    volume: Positive
+    polygon: tuple[Vector2, ...] = Field(min_length=3)
+    walls: tuple[RelativeWall, ...]
+
+
+class Boundary(Part):
+    """What the network saw in each panorama column, left to right over 360 degrees, before any fitting."""
+
+    ceiling_rad: tuple[Latitude | None, ...] = Field(
+        min_length=1, max_length=MAX_COLUMNS, description="Latitude of the ceiling edge; null where it is not seen."
+    )
+    floor_rad: tuple[Latitude | None, ...] = Field(
+        min_length=1, max_length=MAX_COLUMNS, description="Latitude of the floor edge; null where it is not seen."
+    )
+    corner_probability: tuple[Fraction, ...] = Columns
+    confidence: tuple[Fraction, ...] = Columns
+
+    @model_validator(mode="after")
+    def _same_width(self) -> Boundary:
+        widths = {len(self.ceiling_rad), len(self.floor_rad), len(self.corner_probability), len(self.confidence)}
+        if len(widths) != 1:
+            raise ValueError(f"the four lists of a boundary have one value per column, got lengths {sorted(widths)}")
+        return self
+
+
+class LayoutMessage(Result):
+    """The room's shell. `extent` room: all of it; visible: what a perspective camera sees, closed at the camera."""
+
+    schema_: Literal["edge.layout/1"] = Field(default="edge.layout/1", alias="schema")
+    scale: Scale
+    extent: Literal["room", "visible"]
+    fit: Fit
+    fit_reason: str
+    confidence: Fraction
+    corners: Count
+    metric: MetricRoom | None
+    relative: RelativeRoom | None
+    boundary: Boundary
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LayoutMessage:
+        _check_scale(self.scale, self.metric, self.relative)
+        return self
+
+
+# Lighting -------------------------------------------------------------------------------------------------------------
+
+
+class DominantLight(Part):
+    """The direction most light comes from. Azimuth: 0 = forward, positive to the right; elevation: positive upwards."""
+
+    direction: Vector3
+    azimuth_deg: float = Field(ge=-180, le=180)
+    elevation_deg: float = Field(ge=-90, le=90)
+    strength: Fraction = Field(description="0: light from everywhere alike; 1: as directional as order 1 can say.")
+
+
+class Ambient(Part):
+    """Mean radiance over the sphere, linear, in units of the picture's white."""
+
+    rgb: Vector3
+    level: float = Field(description="Rec. 709 luminance of `rgb`.")
+
+
+class LightingMessage(Result):
+    """Ambient light: nine coefficients of three colours (rows as in `names`, columns R, G, B)."""
+
+    schema_: Literal["edge.lighting/1"] = Field(default="edge.lighting/1", alias="schema")
+    convention: Name = Field(description="Pre-scaled irradiance as filament's cmgen writes it, in the room's axes.")
+    names: tuple[str, ...] = Field(min_length=9, max_length=9)
+    coefficients: tuple[Vector3, ...] = Field(min_length=9, max_length=9)
+    ambient: Ambient
+    dominant: DominantLight
+
+    @model_validator(mode="after")
+    def _physical(self) -> LightingMessage:
+        if min(self.coefficients[0]) < 0:
+            raise ValueError(f"the mean light (L00) cannot be negative, got {self.coefficients[0]}")
+        return self
+
+
+# State and the bridge -------------------------------------------------------------------------------------------------
+
+
+class CameraState(Message):
+    """Whether a camera delivers: frozen means that its pictures stopped changing."""
+
+    schema_: Literal["edge.camera_state/1"] = Field(default="edge.camera_state/1", alias="schema")
+    device: Name
+    camera: Name
+    state: Literal["online", "stalled", "frozen", "offline"]
+    since: Timestamp
+    error: str | None = Field(default=None, description="The last error, also after it passed.")
+
+
+class BridgeState(Message):
+    """Whether the daemon is there."""
+
+    state: Literal["online", "offline"]
+
+
+class CameraInfo(Part):
+    """A configured camera; never its address, which may hold a password."""
+
+    name: Name
+    source: Name
+    projection: Projection
+    camera_height_m: Positive | None
+    tasks: tuple[Task, ...]
+
+
+class EngineInfo(Part):
+    """The model that serves a task, on what, and where it comes from."""
+
+    task: Task
+    name: Name
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    backend: Name
+    provenance: dict[str, Any]
+
+
+class BridgeInfo(Message):
+    """What this device runs. `config_schema` is the JSON Schema of its configuration file."""
+
+    schema_: Literal["edge.info/1"] = Field(default="edge.info/1", alias="schema")
+    device: Name
+    version: Name
+    started_at: Timestamp
+    cameras: tuple[CameraInfo, ...]
+    tasks: tuple[Task, ...]
+    engines: tuple[EngineInfo, ...]
+    config_schema: dict[str, Any]
+
+
+class Percentiles(Part):
+    """Median and 99th percentile."""
+
+    p50: NonNegative
+    p99: NonNegative
+
+
+class TaskHealth(Part):
+    """How one task of one camera went since the last health message."""
+
+    camera: Name
+    task: Task
+    rate_hz: NonNegative
+    latency_ms: Percentiles | None = Field(description="Capture to message; null if there was none.")
+
+
+class BrokerHealth(Part):
+    """How publishing goes. Counts are since the start."""
+
+    protocol: Literal["5", "3.1.1"] | None
+    reconnects: Count
+    published: Count
+    published_bytes: Count
+    queued: Count
+
+
+class BridgeHealth(Message):
+    """How the daemon is. `dropped` counts by reason since the start."""
+
+    schema_: Literal["edge.health/1"] = Field(default="edge.health/1", alias="schema")
+    device: Name
+    at: Timestamp
+    uptime_s: NonNegative
+    tasks: tuple[TaskHealth, ...]
+    broker: BrokerHealth
+    dropped: dict[str, Count]
+    memory_bytes: Count
+    temperature_celsius: float | None
+    degraded: tuple[str, ...]
+
+
+class BridgeEvent(Message):
+    """Something that happened once. `type` is a stable word, `message` is for people."""
+
+    schema_: Literal["edge.event/1"] = Field(default="edge.event/1", alias="schema")
+    device: Name
+    at: Timestamp
+    type: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    camera: str | None = None
+    message: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Request(BaseModel):
+    """A request: an object whose members are the verb's arguments, or nothing at all."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, title="Request")
+
+    transaction: str | int | None = Field(default=None, description="Returned unchanged in the response.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All members but `transaction`."""
+        return dict(self.model_extra or {})
+
+
+class Response(Message):
+    """The answer to a request."""
+
+    status: Literal["ok", "error"]
+    data: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = None
+    transaction: str | int | None = None
+
+
+MESSAGES: dict[Kind, type[Message] | type[Request]] = {
+    "bridge_state": BridgeState,
+    "bridge_info": BridgeInfo,
+    "bridge_health": BridgeHealth,
+    "bridge_event": BridgeEvent,
+    "request": Request,
+    "response": Response,
+    "camera_state": CameraState,
+    "depth": DepthMessage,
+    "layout": LayoutMessage,
+    "lighting": LightingMessage,
+}
+"""The model of each kind of topic that carries JSON."""
+
+_SCHEMA = re.compile(r"^edge\.[a-z_]+/\d+$")
+
+
+def schema_name(message: Message) -> str | None:
+    """The message's own name of its schema, such as "edge.depth/1"; None for those that DESIGN gives none."""
+    name = getattr(message, "schema_", None)
+    return name if isinstance(name, str) and _SCHEMA.match(name) else None

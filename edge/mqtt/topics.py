@@ -1,0 +1,211 @@
+"""Every topic of the daemon, with its quality of service, its retention and its content type.
+
+The address of a topic is `<base>/<device>/...`; the table below is the only place that spells what follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.errors import PublishError
+
+Kind = Literal[
+    "bridge_state",
+    "bridge_info",
+    "bridge_health",
+    "bridge_event",
+    "request",
+    "response",
+    "camera_state",
+    "depth",
+    "depth_image",
+    "layout",
+    "lighting",
+    "room",
+]
+Direction = Literal["send", "receive"]
+
+JSON = "application/json"
+PNG = "image/png"
+GLB = "model/gltf-binary"
+LIVE_EXPIRY_S = 30
+"""How long a live result is worth delivering; older ones are thrown away, here and (MQTT 5) by the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What holds for every topic of one kind. `path` follows `<base>/<device>/` and may name {camera} or {verb}."""
+
+    path: str
+    qos: int
+    retain: bool
+    summary: str
+    content_type: str = JSON
+    direction: Direction = "send"
+
+    @property
+    def expiry_s(self) -> int | None:
+        """Seconds after which an undelivered message is void; None for what is kept until replaced or delivered."""
+        return LIVE_EXPIRY_S if self.qos == 0 and not self.retain else None
+
+
+CHANNELS: dict[Kind, Channel] = {
+    "bridge_state": Channel("bridge/state", 1, True, "Whether the daemon is there; also its last will."),
+    "bridge_info": Channel("bridge/info", 1, True, "Version, cameras, tasks, engines and the configuration's schema."),
+    "bridge_health": Channel("bridge/health", 0, False, "Rates, latencies, drops, memory and what is degraded."),
+    "bridge_event": Channel("bridge/event", 1, False, "Something happened: a camera was lost, an engine was built."),
+    "request": Channel("request/{verb}", 1, False, "Ask the daemon to do something.", direction="receive"),
+    "response": Channel("response/{verb}", 1, False, "The answer to a request that named no response topic."),
+    "camera_state": Channel("{camera}/state", 1, True, "Whether a camera delivers pictures, and since when."),
+    "depth": Channel("{camera}/depth", 0, False, "Statistics of a depth map, and where its picture is."),
+    "depth_image": Channel("{camera}/depth/image", 0, False, "A depth map as a 16-bit grey PNG; 0 = unknown.", PNG),
+    "layout": Channel("{camera}/layout", 1, True, "The room's shell: raw boundary, floor polygon and sizes."),
+    "lighting": Channel("{camera}/lighting", 1, True, "Ambient light as order-2 spherical harmonics."),
+    "room": Channel("{camera}/room", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
+}
+RESERVED_CAMERA_NAMES = frozenset({"bridge", "request", "response"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a received topic names."""
+
+    kind: Kind
+    device: str
+    camera: str | None = None
+    verb: str | None = None
+
+
+def check_segment(name: str, what: str) -> str:
+    """Return `name` if it can stand between two slashes of a topic.
+
+    Raises:
+        PublishError: it is empty, or has a character that topics give another meaning.
+    """
+    bad = sorted({repr(c) for c in name if c in "+#/" or not c.isprintable()})
+    if not name or bad:
+        found = f"contains {', '.join(bad)}" if bad else "is empty"
+        raise PublishError(f"{what} {name!r} {found}; use letters, digits, '-' and '_'")
+    return name
+
+
+def _checked_base(base: str) -> str:
+    for segment in base.split("/"):
+        check_segment(segment, "a part of the base topic")
+    if base.startswith("$"):
+        raise PublishError(f"the base topic {base!r} starts with '$', which brokers keep for themselves; leave it out")
+    return base
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one device.
+
+    Raises:
+        PublishError: a name is empty or contains +, # or / (the base may have several parts).
+    """
+
+    device: str
+    base: str = "edge"
+
+    def __post_init__(self) -> None:
+        """Refuse names that would give a topic another meaning."""
+        check_segment(self.device, "device name")
+        _checked_base(self.base)
+
+    def of(self, kind: Kind, *, camera: str | None = None, verb: str | None = None) -> str:
+        """The topic of `kind`, with the camera or the verb that its path names."""
+        path = CHANNELS[kind].path
+        if "{camera}" in path:
+            path = path.replace("{camera}", self._camera(camera or ""))
+        if "{verb}" in path:
+            path = path.replace("{verb}", check_segment(verb or "", "verb"))
+        return f"{self.base}/{self.device}/{path}"
+
+    def bridge_state(self) -> str:
+        """Online or offline; the will."""
+        return self.of("bridge_state")
+
+    def bridge_info(self) -> str:
+        """Version, cameras, tasks, engines."""
+        return self.of("bridge_info")
+
+    def bridge_health(self) -> str:
+        """Rates, latencies, drops."""
+        return self.of("bridge_health")
+
+    def bridge_event(self) -> str:
+        """Things that happened."""
+        return self.of("bridge_event")
+
+    def request(self, verb: str) -> str:
+        """Where others ask for `verb`."""
+        return self.of("request", verb=verb)
+
+    def response(self, verb: str) -> str:
+        """Where `verb` is answered unless the request names another topic."""
+        return self.of("response", verb=verb)
+
+    def camera_state(self, camera: str) -> str:
+        """Whether `camera` delivers."""
+        return self.of("camera_state", camera=camera)
+
+    def depth(self, camera: str) -> str:
+        """Depth statistics of `camera`."""
+        return self.of("depth", camera=camera)
+
+    def depth_image(self, camera: str) -> str:
+        """Depth pictures of `camera`."""
+        return self.of("depth_image", camera=camera)
+
+    def layout(self, camera: str) -> str:
+        """Room layout of `camera`."""
+        return self.of("layout", camera=camera)
+
+    def lighting(self, camera: str) -> str:
+        """Lighting of `camera`."""
+        return self.of("lighting", camera=camera)
+
+    def room(self, camera: str) -> str:
+        """3-D model of the room around `camera`."""
+        return self.of("room", camera=camera)
+
+    @property
+    def requests(self) -> str:
+        """Subscription that receives every request to this device."""
+        return f"{self.base}/{self.device}/request/+"
+
+    @property
+    def everything(self) -> str:
+        """Subscription that receives all that this device says, and all it is asked."""
+        return f"{self.base}/{self.device}/#"
+
+    def _camera(self, camera: str) -> str:
+        if camera in RESERVED_CAMERA_NAMES:
+            raise PublishError(
+                f"a camera cannot be called {camera!r}, the bridge's own topics are; choose another name"
+            )
+        return check_segment(camera, "camera name")
+
+
+def everything(base: str = "edge") -> str:
+    """Subscription that receives all devices under `base`."""
+    return f"{_checked_base(base)}/+/#"
+
+
+def parse(topic: str, base: str = "edge") -> Address | None:
+    """What `topic` names, or None if it is not one of ours under `base`."""
+    if not topic.startswith(f"{base}/"):
+        return None
+    device, _, path = topic[len(base) + 1 :].partition("/")
+    parts = path.split("/")
+    for kind, channel in CHANNELS.items():
+        pattern = channel.path.split("/")
+        if len(pattern) != len(parts):
+            continue
+        found = {p: v for p, v in zip(pattern, parts, strict=True) if p.startswith("{")}
+        same = all(p.startswith("{") or p == v for p, v in zip(pattern, parts, strict=True))
+        if device and same and all(found.values()) and found.get("{camera}") not in RESERVED_CAMERA_NAMES:
+            return Address(kind, device, found.get("{camera}"), found.get("{verb}"))
+    return None

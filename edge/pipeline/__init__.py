@@ -1,0 +1,1 @@
+"""Frames to results: what runs when, in which batch, on which engine."""

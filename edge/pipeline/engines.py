@@ -1,0 +1,128 @@
+"""The networks of a run: found, loaded on the accelerator's thread, shared between nouns, looked after, closed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from edge.errors import ConfigError, EngineError
+from edge.inference.accelerator import Accelerator
+from edge.inference.options import InferenceOptions
+from edge.inference.serving import ServingBackend, ServingEvent, load, plans_of
+from edge.inference.store import ModelStore, StoredModel
+from edge.inference.trt.build_process import OnProgress, ignore_progress
+from edge.monitor.watchdog import extend_until_done, extending
+from edge.mqtt.messages import EngineInfo
+from edge.pipeline.pipeline import Engine
+from edge.scene import Task
+
+
+def load_engine(
+    store: ModelStore,
+    name: str,
+    task: Task,
+    options: InferenceOptions,
+    *,
+    on_progress: OnProgress = ignore_progress,
+    stop: threading.Event | None = None,
+) -> tuple[StoredModel, ServingBackend]:
+    """Find, verify, load and prove a model, on the thread that will run it.
+
+    Args:
+        store: where models are.
+        name: the model's folder.
+        task: what it must answer for.
+        options: what runs it.
+        on_progress: told while TensorRT builds a plan, which takes minutes.
+        stop: set it to give up building.
+
+    Raises:
+        ConfigError: there is no such model, or it is for another task.
+        EngineError: it cannot be loaded, or does not reproduce its golden output.
+    """
+    key = f"tasks.{task}.engine"
+    if name not in store.names():
+        have = ", ".join(store.names()) or "none"
+        raise ConfigError(key, f"no engine {name!r} in {store.root}", f"Set it to one of those there: {have}")
+    stored = store.find(name)
+    if task not in stored.manifest.parts:
+        given = ", ".join(stored.manifest.parts)
+        raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
+    return stored, load(stored, options, plans=plans_of(options, store.root), on_progress=on_progress, stop=stop)
+
+
+class LoadedEngines:
+    """An engine for every task of a run; tasks that name the same one share it."""
+
+    def __init__(
+        self,
+        root: Path,
+        wanted: Mapping[Task, str],
+        options: InferenceOptions,
+        accelerator: Accelerator,
+        *,
+        on_progress: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        """Load them, one after the other.
+
+        Args:
+            root: folder of model folders.
+            wanted: the model's folder by task.
+            options: what runs them.
+            accelerator: whose thread loads, runs and closes them.
+            on_progress: told what is being done, for people; systemd is told that it goes on.
+            stop: set it to give up.
+
+        Raises:
+            ConfigError: there is no such model, or it is for another task.
+            EngineError: one cannot serve, or `stop` was set.
+        """
+        self._accelerator = accelerator
+        self._models: dict[Task, StoredModel] = {}
+        self._serving: dict[str, ServingBackend] = {}
+        self.by_task: dict[Task, Engine] = {}
+        store, first = ModelStore(root), dict[str, Task]()
+        for task, name in sorted(wanted.items()):
+            with_it = first.setdefault(name, task)
+            if with_it != task and task in self._models[with_it].manifest.parts:  # one network for several nouns
+                self._models[task], self.by_task[task] = self._models[with_it], self.by_task[with_it]
+                continue
+            if stop.is_set():
+                raise EngineError(f"interrupted before the {task} engine {name!r} was loaded; start again to load it")
+            on_progress(f"loading {task} engine {name!r}")
+            tell = extending(lambda progress: on_progress(str(progress)))
+            loading = accelerator.submit(partial(load_engine, store, name, task, options, on_progress=tell, stop=stop))
+            # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
+            extend_until_done(loading, options.build.timeout_s)
+            self._models[task], self._serving[name] = loading.result()
+            self.by_task[task] = Engine(self._models[task].manifest, self._serving[name])
+
+    def degraded(self) -> tuple[str, ...]:
+        """What serves less than was asked for, and why."""
+        return tuple(f"engine {name}: {s.degraded}" for name, s in self._serving.items() if s.degraded is not None)
+
+    def take_events(self) -> list[tuple[str, ServingEvent]]:
+        """What happened to them since the last time, with the folder's name."""
+        return [(name, event) for name, serving in self._serving.items() for event in serving.take_events()]
+
+    def describe(self) -> tuple[EngineInfo, ...]:
+        """Each with what serves it, for `bridge/info`."""
+        return tuple(
+            EngineInfo(
+                task=task,
+                name=model.manifest.name,
+                sha256=model.manifest.onnx.sha256,
+                backend=f"{self.by_task[task].backend.provider} {self.by_task[task].backend.precision}",
+                provenance=model.manifest.provenance.model_dump(mode="json"),
+            )
+            for task, model in self._models.items()
+        )
+
+    def close(self) -> None:
+        """Free them, after all that was given to the accelerator before."""
+        for serving in self._serving.values():
+            self._accelerator.submit(serving.close)
+        self._serving.clear()

@@ -1,0 +1,487 @@
+"""Frames to scenes: which (camera, task) is due, on which frame, and what came of it.
+
+One thread runs `Pipeline.step` in a loop, the accelerator's thread runs networks. Two batches are with the accelerator,
+one running and one waiting. When the first is done, a step prepares the next one and hands it over, and only then reads
+the answers to the first. So the accelerator waits for nobody, and what a network is fed is two batches old at most.
+
+The most overdue (camera, task) whose camera has a frame it has not seen goes next, and with it those due on the same
+engine, as many as fit a batch. Cameras overwrite their latest frame, so a slow network skips frames and never queues
+them; what was skipped is counted, and so is a frame that has become too old to be worth it.
+
+A network that answers for several nouns runs once a frame: with the most overdue task, every other one of its camera
+that it answers for and that is due reads the same answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import EdgeError
+from edge.inference.accelerator import at_once
+from edge.inference.base import Arrays, Backend
+from edge.inference.manifest import Manifest
+from edge.perception.canvas import CanvasInput
+from edge.perception.depth import DepthReader
+from edge.perception.layout import FitChoice, LayoutReader
+from edge.perception.lighting import LightingReader
+from edge.perception.smoothing import SceneCut
+from edge.pipeline.schedule import Cadence, Schedule, Turn
+from edge.scene import CameraModel, DepthMap, Frame, Lighting, RoomLayout, Task
+
+_log = logging.getLogger(__name__)
+
+_IN_FLIGHT = 2
+"""Batches with the accelerator: one that runs, one that it can go on with."""
+_GLANCE_S = 0.002
+"""How long to wait for a running batch before looking whether something else is due."""
+
+Submit = Callable[[Callable[[], Any]], Future[Any]]
+"""Runs something on the accelerator's thread."""
+
+Reader = DepthReader | LayoutReader | LightingReader
+Value = DepthMap | RoomLayout | Lighting
+
+
+class FrameSource(Protocol):
+    """What the pipeline needs of a camera."""
+
+    name: str
+
+    @property
+    def sequence(self) -> int:
+        """Number of the newest frame; 0 before the first."""
+        ...
+
+    def latest(self, after_sequence: int) -> Frame | None:
+        """The newest frame if it is newer than `after_sequence`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model and its manifest."""
+
+    manifest: Manifest
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One inferred value with what it was inferred from and what it took."""
+
+    frame: Frame
+    task: Task
+    value: Value
+    engine: Engine
+    stage_s: dict[str, float]
+    """Seconds per stage: capture (age of the frame when taken), preprocess, queue (for the accelerator), inference
+    (this frame's share of its batch), postprocess.
+
+    Without preprocess, queue and inference: the network ran for another noun of this frame, whose result has them.
+    """
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the pipeline did since it started, by (camera, task)."""
+
+    done: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    missed: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    """Results that the cadence asked for and frames were there for, but inference was too slow for."""
+    stale: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    """Frames passed over because they were past the task's deadline."""
+    late: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    """Results that came after the deadline, though their frame was taken before it."""
+    errors: Counter[tuple[str, Task]] = field(default_factory=Counter)
+    batches: Counter[int] = field(default_factory=Counter)
+    """Inferences by how many pictures they took together."""
+    idle: int = 0
+    """How often nothing was due: with `done`, the proof that inference neither hangs nor starves."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """One (camera, task)."""
+
+    camera: FrameSource
+    task: Task
+    feed: _Feed
+    reader: Reader
+    outputs: tuple[str, ...]
+    """Names of the ONNX outputs that are this noun's."""
+    turn: Turn
+    deadline_s: float
+
+    @property
+    def key(self) -> tuple[str, Task]:
+        return self.camera.name, self.task
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One camera's pictures into one engine: the input that readers share, and the answer to the last frame."""
+
+    engine: Engine
+    canvas: CanvasInput | None
+    jobs: list[_Job] = field(default_factory=list)
+    shape: tuple[int, ...] = ()
+    """Of the last prepared picture."""
+    sequence: int = 0
+    outputs: Arrays = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many pictures of the network one frame becomes."""
+        return self.jobs[0].reader.rows
+
+    def keep(self, sequence: int, outputs: Arrays) -> None:
+        """Remember an answer that nouns which are due later may read too."""
+        if len(self.jobs) > 1:
+            self.sequence, self.outputs = sequence, {name: array.copy() for name, array in outputs.items()}
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one frame has in a batch."""
+
+    feed: _Feed
+    frame: Frame
+    jobs: list[_Job]
+    first_row: int
+    stage_s: dict[str, float]
+
+    @property
+    def end_row(self) -> int:
+        return self.first_row + self.feed.rows
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is inferred together: frames of several cameras on one engine."""
+
+    engine: Engine
+    tensor: npt.NDArray[np.float32]
+    """(rows or more, C, H, W), of which the parts fill the first rows."""
+    parts: list[_Part] = field(default_factory=list)
+    submitted_s: float = 0.0
+    future: Future[tuple[Arrays, float, float]] | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.parts[-1].end_row if self.parts else 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it was run, or failed."""
+        return self.future is not None and self.future.done()
+
+    def wait(self, for_s: float | None) -> bool:
+        """Until it is done; False if it was not within `for_s`."""
+        assert self.future is not None
+        return self.future.done() or bool(wait([self.future], for_s).done)
+
+    def room_for(self, feed: _Feed) -> bool:
+        """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
+        most = min(self.engine.backend.max_batch, len(self.tensor))  # another runtime may have taken over
+        return feed.engine is self.engine and (not self.parts or self.rows + feed.rows <= most)
+
+
+class _Inputs:
+    """Two inputs of an engine by turns: one is written while the accelerator still reads the other."""
+
+    def __init__(self) -> None:
+        self._buffers: list[npt.NDArray[np.float32]] = []
+        self._turn = 0
+
+    def reserve(self, rows: int, allocate: Callable[[int], npt.NDArray[np.float32]]) -> None:
+        """Make room for so many rows."""
+        if not self._buffers or len(self._buffers[0]) < rows:
+            self._buffers = [allocate(rows), allocate(rows)]
+
+    def next(self) -> npt.NDArray[np.float32]:
+        """The one that nobody reads; the same again until it was `used`."""
+        return self._buffers[self._turn]
+
+    def used(self) -> None:
+        """The accelerator was given the one that is next."""
+        self._turn = 1 - self._turn
+
+
+class Pipeline:
+    """Schedules and runs every (camera, task) on one accelerator."""
+
+    def __init__(
+        self,
+        *,
+        on_result: Callable[[Result], None],
+        on_error: Callable[[str, Task, EdgeError], None],
+        scene_cut_threshold: float = 0.15,
+        submit: Submit = at_once,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Callbacks run on the thread that calls `step` and must return at once; `submit` runs the networks."""
+        self._on_result, self._on_error, self._submit, self._clock = on_result, on_error, submit, clock
+        self._threshold = scene_cut_threshold
+        self._schedule: Schedule[_Job] = Schedule()
+        self._feeds: list[_Feed] = []
+        self._inputs: dict[int, _Inputs] = {}
+        self._cuts: dict[str, SceneCut] = {}
+        self._cuts_at: dict[str, deque[int]] = {}
+        """By camera, frames that began a scene, until an answer to it is read."""
+        self._frames: dict[str, Frame] = {}
+        self._layouts: dict[str, RoomLayout] = {}
+        self._flight: deque[_Batch] = deque()
+        self.counters = Counters()
+
+    def add(
+        self,
+        camera: FrameSource,
+        model: CameraModel,
+        task: Task,
+        engine: Engine,
+        cadence: Cadence,
+        *,
+        smoothing_s: float = 0.0,
+        fit: FitChoice = "auto",
+        deadline_s: float = np.inf,
+    ) -> None:
+        """Run `task` on `camera` with `engine`, one of whose parts it must be.
+
+        A frame older than `deadline_s` is not inferred any more.
+        """
+        feed = self._feed(camera.name, engine, model)
+        part = engine.manifest.part(task)
+        reader: Reader
+        if task == "depth":
+            reader = DepthReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
+        elif task == "layout":
+            reader = LayoutReader(part, model, smoothing_s=smoothing_s, fit=fit, canvas=feed.canvas)
+        else:
+            reader = LightingReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
+        turn = Turn(lambda: camera.sequence, cadence, self._clock())
+        job = _Job(camera, task, feed, reader, part.output_names, turn, deadline_s)
+        feed.jobs.append(job)
+        self._schedule.add(turn, job)
+        self._cuts.setdefault(camera.name, SceneCut(self._threshold))
+        rows = max(feed.rows, engine.backend.max_batch)
+        inputs = self._inputs.setdefault(id(engine), _Inputs())
+        self._submit(lambda: inputs.reserve(rows, engine.backend.allocate)).result()
+
+    def _feed(self, camera: str, engine: Engine, model: CameraModel) -> _Feed:
+        """The feed of a camera into an engine: the one there is, or a new one."""
+        for feed in self._feeds:
+            if feed.engine is engine and feed.jobs[0].camera.name == camera:
+                return feed
+        spec = engine.manifest.input
+        feed = _Feed(engine, CanvasInput(spec, model) if spec.projection == "equirectangular" else None)
+        self._feeds.append(feed)
+        return feed
+
+    def step(self) -> bool:
+        """Hand the accelerator its next batch, then read the answers to the last one.
+
+        Returns:
+            False if nothing is due and nothing was running.
+        """
+        if len(self._flight) == _IN_FLIGHT:
+            self._flight[0].wait(None)
+        batch, served = self._gather()
+        if batch is not None:
+            if sum(b.engine is batch.engine for b in self._flight) == _IN_FLIGHT:
+                self._read_oldest()  # its answers are overwritten by the second run after it
+            self._start(batch)
+        if self._flight and batch is None and not self._flight[0].wait(_GLANCE_S):
+            return True  # meanwhile something else may fall due
+        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].done):
+            self._read_oldest()
+            served = True
+        self.counters.idle += not served
+        return served
+
+    def finish(self) -> None:
+        """Wait for all that is running, and read its answers."""
+        while self._flight:
+            self._read_oldest()
+
+    def prepared(self) -> dict[tuple[str, Task], tuple[Engine, npt.NDArray[np.float32]]]:
+        """For each job whose camera has sent a frame: its engine and the tensor that frame becomes."""
+        out = {}
+        for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name in self._frames):
+            tensor = np.empty((job.feed.rows, *job.feed.engine.manifest.input.shape[1:]), np.float32)
+            job.reader.prepare(self._frames[job.camera.name].image, tensor)
+            out[job.key] = (job.feed.engine, tensor)
+        return out
+
+    # What goes next --------------------------------------------------------------------------------------------------
+
+    def _gather(self) -> tuple[_Batch | None, bool]:
+        """The most overdue job's frame, and with it those due on the same engine, prepared; and whether any was due."""
+        batch: _Batch | None = None
+        served: list[_Feed] = []
+        due = self._schedule.due(self._clock())
+        for job in due:
+            if any(job.feed is feed for feed in served) or (batch is not None and not batch.room_for(job.feed)):
+                continue  # a newer frame may have come since: what it is due for, the next step sees
+            frame = self._fresh(job)
+            if frame is None:
+                continue
+            served.append(job.feed)
+            jobs = self._take([j for j in due if j.feed is job.feed], frame)
+            if self._is_running(job.feed, frame):
+                self.finish()
+            if job.feed.sequence == frame.sequence:  # another noun had it answered
+                self._read_all(jobs, frame, job.feed.outputs, {})
+                continue
+            if batch is None:
+                batch = _Batch(job.feed.engine, self._inputs[id(job.feed.engine)].next())
+            self._prepare(batch, job.feed, frame, jobs)
+        return (batch if batch is not None and batch.parts else None), bool(served)
+
+    def _fresh(self, job: _Job) -> Frame | None:
+        """The camera's newest frame, if this job has not seen it and it is not too old."""
+        frame = self._newest(job.camera)
+        if frame is None or frame.sequence <= job.turn.seen:
+            return None
+        if self._clock() - frame.captured_monotonic_s > job.deadline_s:
+            job.turn.skip(frame.sequence)
+            self.counters.stale[job.key] += 1
+            return None
+        return frame
+
+    def _take(self, jobs: list[_Job], frame: Frame) -> list[_Job]:
+        """Those that have not seen the frame, noted as served; layout first, which depth is aligned to."""
+        now_s = self._clock()
+        taken = sorted((j for j in jobs if frame.sequence > j.turn.seen), key=lambda j: j.task != "layout")
+        for job in taken:
+            self.counters.missed[job.key] += job.turn.take(frame.sequence, now_s)
+        return taken
+
+    def _is_running(self, feed: _Feed, frame: Frame) -> bool:
+        parts = (part for batch in self._flight for part in batch.parts)
+        return any(part.feed is feed and part.frame.sequence == frame.sequence for part in parts)
+
+    def _newest(self, camera: FrameSource) -> Frame | None:
+        """The camera's newest frame; notes where the scene is cut."""
+        held = self._frames.get(camera.name)
+        frame = camera.latest(held.sequence if held else 0)
+        if frame is None:
+            return held
+        self._frames[camera.name] = frame
+        if self._cuts[camera.name].update(frame.image):
+            self._cuts_at.setdefault(camera.name, deque(maxlen=_IN_FLIGHT + 1)).append(frame.sequence)
+        return frame
+
+    def _prepare(self, batch: _Batch, feed: _Feed, frame: Frame, jobs: list[_Job]) -> None:
+        """Write the frame into the batch's tensor; a frame that cannot be is reported and left out."""
+        if frame.image.shape != feed.shape:
+            self.finish()  # readers know one size at a time
+            feed.shape = frame.image.shape
+        taken_s = self._clock()
+        stage_s = {"capture": max(0.0, taken_s - frame.captured_monotonic_s)}
+        part = _Part(feed, frame, jobs, batch.rows, stage_s)
+        try:
+            jobs[0].reader.prepare(frame.image, batch.tensor[part.first_row : part.end_row])
+        except Exception as e:  # noqa: BLE001 - one camera must not end the others; reported and counted
+            self._failed(jobs, e)
+            return
+        stage_s["preprocess"] = self._clock() - taken_s
+        batch.parts.append(part)
+
+    # What came of it -------------------------------------------------------------------------------------------------
+
+    def _start(self, batch: _Batch) -> None:
+        rows, run, clock = batch.tensor[: batch.rows], batch.engine.backend.run, self._clock
+
+        def timed() -> tuple[Arrays, float, float]:
+            begun_s = clock()
+            return run(rows), begun_s, clock()
+
+        self.counters.batches[batch.rows] += 1
+        batch.submitted_s = clock()
+        self._inputs[id(batch.engine)].used()
+        batch.future = self._submit(timed)
+        self._flight.append(batch)
+
+    def _read_oldest(self) -> None:
+        """Read the answers to the batch that was handed over first, waiting for it if need be."""
+        batch = self._flight.popleft()
+        assert batch.future is not None
+        try:
+            outputs, begun_s, ended_s = batch.future.result()
+        except Exception as e:  # noqa: BLE001 - one engine must not end the others; reported and counted
+            for part in batch.parts:
+                self._failed(part.jobs, e)
+            return
+        for part in batch.parts:
+            own = {name: array[part.first_row : part.end_row] for name, array in outputs.items()}
+            part.stage_s["queue"] = max(0.0, begun_s - batch.submitted_s)
+            part.stage_s["inference"] = (ended_s - begun_s) * part.feed.rows / batch.rows
+            part.feed.keep(part.frame.sequence, own)
+            self._read_all(part.jobs, part.frame, own, part.stage_s)
+
+    def _read_all(self, jobs: list[_Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
+        """Every job's value from one answer; the first one's result has the stages."""
+        cuts = self._cuts_at.get(frame.camera, ())
+        if cuts and cuts[0] <= frame.sequence:
+            self._forget(frame)
+        for job in jobs:
+            begun_s = self._clock()
+            try:
+                _check_finite(outputs, job.outputs)
+                value = self._read(job, outputs, frame)
+            except Exception as e:  # noqa: BLE001 - one noun must not end the others; reported and counted
+                self._failed([job], e)
+                continue
+            now_s = self._clock()
+            stages = stage_s or {"capture": max(0.0, begun_s - frame.captured_monotonic_s)}
+            self.counters.done[job.key] += 1
+            self.counters.late[job.key] += now_s - frame.captured_monotonic_s > job.deadline_s
+            self._on_result(Result(frame, job.task, value, job.feed.engine, stages | {"postprocess": now_s - begun_s}))
+            stage_s = {}
+
+    def _read(self, job: _Job, outputs: Arrays, frame: Frame) -> Value:
+        at_s = frame.captured_monotonic_s
+        if isinstance(job.reader, DepthReader):
+            return job.reader.read(outputs, at_s, self._layouts.get(frame.camera))
+        if isinstance(job.reader, LayoutReader):
+            self._layouts.pop(frame.camera, None)  # a layout that is refused must not go on scaling depth
+            layout = job.reader.read(outputs, at_s)
+            self._layouts[frame.camera] = layout
+            return layout
+        return job.reader.read(outputs, at_s)
+
+    def _forget(self, frame: Frame) -> None:
+        """The camera's scene was cut: nothing before counts."""
+        cuts = self._cuts_at[frame.camera]
+        while cuts and cuts[0] <= frame.sequence:
+            cuts.popleft()
+        self._layouts.pop(frame.camera, None)
+        for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name == frame.camera):
+            job.reader.reset()
+
+    def _failed(self, jobs: list[_Job], error: Exception) -> None:
+        known = error if isinstance(error, EdgeError) else _unexpected(error)
+        for job in jobs:
+            self.counters.errors[job.key] += 1
+            self._on_error(job.camera.name, job.task, known)
+
+
+def _unexpected(error: Exception) -> EdgeError:
+    """An error that nobody foresaw, with where it came from in the log."""
+    _log.error("unexpected error in inference", exc_info=error)
+    return EdgeError(f"internal error ({type(error).__name__}: {error}); please report it with the log")
+
+
+def _check_finite(outputs: Arrays, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not np.isfinite(outputs[name]).all():
+            raise EdgeError(f"the network's output {name!r} is not finite; check the engine with `edge check`")

@@ -1,0 +1,153 @@
+"""Published schemas: every message fits its own, and the AsyncAPI document hangs together."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from edge.mqtt.messages import (
+    BridgeEvent,
+    BridgeHealth,
+    BridgeInfo,
+    BridgeState,
+    BrokerHealth,
+    CameraInfo,
+    CameraState,
+    EngineInfo,
+    Message,
+    Percentiles,
+    Response,
+    TaskHealth,
+    timestamp,
+)
+from edge.mqtt.schemas import asyncapi, documents, json_schemas
+from edge.mqtt.topics import CHANNELS, Kind
+from edge.publish.compose import Source, depth_message, layout_message, lighting_message
+from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+
+
+@pytest.fixture
+def messages(
+    frame: Frame, depth: DepthMap, layout: RoomLayout, lighting: Lighting, source: Source
+) -> dict[Kind, Message]:
+    """One of each message that the daemon sends."""
+    now = timestamp(time.time())
+    camera = CameraInfo(name="a", source="replay", projection="perspective", camera_height_m=None, tasks=("depth",))
+    engine = EngineInfo(task="depth", name="depth", sha256="0" * 64, backend="ort", provenance={"recipe": "x"})
+    task = TaskHealth(camera="a", task="depth", rate_hz=2.0, latency_ms=Percentiles(p50=1, p99=2))
+    broker = BrokerHealth(protocol="5", reconnects=0, published=1, published_bytes=2, queued=0)
+    return {
+        "bridge_state": BridgeState(state="online"),
+        "bridge_info": BridgeInfo(
+            device="d",
+            version="1",
+            started_at=now,
+            cameras=(camera,),
+            tasks=("depth",),
+            engines=(engine,),
+            config_schema={},
+        ),
+        "bridge_health": BridgeHealth(
+            device="d",
+            at=now,
+            uptime_s=1.0,
+            tasks=(task,),
+            broker=broker,
+            dropped={"expired": 1},
+            memory_bytes=1,
+            temperature_celsius=None,
+            degraded=(),
+        ),
+        "bridge_event": BridgeEvent(device="d", at=now, type="camera_lost", camera="a", message="gone"),
+        "response": Response(status="ok", data={"a": 1}, transaction=7),
+        "camera_state": CameraState(device="d", camera="a", state="stalled", since=now, error="no frame for 5 s"),
+        "depth": depth_message(frame, depth, source, 0.1, "edge/d/a/depth/image"),
+        "layout": layout_message(frame, layout, source, 0.1),
+        "lighting": lighting_message(frame, lighting, source, 0.1),
+    }
+
+
+def test_schemas_are_schemas_and_messages_fit_them(messages: dict[Kind, Message]) -> None:
+    """Each schema is valid 2020-12, each message fits its own, and one unknown field more does not."""
+    schemas = json_schemas()
+    assert set(schemas) == set(messages) | {"request"}
+    for kind, message in messages.items():
+        Draft202012Validator.check_schema(schemas[kind])
+        validator = Draft202012Validator(schemas[kind])
+        body = json.loads(message.encoded())
+        validator.validate(body)
+        assert not validator.is_valid({**body, "unknown_field": 1})
+        required = set(schemas[kind]["required"])
+        assert set(body) == required, "what is always sent is promised"
+
+
+def test_every_field_is_checked(messages: dict[Kind, Message]) -> None:
+    """Taking any one field away from a message makes it unfit."""
+    for kind, message in messages.items():
+        validator = Draft202012Validator(json_schemas()[kind])
+        body = json.loads(message.encoded())
+        for name in body:
+            assert not validator.is_valid({k: v for k, v in body.items() if k != name}), (kind, name)
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _resolve(document: Any, reference: str) -> Any:
+    assert reference.startswith("#/"), reference
+    for part in reference[2:].split("/"):
+        document = document[part]
+    return document
+
+
+def test_every_reference_resolves() -> None:
+    """No $ref of the AsyncAPI document or of a schema leads nowhere."""
+    for document in documents().values():
+        for reference in _references(document):
+            assert _resolve(document, reference) is not None
+
+
+def test_the_document_has_what_asyncapi_3_requires() -> None:
+    """Version, info, and for each channel and operation the fields that the specification requires."""
+    document = asyncapi(base="site")
+    assert document["asyncapi"] == "3.1.0"
+    assert {"title", "version"} <= set(document["info"])
+    assert {"host", "protocol"} <= set(document["servers"]["broker"])
+    for operation in document["operations"].values():
+        assert operation["action"] in ("send", "receive")
+        channel = _resolve(document, operation["channel"]["$ref"])
+        for message in operation["messages"]:
+            prefix = operation["channel"]["$ref"] + "/messages/"
+            assert message["$ref"].startswith(prefix), "an operation's messages are a subset of its channel's"
+            assert message["$ref"].removeprefix(prefix) in channel["messages"]
+    json.dumps(document)
+
+
+def test_every_topic_has_a_channel_and_an_operation_with_its_quality() -> None:
+    """Addresses, parameters, direction, QoS, retention and expiry of the document are those of the topics table."""
+    document = asyncapi(base="site")
+    operations = {o["channel"]["$ref"].rpartition("/")[2]: o for o in document["operations"].values()}
+    assert set(document["channels"]) == set(CHANNELS) == set(operations)
+    for kind, channel in CHANNELS.items():
+        address = document["channels"][kind]["address"]
+        assert address == f"site/{{device}}/{channel.path}"
+        assert {f"{{{p}}}" for p in document["channels"][kind]["parameters"]} == {
+            p for p in address.split("/") if "{" in p
+        }
+        binding = operations[kind]["bindings"]["mqtt"]
+        assert (binding["qos"], binding["retain"]) == (channel.qos, channel.retain)
+        assert binding.get("messageExpiryInterval") == channel.expiry_s
+        assert operations[kind]["action"] == ("receive" if kind == "request" else "send")

@@ -1,0 +1,82 @@
+"""Topics: the table of the published contract, and names that cannot change a topic's meaning."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import PublishError
+from edge.mqtt.topics import CHANNELS, Address, Topics, everything, parse
+
+CONTRACT = {
+    "edge/dev/bridge/state": (True, 1),
+    "edge/dev/bridge/info": (True, 1),
+    "edge/dev/bridge/health": (False, 0),
+    "edge/dev/bridge/event": (False, 1),
+    "edge/dev/request/ping": (False, 1),
+    "edge/dev/response/ping": (False, 1),
+    "edge/dev/cam/state": (True, 1),
+    "edge/dev/cam/depth": (False, 0),
+    "edge/dev/cam/depth/image": (False, 0),
+    "edge/dev/cam/layout": (True, 1),
+    "edge/dev/cam/lighting": (True, 1),
+    "edge/dev/cam/room": (True, 1),
+}
+
+
+def test_addresses_quality_and_retention_are_those_of_the_contract() -> None:
+    """Every topic has the address, QoS and retention that integrators were promised."""
+    topics = Topics("dev")
+    table = {topics.of(k, camera="cam", verb="ping"): (c.retain, c.qos) for k, c in CHANNELS.items()}
+    assert table == CONTRACT
+    named = [topics.bridge_state(), topics.bridge_info(), topics.bridge_health(), topics.bridge_event()]
+    named += [topics.request("ping"), topics.response("ping"), topics.camera_state("cam"), topics.depth("cam")]
+    named += [topics.depth_image("cam"), topics.layout("cam"), topics.lighting("cam"), topics.room("cam")]
+    assert named == list(CONTRACT)
+
+
+@pytest.mark.parametrize("topic", CONTRACT)
+@pytest.mark.parametrize("base", ["edge", "site/floor 2"])
+def test_parsing_inverts_naming(topic: str, base: str) -> None:
+    """A topic names the same kind, device, camera and verb when it is read as when it was made."""
+    topic = topic.replace("edge", base, 1)
+    address = parse(topic, base)
+    assert address is not None
+    assert Topics(address.device, base).of(address.kind, camera=address.camera, verb=address.verb) == topic
+
+
+@pytest.mark.parametrize("topic", ["edge", "edge/dev", "edge//cam/depth", "other/dev/cam/depth", "edge/dev/cam/x", ""])
+def test_foreign_topics_are_nobodys(topic: str) -> None:
+    """What is not ours is not taken for ours."""
+    assert parse(topic) is None
+
+
+def test_the_bridges_topics_are_not_a_cameras() -> None:
+    """`bridge/state` is the daemon's state, not that of a camera called bridge."""
+    assert parse("edge/dev/bridge/state") == Address("bridge_state", "dev")
+
+
+@pytest.mark.parametrize("name", ["", "a+b", "#", "a/b", "a\0b", "a\nb"])
+def test_names_with_a_meaning_of_their_own_are_refused(name: str) -> None:
+    """Wildcards, separators, control characters and nothing are refused for device, base, camera and verb."""
+    with pytest.raises(PublishError, match="use letters"):
+        Topics(name)
+    with pytest.raises(PublishError, match="use letters"):
+        Topics("dev").depth(name)
+    with pytest.raises(PublishError, match="use letters"):
+        Topics("dev").request(name)
+    if name != "a/b":
+        with pytest.raises(PublishError, match="use letters"):
+            everything(name)
+
+
+@pytest.mark.parametrize("name", ["bridge", "request", "response"])
+def test_a_camera_cannot_take_the_bridges_name(name: str) -> None:
+    """A camera called like the bridge's topics would overwrite them."""
+    with pytest.raises(PublishError, match="choose another name"):
+        Topics("dev").camera_state(name)
+
+
+def test_brokers_own_topics_are_refused() -> None:
+    """A base that starts with $ belongs to the broker."""
+    with pytest.raises(PublishError, match=r"leave it out"):
+        Topics("dev", "$SYS")

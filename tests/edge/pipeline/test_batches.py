@@ -1,0 +1,193 @@
+"""Several cameras on one network, and a network that runs while the next frame is prepared."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge.pipeline.pipeline import Engine
+from edge.pipeline.schedule import Cadence
+from edge.scene import CameraModel, Frame
+from tests.edge.perception.test_depth import METRES, manifest
+from tests.edge.pipelines import (
+    MODEL,
+    Bench,
+    Camera,
+    Held,
+    Levels,
+    Network,
+    metres,
+    shared_network,
+)
+
+
+@pytest.mark.parametrize("on_thread", [False, True])
+def test_cameras_share_a_batch_and_each_gets_its_own_answer(bench: Bench, accelerated: Bench, on_thread: bool) -> None:
+    """Ten cameras on one engine of batch 4 are three inferences a round, and nobody reads another's row."""
+    bench = accelerated if on_thread else bench
+    cameras, network = [Camera(f"c{n}", level=20 * n) for n in range(10)], Levels(max_batch=4)
+    shared_network(bench, cameras, network)
+    for _ in range(3):
+        for camera in cameras:
+            camera.shoot()
+        bench.run_out()
+    assert not bench.errors
+    assert network.sizes == [4, 4, 2] * 3
+    assert bench.pipeline.counters.batches == {4: 6, 2: 3}
+    near = [metres(r) for r in sorted(bench.results, key=lambda r: (r.frame.camera, r.frame.sequence))]
+    assert near == sorted(near)
+    assert len({round(m, 4) for m in near}) == 10
+
+
+def test_engines_are_not_mixed(bench: Bench) -> None:
+    """Networks of the same shape that are not the same network never share a batch."""
+    camera, networks = Camera("a"), [Levels(), Levels()]
+    for network in networks:
+        shared_network(bench, [camera], network)
+    camera.shoot()
+    bench.run_out()
+    assert [n.sizes for n in networks] == [[1], [1]]
+
+
+def test_a_camera_that_cannot_be_read_leaves_its_batch_to_the_others(bench: Bench) -> None:
+    """A panorama that is not 2:1 is refused; the two beside it in the batch are answered."""
+    cameras, network = [Camera("a", 50), Camera("bad", 100), Camera("c", 200)], Levels()
+    engine = Engine(manifest(METRES), network)
+    for camera in cameras:
+        model = CameraModel("equirectangular") if camera.name == "bad" else MODEL
+        bench.pipeline.add(camera, model, "depth", engine, Cadence(every_frames=1))
+        camera.shoot()
+    bench.run_out()
+    assert [e[0] for e in bench.errors] == ["bad"]
+    assert [r.frame.camera for r in bench.results] == ["a", "c"]
+    assert metres(bench.results[0]) < metres(bench.results[1])
+
+
+def test_the_next_frame_is_prepared_while_the_network_runs(accelerated: Bench) -> None:
+    """A network that answers only when the next frame has been fetched would hang a pipeline that waits for it."""
+    fetched = threading.Event()
+
+    class Patient(Network):
+        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            self.runs += 1
+            assert self.runs > 1 or fetched.wait(10.0)
+            return super().run(batch)
+
+    class Told(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            if self.sequence == 2:
+                fetched.set()
+            return super().latest(after_sequence)
+
+    camera = Told("a")
+    accelerated.add(camera, Cadence(every_frames=1), Patient())
+    camera.shoot()
+    assert accelerated.pipeline.step()
+    camera.shoot()
+    accelerated.run_out()
+    assert [r.frame.sequence for r in accelerated.results] == [1, 2]
+
+
+def test_a_picture_waits_untouched_for_the_network(bench: Bench) -> None:
+    """A picture that could not be prepared in between does not let the next one be written over one that waits."""
+    held = Held()
+    later = Bench(held.submit)
+    for one in (bench, later):
+        good, bad, engine = Camera("good"), Camera("bad"), Engine(manifest(METRES), Levels())
+        one.pipeline.add(good, MODEL, "depth", engine, Cadence(every_frames=1))
+        one.pipeline.add(bad, CameraModel("equirectangular"), "depth", engine, Cadence(every_frames=1))
+        held.holding = one is later
+        for level, camera in ((50, bad), (10, good), (100, good), (50, bad), (200, good)):
+            camera.level = level
+            camera.shoot()
+            if camera is bad and held.waiting:
+                held.release()
+            one.pipeline.step()
+        while held.waiting:
+            held.release()
+        one.run_out()
+        assert [e[0] for e in one.errors] == ["bad", "bad"]
+    assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
+
+
+def test_an_accelerated_pipeline_says_the_same(bench: Bench, accelerated: Bench) -> None:
+    """Smoothing, a scene cut and a change of the picture's size, one frame ahead: values are those of one at a time."""
+
+    class Changing(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            if self.sequence <= after_sequence:
+                return None
+            side = 32 if self.sequence % 7 < 3 else 64
+            picture = np.full((side, 2 * side, 3), 20 * (self.sequence // 5) % 250, np.uint8)
+            model = CameraModel("equirectangular")
+            return Frame(self.name, self.sequence, 0.0, float(self.sequence), picture, model)
+
+    said = []
+    for one in (bench, accelerated):
+        camera = Changing("a")
+        engine = Engine(manifest(METRES), Levels())
+        model = CameraModel("equirectangular")
+        one.pipeline.add(camera, model, "depth", engine, Cadence(every_frames=1), smoothing_s=3.0)
+        for _ in range(40):
+            camera.shoot()
+            one.pipeline.step()
+        one.run_out()
+        assert not one.errors
+        said.append([(r.frame.sequence, metres(r)) for r in one.results])
+    assert len(said[0]) == 40
+    assert said[0] == said[1]
+
+
+def test_a_flicker_is_two_cuts(bench: Bench) -> None:
+    """Light that goes on for one frame: that frame's depth is its own, though the next cut comes before it is read."""
+    held = Held()
+    later = Bench(held.submit)
+    for one in (bench, later):
+        held.holding, camera = False, Camera("a")
+        one.add(camera, Cadence(every_frames=1), Levels(), smoothing_s=50.0)
+        held.holding = one is later
+        for camera.level in (10, 200, 10):
+            camera.shoot()
+            if len(held.waiting) == 2:
+                held.release()
+            one.pipeline.step()
+        while held.waiting:
+            held.release()
+        one.run_out()
+    assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
+    assert metres(bench.results[0]) == metres(bench.results[2])
+
+
+def test_a_frame_past_its_deadline_is_dropped_and_counted(bench: Bench) -> None:
+    """Nobody wants to know how a room looked five seconds ago; the next fresh frame is served at once."""
+    camera = Camera("a")
+    engine = Engine(manifest(METRES), Network())
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=1.0), deadline_s=5.0)
+    bench.clock.now_s = 110.0
+    camera.sequence = 104  # taken at 104 s
+    assert not bench.pipeline.step()
+    camera.sequence = 106
+    assert bench.pipeline.step()
+    assert [r.frame.sequence for r in bench.results] == [106]
+    assert bench.pipeline.counters.stale["a", "depth"] == 1
+    assert bench.pipeline.counters.late["a", "depth"] == 0
+
+
+def test_a_result_after_its_deadline_is_published_and_counted(bench: Bench) -> None:
+    """A frame that was fresh when taken and whose answer took too long."""
+
+    class Slow(Network):
+        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            bench.clock.now_s += 7.0
+            return super().run(batch)
+
+    camera = Camera("a")
+    engine = Engine(manifest(METRES), Slow())
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=1.0), deadline_s=5.0)
+    camera.sequence = 99
+    bench.run_out()
+    assert len(bench.results) == 1
+    assert bench.pipeline.counters.late["a", "depth"] == 1

@@ -1,0 +1,134 @@
+"""A network that answers for several nouns."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge.errors import EngineError
+from edge.pipeline.pipeline import Engine
+from edge.pipeline.schedule import Cadence
+from edge.scene import CameraModel, Frame
+from tests.edge.pipelines import (
+    MODEL,
+    NOUNS,
+    SCENE,
+    Bench,
+    Camera,
+    JointNetwork,
+    Network,
+)
+
+
+def test_a_network_for_several_nouns_runs_once_a_frame(bench: Bench) -> None:
+    """Ten frames are ten inferences and thirty results, three of each frame; layout first, for depth to agree with."""
+    camera, network = Camera("a"), JointNetwork()
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_frames=1))
+    for _ in range(10):
+        camera.shoot()
+        while bench.pipeline.step():
+            pass
+    assert not bench.errors
+    assert network.runs == 10
+    assert [r.frame.sequence for r in bench.results] == [n for n in range(1, 11) for _ in NOUNS]
+    assert [r.task for r in bench.results[:3]] == ["layout", "depth", "lighting"]
+    assert sum("inference" in r.stage_s for r in bench.results) == 10
+
+
+def test_nouns_of_one_network_keep_their_own_cadence(bench: Bench) -> None:
+    """Light in every third frame costs no inference beyond depth's in every frame."""
+    camera, network = Camera("a"), JointNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_frames=1))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_frames=3))
+    for _ in range(9):
+        camera.shoot()
+        while bench.pipeline.step():
+            pass
+    assert network.runs == 9
+    assert [r.frame.sequence for r in bench.results if r.task == "lighting"] == [1, 4, 7]
+
+
+def test_a_frame_that_comes_meanwhile_waits_for_its_turn(bench: Bench) -> None:
+    """A camera that sends its next picture while one is prepared has not made its other nouns due again."""
+
+    class Busy(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            self.shoot()
+            return super().latest(after_sequence)
+
+    camera, network = Busy("a"), JointNetwork(max_batch=4)
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_s=1.0))
+    camera.shoot()
+    bench.run_out()
+    assert not bench.errors
+    assert len(bench.results) == len(NOUNS)
+
+
+def test_a_noun_that_is_due_later_reads_the_answer_to_the_same_frame(bench: Bench) -> None:
+    """No frame is inferred twice, also when its nouns fall due at different times."""
+    camera, network = Camera("a"), JointNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
+    for _ in range(14):
+        camera.shoot()
+        for _ in range(5):
+            bench.pipeline.step()
+            bench.clock.now_s += 0.1
+    assert network.runs == len({r.frame.sequence for r in bench.results})
+    assert sum(r.task == "lighting" for r in bench.results) == 10
+
+
+@pytest.mark.parametrize("model", [MODEL, CameraModel("perspective", hfov_rad=1.0, pitch_rad=-0.2)])
+def test_a_noun_means_the_same_alone_and_with_others(bench: Bench, model: CameraModel) -> None:
+    """Values read from one shared inference equal those of three engines that each give one noun."""
+    camera, shared = Camera("a"), Engine(SCENE, JointNetwork())
+    for task in NOUNS:
+        bench.pipeline.add(camera, model, task, shared, Cadence(every_frames=1))
+    for task in ("layout", "depth", "lighting"):
+        bench.pipeline.add(camera, model, task, Engine(SCENE.part(task), JointNetwork()), Cadence(every_frames=1))
+    camera.shoot()
+    while bench.pipeline.step():
+        pass
+    assert not bench.errors
+    for task in NOUNS:
+        first, second = (r.value for r in bench.results if r.task == task)
+        for name in type(first).__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_one_noun_that_is_not_finite_leaves_the_others(bench: Bench) -> None:
+    """Of a network for three nouns, light that is no number takes neither depth nor layout with it, and runs once."""
+
+    class Dark(JointNetwork):
+        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            return super().run(batch) | {"coefficients": np.full((1, 27), np.nan, np.float32)}
+
+    camera, network = Camera("a"), Dark()
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_frames=1))
+    camera.shoot()
+    bench.run_out()
+    assert [e[1] for e in bench.errors] == ["lighting"]
+    assert {r.task for r in bench.results} == {"depth", "layout"}
+    assert network.runs == 1
+
+
+def test_a_network_for_several_nouns_that_fails_is_run_once_a_frame(bench: Bench) -> None:
+    """Each noun reports the failure; the frame is not tried again for each."""
+    camera, network = Camera("a"), JointNetwork()
+    network.run = Network(error=EngineError("broken; rebuild it")).run  # type: ignore[method-assign]
+    engine = Engine(SCENE, network)
+    for task in NOUNS:
+        bench.pipeline.add(camera, MODEL, task, engine, Cadence(every_frames=1))
+    camera.shoot()
+    bench.run_out()
+    assert sorted(e[1] for e in bench.errors) == sorted(NOUNS)
+    assert sum(bench.pipeline.counters.batches.values()) == 1

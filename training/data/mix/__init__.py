@@ -1,0 +1,1 @@
+"""What a recipe learns from: entries, weights, parts, order."""

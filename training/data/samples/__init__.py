@@ -1,0 +1,1 @@
+"""Training samples: pictures with targets."""

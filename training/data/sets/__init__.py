@@ -1,0 +1,1 @@
+"""Public data sets, one file each, as their publishers lay them out."""

@@ -1,0 +1,1 @@
+"""In what precision a model is exported."""

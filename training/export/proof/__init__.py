@@ -1,0 +1,1 @@
+"""How an export is proved against what was trained."""

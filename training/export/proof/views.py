@@ -1,0 +1,96 @@
+"""Pictures, with the cameras that took them, that an exported file is proved and calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import DataError
+from edge.inference.manifest import Manifest
+from edge.perception.depth import DepthReader
+from edge.perception.layout import LayoutReader
+from edge.perception.lighting import LightingReader
+from edge.scene import CameraModel, ImageArray, Task
+from training.config import Recipe
+from training.data import evaluation
+from training.data.mix.entries import Entry, Part, spread
+
+Reader = DepthReader | LayoutReader | LightingReader
+_HEIGHT_M = 1.6
+"""Of a camera whose height a data set does not tell."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as a device's camera gives it."""
+
+    image: ImageArray
+    camera: CameraModel
+
+
+def reader_of(manifest: Manifest, task: Task, camera: CameraModel) -> Reader:
+    """The device's reader of one noun, without smoothing."""
+    part = manifest.part(task)
+    if task == "depth":
+        return DepthReader(part, camera, smoothing_s=0.0)
+    if task == "layout":
+        return LayoutReader(part, camera, smoothing_s=0.0, fit="auto")
+    return LightingReader(part, camera, smoothing_s=0.0)
+
+
+def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32]:
+    """(N, C, H, W) what the device gives the network of these pictures.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not views:
+        raise DataError("no pictures: give --rooms, --hdri or --source with held-out ones; noise proves nothing")
+    task = next(iter(manifest.parts))
+    return np.concatenate([reader_of(manifest, task, view.camera).prepare(view.image) for view in views])
+
+
+def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
+    """Every set of data that the recipe learns from: its entries of that part."""
+    data, task = recipe.data, "layout" if recipe.task == "joint" else recipe.task
+    rooms: dict[str, Callable[[Path, str, int], list[Any]]] = {
+        "depth": evaluation.room_depth_cases,
+        "layout": evaluation.room_layout_cases,
+        "lighting": evaluation.room_lighting_cases,
+    }
+    if data.rooms is not None:
+        yield rooms[task](data.rooms, part, data.split_seed)
+    if data.hdri is not None and task == "lighting":
+        names = tuple(n for n in evaluation.places_in(data.hdri) if (n in data.hold_out_hdri) == (part == "val"))
+        if names:
+            yield from evaluation.hdri_cases(data.hdri, names).values()
+    for source in data.sources:
+        if source.path is None:
+            continue
+        found = evaluation.Source(source.kind, source.path, part, source, data.split_seed, data.hold_out_hdri)
+        if task == "lighting":
+            yield from found.lighting_cases().values()
+        else:
+            yield found.depth_cases() if task == "depth" else found.layout_cases()
+
+
+def views_of(recipe: Recipe, part: Part, count: int) -> list[View]:
+    """About `count` pictures of that part of the recipe's data, evenly from its sets.
+
+    Panoramas alternate with what a perspective camera sees of them, where the network is told what is seen.
+    """
+    sets = [entries for entries in _entries(recipe, part) if entries]
+    share = -(-count // max(1, len(sets)))
+    cases = [entry.read() for entries in sets for entry in spread(entries, share)]
+    views = [View(c.image, replace(c.camera, camera_height_m=c.camera.camera_height_m or _HEIGHT_M)) for c in cases]
+    if not recipe.input.mask_channel:
+        return views
+    turned = {i for i, v in enumerate(views) if i % 2 and v.camera.projection == "equirectangular"}
+    return [
+        View(*evaluation.view_of(v.image, v.camera.camera_height_m)) if i in turned else v for i, v in enumerate(views)
+    ]

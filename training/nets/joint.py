@@ -1,0 +1,99 @@
+"""One network for depth, layout and light of a panorama canvas: one encoder, three heads that read its maps.
+
+Layout: HorizonNet's columns. Light: the completion network's coarse map. Depth: range, by a small FastDepth decoder
+(separable 5x5 convolutions, doubling by repetition, encoder maps added on the way; Wofk et al. 2019). Every
+convolution wraps round the panorama, so a picture turned by whole cells of the coarsest map has its range turned alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.config import CompletionConfig, JointConfig
+from training.nets.encoders import build_encoder, wrap_convolutions
+from training.nets.fast_depth import separable
+from training.nets.layout import HorizonNet
+from training.nets.lighting import IMAGENET_MEAN, IMAGENET_STD, CompletionSh
+
+_FIRST_GUESS_M = 2.0
+
+
+class JointAnswer(NamedTuple):
+    """Everything the heads say of a batch."""
+
+    log_range: Tensor
+    """(B, 1, H / 2, W / 2) ln(metres), unlimited."""
+    boundary: Tensor
+    """(B, 2, W') rad, positive down."""
+    corners: Tensor
+    """(B, 1, W') logits."""
+    coefficients: Tensor
+    """(B, 9, 3) pre-scaled irradiance."""
+    radiance: Tensor
+    """(B, 3, H / 16, W / 16) what the coefficients are the projection of."""
+
+
+class RangeHead(nn.Module):
+    """Encoder maps -> ln(range in metres) at half the picture's size."""
+
+    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...]) -> None:
+        """`channels` of the encoder's five maps, finest first; `widths` of the four stages, coarsest first."""
+        super().__init__()
+        pairs = zip((channels[-1], *widths[:-1]), widths, strict=True)
+        self.stages = nn.ModuleList(separable(i, o, 5, 1, nn.ReLU) for i, o in pairs)
+        self.skips = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(channels[-2::-1], widths, strict=True))
+        self.answer = nn.Sequential(separable(widths[-1], widths[-1], 5, 1, nn.ReLU), nn.Conv2d(widths[-1], 1, 1))
+        nn.init.constant_(cast(Tensor, self.answer[-1].bias), math.log(_FIRST_GUESS_M))
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """(B, 1, H / 2, W / 2)."""
+        x = maps[-1]
+        for stage, skip, finer in zip(self.stages, self.skips, maps[-2::-1], strict=True):
+            x = F.interpolate(stage(x), scale_factor=2.0, mode="nearest") + skip(finer)
+        return cast(Tensor, self.answer(x))
+
+
+class JointNet(nn.Module):
+    """(B, 4, H, W) canvas 0..1 and mask -> depth, boundary, corners, coefficients, in the order of its manifest.
+
+    Depth is (B, 1, H / 2, W / 2) range in metres; the others are those of HorizonNet and the completion network.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: JointConfig, height_px: int, width_px: int) -> None:
+        """Build with random weights for canvases of this size, multiples of 32 px."""
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.encoder = build_encoder(config.layout.encoder, config.layout.width)
+        channels = self.encoder.channels
+        self.layout = HorizonNet(config.layout, height_px, width_px, mask_channel=True, channels=channels)
+        completion = CompletionConfig(net="completion", hidden=config.light_hidden)
+        self.light = CompletionSh(completion, height_px, width_px, channels=(channels[-2], channels[-1]))
+        self.depth = RangeHead(channels, config.depth_channels)
+
+    def finish(self) -> None:
+        """Wrap every convolution; call once, after pretrained weights are in."""
+        wrap_convolutions(self)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Depth, boundary, corners, coefficients."""
+        said = self.answer(x)
+        limits = math.log(self.config.min_m), math.log(self.config.max_m)
+        return torch.exp(said.log_range.clamp(*limits)), said.boundary, said.corners, said.coefficients
+
+    def answer(self, x: Tensor) -> JointAnswer:
+        """What the losses compare."""
+        normal = (x[:, :3] - self.mean * x[:, 3:]) / self.std
+        maps = self.encoder(normal)
+        boundary, corners = self.layout(x, maps)
+        coefficients, radiance = self.light.complete(x, (maps[-2], maps[-1]))
+        return JointAnswer(self.depth(maps), boundary, corners, coefficients, radiance)

@@ -1,0 +1,55 @@
+"""Learning depth, layout and lighting at once, with one encoder."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edge.scene import Task
+from training.config import JointConfig, Recipe
+from training.losses.depth import DepthLoss
+from training.losses.layout import LayoutLoss
+from training.losses.lighting import LightingLoss
+from training.nets.joint import JointNet
+from training.tasks.base import Batch, NounTask
+from training.tasks.depth import depth_scores
+from training.tasks.layout import layout_scores
+
+
+class JointTask(NounTask):
+    """Batches hold what the three nouns' do; `depth` is range, and it and `seen` are 0 where nothing is known."""
+
+    net: JointNet
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Build network and losses."""
+        assert isinstance(recipe.net, JointConfig)
+        spec = recipe.input
+        super().__init__(recipe, JointNet(recipe.net, spec.height_px, spec.width_px))
+        self.depth_loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m)
+        self.layout_loss = LayoutLoss(recipe.loss)
+        self.lighting_loss = LightingLoss(recipe.loss)
+
+    def terms(self, batch: Batch) -> dict[Task, Tensor]:
+        """Each noun's own loss, by its share; 0 where the batch knows nothing of it."""
+        said, c = self.net.answer(batch["image"]), self.recipe.loss
+        edges = (said.boundary, said.corners)
+        light = (said.coefficients, batch["coefficients"], said.radiance, batch["cells"])
+        return {
+            "depth": c.depth_share * self.depth_loss(said.log_range, batch["depth"], log=True),
+            "layout": c.layout_share * self.layout_loss(edges, batch["boundary"], batch["corners"], batch["seen"]),
+            "lighting": c.lighting_share * self.lighting_loss(*light),
+        }
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The sum of all terms."""
+        return sum(self.terms(batch).values(), batch["image"].new_zeros(()))
+
+    def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
+        """Each noun's error, as its own task measures it, and their mean."""
+        depth, boundary, corners, coefficients = net(batch["image"])
+        errors = {
+            "depth": depth_scores(depth, batch["depth"])["error"],
+            "layout": layout_scores((boundary, corners), batch)["error"],
+            "lighting": float(self.lighting_loss.si_irradiance(coefficients, batch["coefficients"]).mean()),
+        }
+        return {"error": sum(errors.values()) / len(errors)} | errors
