@@ -32,10 +32,11 @@ from edge.daemon.supervisor import Daemon
 from edge.errors import EdgeError
 from edge.inference.ort import cores
 from edge.inference.serving import serving_threads
+from edge.monitor.metrics import Metrics
 from edge.monitor.process import cpu_s, memory_bytes
 from edge.monitor.throughput import percentiles
 from edge.mqtt.link import Link
-from edge.pipeline.pipeline import Counters, Result
+from edge.pipeline.pipeline import Result
 from edge.publish.publisher import PublisherStatistics
 
 STAGES = ("preprocess", "inference", "postprocess")
@@ -330,14 +331,14 @@ def measure(
     )
 
 
-def _counted(counters: Counters) -> dict[str, int]:
+def _counted(counters: Metrics) -> dict[str, int]:
     kinds = {"inference too slow": counters.missed, "stale": counters.stale, "after the deadline": counters.late}
-    return {reason: sum(counts.values()) for reason, counts in kinds.items()}
+    return {reason: counts.total for reason, counts in kinds.items()}
 
 
-def _batches(counters: Counters) -> tuple[int, int]:
+def _batches(counters: Metrics) -> tuple[int, int]:
     """Pictures inferred, and inferences."""
-    return sum(size * n for size, n in counters.batches.items()), sum(counters.batches.values())
+    return sum(int(size) * n for (size,), n in counters.batches.items()), counters.batches.total
 
 
 def _bare_s(samples: _Samples) -> float:

@@ -16,7 +16,7 @@ import cv2
 from edge.cameras.csi import has_gstreamer
 from edge.cameras.process import CameraProcess
 from edge.config.sections import CameraConfig, Config
-from edge.daemon.supervisor import endpoint_from_config, spec_from_config
+from edge.daemon.build import endpoint_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
@@ -49,7 +49,7 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
 
 
 def _engine(config: Config, task: Task, on_progress: Callable[[str], None]) -> str:
-    name = getattr(config.tasks, task).engine
+    name = config.tasks[task].engine
     options = config.inference.options()
     _, serving = load_engine(
         ModelStore(config.inference.engines), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
@@ -77,7 +77,7 @@ def served(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    process = CameraProcess(camera.name, spec_from_config(camera), backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S))
+    process = CameraProcess(camera.name, camera.source.spec, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S))
     begun_s = time.monotonic()
     process.start()
     try:
@@ -105,7 +105,7 @@ def _broker(config: Config) -> str:
         broker = EmbeddedBroker(config.mqtt.embedded.port, config.mqtt.embedded.websocket_port)
         broker.start()
     try:
-        endpoint = endpoint_from_config(config, broker)
+        endpoint = endpoint_of(config, broker)()
         link = Link(endpoint, f"{config.mqtt.client_id or config.device.name}-check")
         link.open()
         try:

@@ -11,7 +11,7 @@ import math
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,15 +22,14 @@ from pydantic import (
 )
 
 from edge.config.file import ConfigFile
+from edge.config.sources import SourceConfig
 from edge.config.values import (
     ExistingFile,
     ExistingFolder,
-    ExistingPath,
     Name,
     PathToMake,
     Port,
     Positive,
-    Rate,
     SecretFile,
     Section,
     SidePx,
@@ -38,6 +37,8 @@ from edge.config.values import (
 )
 from edge.errors import ConfigError, ConfigErrors
 from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
+from edge.mqtt.link import Endpoint, TlsOptions
+from edge.mqtt.topics import RESERVED_CAMERA_NAMES
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
 
 
@@ -49,63 +50,6 @@ class DeviceConfig(Section):
         description="name in every topic and message; unique on the broker; default: the host name",
     )
     base_topic: Name = Field(default="edge", description="first level of every topic: <base_topic>/<name>/...")
-
-
-class ReplayConfig(Section):
-    """Pictures of a folder, in order of their names, or a video file."""
-
-    type: Literal["replay"]
-    path: ExistingPath = Field(description="folder of pictures or a video file", examples=["clips/hall.mp4"])
-    loop: bool = Field(default=True, description="start again at the end")
-    pace: Literal["realtime", "fast"] = Field(default="realtime", description="fast: as fast as frames are taken")
-    fps: Rate | None = Field(default=None, description="pictures a second; default: the video's own, 5 for a folder")
-
-
-class V4l2Config(Section):
-    """A USB or other Video4Linux camera."""
-
-    type: Literal["v4l2"]
-    device: str = Field(
-        default="/dev/video0",
-        pattern=r"^/dev/\S+$",
-        description="device file; /dev/v4l/by-id/... stays the same after a restart",
-    )
-    width_px: SidePx | None = Field(default=1280, description="picture width asked for, px; null: the driver's choice")
-    height_px: SidePx | None = Field(default=720, description="picture height asked for, px; null: the driver's choice")
-    fps: Rate | None = Field(default=30.0, description="pictures a second asked for; null: the driver's choice")
-    fourcc: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ]{4}$")] | None = Field(
-        default="MJPG", description="pixel format asked for, four letters; null: the driver's choice"
-    )
-
-
-class RtspConfig(Section):
-    """A network camera."""
-
-    type: Literal["rtsp"]
-    url: str = Field(
-        pattern=r"^(rtsps?|https?)://\S+$",
-        description="rtsp, rtsps, or http(s) that serves MJPEG; user and password may be in it",
-        examples=["rtsp://10.0.0.9/live"],
-        repr=False,
-        json_schema_extra={"writeOnly": True},
-    )
-    transport: Literal["tcp", "udp"] = Field(default="tcp", description="tcp: no torn pictures; udp: less delay")
-    open_timeout_s: Positive = Field(default=10.0, description="longest wait for the connection, s")
-    read_timeout_s: Positive = Field(default=5.0, description="longest wait for a picture, s")
-
-
-class CsiConfig(Section):
-    """A camera on a Jetson's CSI port (needs an OpenCV with GStreamer, as JetPack's)."""
-
-    type: Literal["csi"]
-    sensor_id: int = Field(default=0, ge=0, le=15, description="number of the sensor")
-    width_px: SidePx = Field(default=1280, description="picture width, px")
-    height_px: SidePx = Field(default=720, description="picture height, px")
-    fps: Rate = Field(default=30.0, description="pictures a second")
-    flip: int = Field(default=0, ge=0, le=7, description="nvvidconv's flip-method; 2 = turned by 180 degrees")
-
-
-SourceConfig = Annotated[ReplayConfig | V4l2Config | RtspConfig | CsiConfig, Field(discriminator="type")]
 
 
 class IntrinsicsConfig(Section):
@@ -126,8 +70,6 @@ class IntrinsicsConfig(Section):
 
 class CameraConfig(Section):
     """One camera: where its pictures come from, its lens, how it hangs, what is done with it."""
-
-    reserved: ClassVar[frozenset[str]] = frozenset({"bridge", "request", "response"})
 
     name: Name = Field(description="name in its topics; unique on this device", examples=["hall"])
     source: SourceConfig = Field(description="where the pictures come from: type replay, v4l2, rtsp or csi")
@@ -166,7 +108,7 @@ class CameraConfig(Section):
     @model_validator(mode="after")
     def _lens_is_known(self) -> CameraConfig:
         lenses = [key for key in ("hfov_deg", "intrinsics") if getattr(self, key) is not None]
-        if self.name in self.reserved:
+        if self.name in RESERVED_CAMERA_NAMES:
             raise problem(f"{self.name!r} is a topic of the bridge itself", "Choose another name", "name")
         if len(set(self.tasks)) < len(self.tasks):
             raise problem("a task is listed twice", "List each of depth, layout, lighting once", "tasks")
@@ -198,6 +140,7 @@ class CameraConfig(Section):
 
 class _TaskConfig(Section):
     engine: Name
+    smoothing_s: float
     deadline_s: Positive = Field(default=5.0, description="a picture older than this is not inferred any more, s")
     every_s: Positive | None = None
     every_frames: Annotated[int, Field(ge=1)] | None = Field(
@@ -216,6 +159,10 @@ class _TaskConfig(Section):
         if (self.every_s is None) == (self.every_frames is None):
             raise problem("needs exactly one of every_s and every_frames", "Remove one of them", "every_frames")
         return self
+
+    def reader_options(self) -> dict[str, Any]:
+        """What the noun's reader takes beside the model and the camera."""
+        return {"smoothing_s": self.smoothing_s}
 
 
 class DepthConfig(_TaskConfig):
@@ -237,6 +184,10 @@ class LayoutConfig(_TaskConfig):
         default="auto", description="polygon: square corners where they fit (auto), always, never, or just the boundary"
     )
 
+    def reader_options(self) -> dict[str, Any]:
+        """Beside the smoothing, how walls are fitted."""
+        return super().reader_options() | {"fit": self.fit}
+
 
 class LightingConfig(_TaskConfig):
     """Ambient light and its main direction."""
@@ -252,6 +203,11 @@ class TasksConfig(Section):
     depth: DepthConfig = Field(default_factory=DepthConfig)
     layout: LayoutConfig = Field(default_factory=LayoutConfig)
     lighting: LightingConfig = Field(default_factory=LightingConfig)
+
+    def __getitem__(self, task: Task) -> _TaskConfig:
+        """The settings of one task."""
+        settings: _TaskConfig = getattr(self, task)
+        return settings
 
 
 class SceneCutConfig(Section):
@@ -383,6 +339,25 @@ class MqttConfig(Section):
                 raise problem("has no effect on the embedded broker", f"Set mqtt.host, or remove {key}", key)
         return self
 
+    def endpoint(self) -> Endpoint:
+        """How to connect to the configured broker, with the password read anew.
+
+        Raises:
+            ConfigError: no broker is configured, or the password's file cannot be read any more.
+        """
+        if self.host is None:
+            raise ConfigError("mqtt.host", "is null, so the embedded broker serves", "Set it to a broker's name")
+        return Endpoint(
+            host=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.read_password(),
+            tls=None if self.tls is None else TlsOptions(self.tls.ca, self.tls.cert, self.tls.key, self.tls.insecure),
+            transport=self.transport,
+            keepalive_s=self.keepalive_s,
+            protocol="5" if self.protocol == 5 else self.protocol,
+        )
+
     def read_password(self) -> str | None:
         """The password from wherever it stands, without the line end of a file.
 
@@ -434,6 +409,10 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
+
+    def models(self) -> dict[Task, str]:
+        """The model's folder of every task that a camera has."""
+        return {task: self.tasks[task].engine for task in TASKS if any(task in c.tasks for c in self.cameras)}
 
 
 def config_schema() -> dict[str, Any]:

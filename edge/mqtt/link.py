@@ -24,7 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.errors import PublishError
+from edge.errors import ConfigError, PublishError
 
 Protocol = Literal["auto", "5", "3.1.1"]
 Version = Literal["5", "3.1.1"]
@@ -151,7 +151,7 @@ class Link:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Endpoint | Callable[[], Endpoint],
         client_id: str,
         *,
         will: Will | None = None,
@@ -159,7 +159,9 @@ class Link:
         on_message: Callable[[Incoming], None] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
-        self.endpoint, self.client_id, self.will, self.subscriptions = endpoint, client_id, will, subscriptions
+        self._ask_endpoint = endpoint if callable(endpoint) else lambda: endpoint
+        self._endpoint: Endpoint | None = None
+        self.client_id, self.will, self.subscriptions = client_id, will, subscriptions
         self.version: Version | None = None
         """The version in use, or last used."""
         self.max_packet_bytes: int | None = None
@@ -175,6 +177,13 @@ class Link:
         self._silences = 0
 
     @property
+    def endpoint(self) -> Endpoint:
+        """Where the broker is, as of the last attempt to connect."""
+        if self._endpoint is None:
+            self._endpoint = self._ask_endpoint()
+        return self._endpoint
+
+    @property
     def up(self) -> bool:
         """Whether the connection is acknowledged and not lost."""
         return self._up
@@ -185,6 +194,10 @@ class Link:
         Raises:
             PublishError: there is no connection; the message says why and what to do. It may be tried again.
         """
+        try:
+            self._endpoint = self._ask_endpoint()
+        except ConfigError as error:
+            raise PublishError(str(error)) from error
         wanted = self.endpoint.protocol
         if wanted != "auto":
             self._open_version(wanted, _CONNECT_TIMEOUT_S)

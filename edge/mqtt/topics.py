@@ -123,54 +123,6 @@ class Topics:
             path = path.replace("{verb}", check_segment(verb or "", "verb"))
         return f"{self.base}/{self.device}/{path}"
 
-    def bridge_state(self) -> str:
-        """Online or offline; the will."""
-        return self.of("bridge_state")
-
-    def bridge_info(self) -> str:
-        """Version, cameras, tasks, engines."""
-        return self.of("bridge_info")
-
-    def bridge_health(self) -> str:
-        """Rates, latencies, drops."""
-        return self.of("bridge_health")
-
-    def bridge_event(self) -> str:
-        """Things that happened."""
-        return self.of("bridge_event")
-
-    def request(self, verb: str) -> str:
-        """Where others ask for `verb`."""
-        return self.of("request", verb=verb)
-
-    def response(self, verb: str) -> str:
-        """Where `verb` is answered unless the request names another topic."""
-        return self.of("response", verb=verb)
-
-    def camera_state(self, camera: str) -> str:
-        """Whether `camera` delivers."""
-        return self.of("camera_state", camera=camera)
-
-    def depth(self, camera: str) -> str:
-        """Depth statistics of `camera`."""
-        return self.of("depth", camera=camera)
-
-    def depth_image(self, camera: str) -> str:
-        """Depth pictures of `camera`."""
-        return self.of("depth_image", camera=camera)
-
-    def layout(self, camera: str) -> str:
-        """Room layout of `camera`."""
-        return self.of("layout", camera=camera)
-
-    def lighting(self, camera: str) -> str:
-        """Lighting of `camera`."""
-        return self.of("lighting", camera=camera)
-
-    def room(self, camera: str) -> str:
-        """3-D model of the room around `camera`."""
-        return self.of("room", camera=camera)
-
     @property
     def requests(self) -> str:
         """Subscription that receives every request to this device."""

@@ -152,7 +152,7 @@ class DepthReader:
     """Depth of one camera: prepares its pictures and reads the network's answers."""
 
     def __init__(
-        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, canvas: CanvasInput | None = None
+        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float = 0.0, canvas: CanvasInput | None = None
     ) -> None:
         """`smoothing_s`: time constant on log depth, 0 = none; `canvas`: one shared with other readers."""
         assert isinstance(manifest.output, DepthMetres | InverseDepthRelative)

@@ -300,8 +300,8 @@ class LayoutReader:
         manifest: Manifest,
         camera: CameraModel,
         *,
-        smoothing_s: float,
-        fit: FitChoice,
+        smoothing_s: float = 0.0,
+        fit: FitChoice = "auto",
         canvas: CanvasInput | None = None,
     ) -> None:
         """`smoothing_s`: time constant on the boundary, 0 = none; `canvas`: one shared with other readers."""
@@ -317,7 +317,9 @@ class LayoutReader:
         """(1, C, H, W) input for a picture of any size; written into `out` if given."""
         return self._input.prepare(image, out)
 
-    def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> RoomLayout:
+    def read(
+        self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None
+    ) -> RoomLayout:
         """The room, from the answer to the last `prepare`d picture.
 
         Raises:

@@ -9,7 +9,7 @@ from edge.geometry import harmonics
 from edge.inference.manifest import Manifest, Sh2PrescaledIrradiance
 from edge.perception.canvas import CanvasInput
 from edge.perception.smoothing import ExponentialSmoother
-from edge.scene import CameraModel, ImageArray, Lighting
+from edge.scene import CameraModel, ImageArray, Lighting, RoomLayout
 
 
 def lighting_from_coefficients(coefficients: npt.ArrayLike) -> Lighting:
@@ -33,7 +33,7 @@ class LightingReader:
     """Lighting of one camera: prepares its pictures and reads the network's answers."""
 
     def __init__(
-        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float, canvas: CanvasInput | None = None
+        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float = 0.0, canvas: CanvasInput | None = None
     ) -> None:
         """`smoothing_s`: time constant on the coefficients, 0 = none; `canvas`: one shared with other readers."""
         assert isinstance(manifest.output, Sh2PrescaledIrradiance)
@@ -48,7 +48,9 @@ class LightingReader:
         """(1, C, H, W) input for a picture of any size; written into `out` if given."""
         return self._input.prepare(image, out)
 
-    def read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> Lighting:
+    def read(
+        self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None
+    ) -> Lighting:
         """The lighting, from the answer to the last `prepare`d picture."""
         raw = outputs[self._output.coefficients].reshape(9, 3).astype(np.float64)
         if self._output.colour == "bgr":

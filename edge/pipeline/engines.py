@@ -14,8 +14,7 @@ from edge.inference.serving import ServingBackend, ServingEvent, load, plans_of
 from edge.inference.store import ModelStore, StoredModel
 from edge.inference.trt.build_process import OnProgress, ignore_progress
 from edge.monitor.watchdog import extend_until_done, extending
-from edge.mqtt.messages import EngineInfo
-from edge.pipeline.pipeline import Engine
+from edge.pipeline.batches import Engine
 from edge.scene import Task
 
 
@@ -81,14 +80,14 @@ class LoadedEngines:
             EngineError: one cannot serve, or `stop` was set.
         """
         self._accelerator = accelerator
-        self._models: dict[Task, StoredModel] = {}
+        self.models: dict[Task, StoredModel] = {}
         self._serving: dict[str, ServingBackend] = {}
         self.by_task: dict[Task, Engine] = {}
         store, first = ModelStore(root), dict[str, Task]()
         for task, name in sorted(wanted.items()):
             with_it = first.setdefault(name, task)
-            if with_it != task and task in self._models[with_it].manifest.parts:  # one network for several nouns
-                self._models[task], self.by_task[task] = self._models[with_it], self.by_task[with_it]
+            if with_it != task and task in self.models[with_it].manifest.parts:  # one network for several nouns
+                self.models[task], self.by_task[task] = self.models[with_it], self.by_task[with_it]
                 continue
             if stop.is_set():
                 raise EngineError(f"interrupted before the {task} engine {name!r} was loaded; start again to load it")
@@ -97,8 +96,8 @@ class LoadedEngines:
             loading = accelerator.submit(partial(load_engine, store, name, task, options, on_progress=tell, stop=stop))
             # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
             extend_until_done(loading, options.build.timeout_s)
-            self._models[task], self._serving[name] = loading.result()
-            self.by_task[task] = Engine(self._models[task].manifest, self._serving[name])
+            self.models[task], self._serving[name] = loading.result()
+            self.by_task[task] = Engine(self.models[task].manifest, self._serving[name])
 
     def degraded(self) -> tuple[str, ...]:
         """What serves less than was asked for, and why."""
@@ -107,19 +106,6 @@ class LoadedEngines:
     def take_events(self) -> list[tuple[str, ServingEvent]]:
         """What happened to them since the last time, with the folder's name."""
         return [(name, event) for name, serving in self._serving.items() for event in serving.take_events()]
-
-    def describe(self) -> tuple[EngineInfo, ...]:
-        """Each with what serves it, for `bridge/info`."""
-        return tuple(
-            EngineInfo(
-                task=task,
-                name=model.manifest.name,
-                sha256=model.manifest.onnx.sha256,
-                backend=f"{self.by_task[task].backend.provider} {self.by_task[task].backend.precision}",
-                provenance=model.manifest.provenance.model_dump(mode="json"),
-            )
-            for task, model in self._models.items()
-        )
 
     def close(self) -> None:
         """Free them, after all that was given to the accelerator before."""

@@ -16,26 +16,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import EdgeError
 from edge.inference.accelerator import at_once
-from edge.inference.base import Arrays, Backend
-from edge.inference.manifest import Manifest
+from edge.inference.base import Arrays
+from edge.monitor.metrics import Metrics
 from edge.perception.canvas import CanvasInput
-from edge.perception.depth import DepthReader
-from edge.perception.layout import FitChoice, LayoutReader
-from edge.perception.lighting import LightingReader
+from edge.perception.readers import READERS, Value
 from edge.perception.smoothing import SceneCut
+from edge.pipeline.batches import Batch, Engine, Feed, FrameSource, Inputs, Job, Part
 from edge.pipeline.schedule import Cadence, Schedule, Turn
-from edge.scene import CameraModel, DepthMap, Frame, Lighting, RoomLayout, Task
+from edge.scene import CameraModel, Frame, RoomLayout, Task
 
 _log = logging.getLogger(__name__)
 
@@ -46,32 +45,6 @@ _GLANCE_S = 0.002
 
 Submit = Callable[[Callable[[], Any]], Future[Any]]
 """Runs something on the accelerator's thread."""
-
-Reader = DepthReader | LayoutReader | LightingReader
-Value = DepthMap | RoomLayout | Lighting
-
-
-class FrameSource(Protocol):
-    """What the pipeline needs of a camera."""
-
-    name: str
-
-    @property
-    def sequence(self) -> int:
-        """Number of the newest frame; 0 before the first."""
-        ...
-
-    def latest(self, after_sequence: int) -> Frame | None:
-        """The newest frame if it is newer than `after_sequence`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """A loaded model and its manifest."""
-
-    manifest: Manifest
-    backend: Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,132 +63,6 @@ class Result:
     """
 
 
-@dataclass(slots=True)
-class Counters:
-    """What the pipeline did since it started, by (camera, task)."""
-
-    done: Counter[tuple[str, Task]] = field(default_factory=Counter)
-    missed: Counter[tuple[str, Task]] = field(default_factory=Counter)
-    """Results that the cadence asked for and frames were there for, but inference was too slow for."""
-    stale: Counter[tuple[str, Task]] = field(default_factory=Counter)
-    """Frames passed over because they were past the task's deadline."""
-    late: Counter[tuple[str, Task]] = field(default_factory=Counter)
-    """Results that came after the deadline, though their frame was taken before it."""
-    errors: Counter[tuple[str, Task]] = field(default_factory=Counter)
-    batches: Counter[int] = field(default_factory=Counter)
-    """Inferences by how many pictures they took together."""
-    idle: int = 0
-    """How often nothing was due: with `done`, the proof that inference neither hangs nor starves."""
-
-
-@dataclass(slots=True)
-class _Job:
-    """One (camera, task)."""
-
-    camera: FrameSource
-    task: Task
-    feed: _Feed
-    reader: Reader
-    outputs: tuple[str, ...]
-    """Names of the ONNX outputs that are this noun's."""
-    turn: Turn
-    deadline_s: float
-
-    @property
-    def key(self) -> tuple[str, Task]:
-        return self.camera.name, self.task
-
-
-@dataclass(slots=True)
-class _Feed:
-    """One camera's pictures into one engine: the input that readers share, and the answer to the last frame."""
-
-    engine: Engine
-    canvas: CanvasInput | None
-    jobs: list[_Job] = field(default_factory=list)
-    shape: tuple[int, ...] = ()
-    """Of the last prepared picture."""
-    sequence: int = 0
-    outputs: Arrays = field(default_factory=dict)
-
-    @property
-    def rows(self) -> int:
-        """How many pictures of the network one frame becomes."""
-        return self.jobs[0].reader.rows
-
-    def keep(self, sequence: int, outputs: Arrays) -> None:
-        """Remember an answer that nouns which are due later may read too."""
-        if len(self.jobs) > 1:
-            self.sequence, self.outputs = sequence, {name: array.copy() for name, array in outputs.items()}
-
-
-@dataclass(slots=True)
-class _Part:
-    """What one frame has in a batch."""
-
-    feed: _Feed
-    frame: Frame
-    jobs: list[_Job]
-    first_row: int
-    stage_s: dict[str, float]
-
-    @property
-    def end_row(self) -> int:
-        return self.first_row + self.feed.rows
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is inferred together: frames of several cameras on one engine."""
-
-    engine: Engine
-    tensor: npt.NDArray[np.float32]
-    """(rows or more, C, H, W), of which the parts fill the first rows."""
-    parts: list[_Part] = field(default_factory=list)
-    submitted_s: float = 0.0
-    future: Future[tuple[Arrays, float, float]] | None = None
-
-    @property
-    def rows(self) -> int:
-        return self.parts[-1].end_row if self.parts else 0
-
-    @property
-    def done(self) -> bool:
-        """Whether it was run, or failed."""
-        return self.future is not None and self.future.done()
-
-    def wait(self, for_s: float | None) -> bool:
-        """Until it is done; False if it was not within `for_s`."""
-        assert self.future is not None
-        return self.future.done() or bool(wait([self.future], for_s).done)
-
-    def room_for(self, feed: _Feed) -> bool:
-        """Whether a frame of that feed may join: same engine, and within its largest batch (a first one always may)."""
-        most = min(self.engine.backend.max_batch, len(self.tensor))  # another runtime may have taken over
-        return feed.engine is self.engine and (not self.parts or self.rows + feed.rows <= most)
-
-
-class _Inputs:
-    """Two inputs of an engine by turns: one is written while the accelerator still reads the other."""
-
-    def __init__(self) -> None:
-        self._buffers: list[npt.NDArray[np.float32]] = []
-        self._turn = 0
-
-    def reserve(self, rows: int, allocate: Callable[[int], npt.NDArray[np.float32]]) -> None:
-        """Make room for so many rows."""
-        if not self._buffers or len(self._buffers[0]) < rows:
-            self._buffers = [allocate(rows), allocate(rows)]
-
-    def next(self) -> npt.NDArray[np.float32]:
-        """The one that nobody reads; the same again until it was `used`."""
-        return self._buffers[self._turn]
-
-    def used(self) -> None:
-        """The accelerator was given the one that is next."""
-        self._turn = 1 - self._turn
-
-
 class Pipeline:
     """Schedules and runs every (camera, task) on one accelerator."""
 
@@ -227,20 +74,21 @@ class Pipeline:
         scene_cut_threshold: float = 0.15,
         submit: Submit = at_once,
         clock: Callable[[], float] = time.monotonic,
+        counters: Metrics | None = None,
     ) -> None:
         """Callbacks run on the thread that calls `step` and must return at once; `submit` runs the networks."""
         self._on_result, self._on_error, self._submit, self._clock = on_result, on_error, submit, clock
         self._threshold = scene_cut_threshold
-        self._schedule: Schedule[_Job] = Schedule()
-        self._feeds: list[_Feed] = []
-        self._inputs: dict[int, _Inputs] = {}
+        self._schedule: Schedule[Job] = Schedule()
+        self._feeds: list[Feed] = []
+        self._inputs: dict[int, Inputs] = {}
         self._cuts: dict[str, SceneCut] = {}
         self._cuts_at: dict[str, deque[int]] = {}
         """By camera, frames that began a scene, until an answer to it is read."""
         self._frames: dict[str, Frame] = {}
         self._layouts: dict[str, RoomLayout] = {}
-        self._flight: deque[_Batch] = deque()
-        self.counters = Counters()
+        self._flight: deque[Batch] = deque()
+        self.counters = counters or Metrics()
 
     def add(
         self,
@@ -250,39 +98,32 @@ class Pipeline:
         engine: Engine,
         cadence: Cadence,
         *,
-        smoothing_s: float = 0.0,
-        fit: FitChoice = "auto",
         deadline_s: float = np.inf,
+        **options: Any,
     ) -> None:
         """Run `task` on `camera` with `engine`, one of whose parts it must be.
 
-        A frame older than `deadline_s` is not inferred any more.
+        A frame older than `deadline_s` is not inferred any more; `options` are the noun's reader's own.
         """
         feed = self._feed(camera.name, engine, model)
         part = engine.manifest.part(task)
-        reader: Reader
-        if task == "depth":
-            reader = DepthReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
-        elif task == "layout":
-            reader = LayoutReader(part, model, smoothing_s=smoothing_s, fit=fit, canvas=feed.canvas)
-        else:
-            reader = LightingReader(part, model, smoothing_s=smoothing_s, canvas=feed.canvas)
+        reader = READERS[task](part, model, canvas=feed.canvas, **options)
         turn = Turn(lambda: camera.sequence, cadence, self._clock())
-        job = _Job(camera, task, feed, reader, part.output_names, turn, deadline_s)
+        job = Job(camera, task, feed, reader, part.output_names, turn, deadline_s)
         feed.jobs.append(job)
         self._schedule.add(turn, job)
         self._cuts.setdefault(camera.name, SceneCut(self._threshold))
         rows = max(feed.rows, engine.backend.max_batch)
-        inputs = self._inputs.setdefault(id(engine), _Inputs())
+        inputs = self._inputs.setdefault(id(engine), Inputs())
         self._submit(lambda: inputs.reserve(rows, engine.backend.allocate)).result()
 
-    def _feed(self, camera: str, engine: Engine, model: CameraModel) -> _Feed:
+    def _feed(self, camera: str, engine: Engine, model: CameraModel) -> Feed:
         """The feed of a camera into an engine: the one there is, or a new one."""
         for feed in self._feeds:
             if feed.engine is engine and feed.jobs[0].camera.name == camera:
                 return feed
         spec = engine.manifest.input
-        feed = _Feed(engine, CanvasInput(spec, model) if spec.projection == "equirectangular" else None)
+        feed = Feed(engine, CanvasInput(spec, model) if spec.projection == "equirectangular" else None)
         self._feeds.append(feed)
         return feed
 
@@ -296,16 +137,21 @@ class Pipeline:
             self._flight[0].wait(None)
         batch, served = self._gather()
         if batch is not None:
-            if sum(b.engine is batch.engine for b in self._flight) == _IN_FLIGHT:
-                self._read_oldest()  # its answers are overwritten by the second run after it
+            self._keep_answers_of(batch.engine)
             self._start(batch)
-        if self._flight and batch is None and not self._flight[0].wait(_GLANCE_S):
+        elif self._flight and not self._flight[0].wait(_GLANCE_S):
             return True  # meanwhile something else may fall due
-        if self._flight and (batch is None or len(self._flight) > _IN_FLIGHT or self._flight[0].done):
+        if self._flight and (len(self._flight) > _IN_FLIGHT or self._flight[0].done):
             self._read_oldest()
             served = True
-        self.counters.idle += not served
+        if not served:
+            self.counters.idle.add()
         return served
+
+    def _keep_answers_of(self, engine: Engine) -> None:
+        """Before an engine runs again, have at most one of its runs unread: the second run after overwrites answers."""
+        if sum(batch.engine is engine for batch in self._flight) == _IN_FLIGHT:
+            self._read_oldest()
 
     def finish(self) -> None:
         """Wait for all that is running, and read its answers."""
@@ -323,10 +169,10 @@ class Pipeline:
 
     # What goes next --------------------------------------------------------------------------------------------------
 
-    def _gather(self) -> tuple[_Batch | None, bool]:
+    def _gather(self) -> tuple[Batch | None, bool]:
         """The most overdue job's frame, and with it those due on the same engine, prepared; and whether any was due."""
-        batch: _Batch | None = None
-        served: list[_Feed] = []
+        batch: Batch | None = None
+        served: list[Feed] = []
         due = self._schedule.due(self._clock())
         for job in due:
             if any(job.feed is feed for feed in served) or (batch is not None and not batch.room_for(job.feed)):
@@ -342,30 +188,30 @@ class Pipeline:
                 self._read_all(jobs, frame, job.feed.outputs, {})
                 continue
             if batch is None:
-                batch = _Batch(job.feed.engine, self._inputs[id(job.feed.engine)].next())
+                batch = Batch(job.feed.engine, self._inputs[id(job.feed.engine)].next())
             self._prepare(batch, job.feed, frame, jobs)
         return (batch if batch is not None and batch.parts else None), bool(served)
 
-    def _fresh(self, job: _Job) -> Frame | None:
+    def _fresh(self, job: Job) -> Frame | None:
         """The camera's newest frame, if this job has not seen it and it is not too old."""
         frame = self._newest(job.camera)
         if frame is None or frame.sequence <= job.turn.seen:
             return None
         if self._clock() - frame.captured_monotonic_s > job.deadline_s:
             job.turn.skip(frame.sequence)
-            self.counters.stale[job.key] += 1
+            self.counters.stale.add(*job.key)
             return None
         return frame
 
-    def _take(self, jobs: list[_Job], frame: Frame) -> list[_Job]:
+    def _take(self, jobs: list[Job], frame: Frame) -> list[Job]:
         """Those that have not seen the frame, noted as served; layout first, which depth is aligned to."""
         now_s = self._clock()
         taken = sorted((j for j in jobs if frame.sequence > j.turn.seen), key=lambda j: j.task != "layout")
         for job in taken:
-            self.counters.missed[job.key] += job.turn.take(frame.sequence, now_s)
+            self.counters.missed.add(*job.key, by=job.turn.take(frame.sequence, now_s))
         return taken
 
-    def _is_running(self, feed: _Feed, frame: Frame) -> bool:
+    def _is_running(self, feed: Feed, frame: Frame) -> bool:
         parts = (part for batch in self._flight for part in batch.parts)
         return any(part.feed is feed and part.frame.sequence == frame.sequence for part in parts)
 
@@ -380,14 +226,14 @@ class Pipeline:
             self._cuts_at.setdefault(camera.name, deque(maxlen=_IN_FLIGHT + 1)).append(frame.sequence)
         return frame
 
-    def _prepare(self, batch: _Batch, feed: _Feed, frame: Frame, jobs: list[_Job]) -> None:
+    def _prepare(self, batch: Batch, feed: Feed, frame: Frame, jobs: list[Job]) -> None:
         """Write the frame into the batch's tensor; a frame that cannot be is reported and left out."""
         if frame.image.shape != feed.shape:
             self.finish()  # readers know one size at a time
             feed.shape = frame.image.shape
         taken_s = self._clock()
         stage_s = {"capture": max(0.0, taken_s - frame.captured_monotonic_s)}
-        part = _Part(feed, frame, jobs, batch.rows, stage_s)
+        part = Part(feed, frame, jobs, batch.rows, stage_s)
         try:
             jobs[0].reader.prepare(frame.image, batch.tensor[part.first_row : part.end_row])
         except Exception as e:  # noqa: BLE001 - one camera must not end the others; reported and counted
@@ -398,14 +244,14 @@ class Pipeline:
 
     # What came of it -------------------------------------------------------------------------------------------------
 
-    def _start(self, batch: _Batch) -> None:
+    def _start(self, batch: Batch) -> None:
         rows, run, clock = batch.tensor[: batch.rows], batch.engine.backend.run, self._clock
 
         def timed() -> tuple[Arrays, float, float]:
             begun_s = clock()
             return run(rows), begun_s, clock()
 
-        self.counters.batches[batch.rows] += 1
+        self.counters.batches.add(str(batch.rows))
         batch.submitted_s = clock()
         self._inputs[id(batch.engine)].used()
         batch.future = self._submit(timed)
@@ -428,7 +274,7 @@ class Pipeline:
             part.feed.keep(part.frame.sequence, own)
             self._read_all(part.jobs, part.frame, own, part.stage_s)
 
-    def _read_all(self, jobs: list[_Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
+    def _read_all(self, jobs: list[Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
         """Every job's value from one answer; the first one's result has the stages."""
         cuts = self._cuts_at.get(frame.camera, ())
         if cuts and cuts[0] <= frame.sequence:
@@ -443,21 +289,19 @@ class Pipeline:
                 continue
             now_s = self._clock()
             stages = stage_s or {"capture": max(0.0, begun_s - frame.captured_monotonic_s)}
-            self.counters.done[job.key] += 1
-            self.counters.late[job.key] += now_s - frame.captured_monotonic_s > job.deadline_s
+            self.counters.done.add(*job.key)
+            self.counters.late.add(*job.key, by=now_s - frame.captured_monotonic_s > job.deadline_s)
             self._on_result(Result(frame, job.task, value, job.feed.engine, stages | {"postprocess": now_s - begun_s}))
             stage_s = {}
 
-    def _read(self, job: _Job, outputs: Arrays, frame: Frame) -> Value:
-        at_s = frame.captured_monotonic_s
-        if isinstance(job.reader, DepthReader):
-            return job.reader.read(outputs, at_s, self._layouts.get(frame.camera))
-        if isinstance(job.reader, LayoutReader):
+    def _read(self, job: Job, outputs: Arrays, frame: Frame) -> Value:
+        layout = self._layouts.get(frame.camera)
+        if job.task == "layout":
             self._layouts.pop(frame.camera, None)  # a layout that is refused must not go on scaling depth
-            layout = job.reader.read(outputs, at_s)
-            self._layouts[frame.camera] = layout
-            return layout
-        return job.reader.read(outputs, at_s)
+        value = job.reader.read(outputs, frame.captured_monotonic_s, layout)
+        if isinstance(value, RoomLayout):
+            self._layouts[frame.camera] = value
+        return value
 
     def _forget(self, frame: Frame) -> None:
         """The camera's scene was cut: nothing before counts."""
@@ -468,10 +312,10 @@ class Pipeline:
         for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name == frame.camera):
             job.reader.reset()
 
-    def _failed(self, jobs: list[_Job], error: Exception) -> None:
+    def _failed(self, jobs: list[Job], error: Exception) -> None:
         known = error if isinstance(error, EdgeError) else _unexpected(error)
         for job in jobs:
-            self.counters.errors[job.key] += 1
+            self.counters.errors.add(*job.key)
             self._on_error(job.camera.name, job.task, known)
 
 

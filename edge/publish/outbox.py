@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edge.monitor.metrics import Count
 from edge.mqtt.messages import Message
 from edge.mqtt.topics import CHANNELS, Channel, Kind
 from edge.publish.compose import Binary
@@ -47,8 +48,9 @@ class Outgoing:
 class Outbox:
     """A thread-safe store of outgoing messages with bounded memory."""
 
-    def __init__(self, *, live_limit: int = 64, durable_limit: int = 256) -> None:
-        self.dropped: Counter[str] = Counter()
+    def __init__(self, dropped: Count, *, live_limit: int = 64, durable_limit: int = 256) -> None:
+        """`dropped` counts losses by reason."""
+        self.dropped = dropped
         self._live_limit, self._durable_limit = live_limit, durable_limit
         self._changed = threading.Condition()
         self._retained: dict[str, Outgoing] = {}
@@ -62,7 +64,7 @@ class Outbox:
         with self._changed:
             if item.channel.retain:
                 if item.topic in self._unsent:
-                    self.dropped["superseded"] += 1
+                    self.dropped.add("superseded")
                 self._retained[item.topic] = item
                 self._unsent[item.topic] = None
             elif item.channel.qos:
@@ -75,7 +77,7 @@ class Outbox:
         queue.append(item)
         while len(queue) > limit:
             queue.popleft()
-            self.dropped["queue_full"] += 1
+            self.dropped.add("queue_full")
 
     def take(self) -> Outgoing | None:
         """The next message: retained before durable before live; None if there is nothing to send."""
@@ -90,7 +92,7 @@ class Outbox:
                 item = self._live.popleft()
                 if time.monotonic() - item.queued_at_s <= (item.channel.expiry_s or float("inf")):
                     return item
-                self.dropped["expired"] += 1
+                self.dropped.add("expired")
             return None
 
     def wait(self, timeout_s: float) -> None:
@@ -126,12 +128,12 @@ class Outbox:
                 elif item.channel.qos:
                     self._durable.appendleft(item)
                 else:
-                    self.dropped["connection_lost"] += 1
+                    self.dropped.add("connection_lost")
 
     def forget(self, item: Outgoing, reason: str) -> None:
         """Count `item` as lost, and stop keeping it if it is retained."""
         with self._changed:
-            self.dropped[reason] += 1
+            self.dropped.add(reason)
             if self._retained.get(item.topic) is item:
                 del self._retained[item.topic]
                 self._unsent.pop(item.topic, None)

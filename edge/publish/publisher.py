@@ -6,37 +6,30 @@ then every retained message, because a restarted broker may have forgotten them.
 
 from __future__ import annotations
 
-import json
 import logging
-import queue
 import random
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Literal, cast
 
-import numpy as np
-from pydantic import ValidationError
-
-from edge.errors import EdgeError, PublishError
-from edge.mqtt.link import Endpoint, Incoming, Link, Metadata, Version, Will
-from edge.mqtt.messages import BridgeState, Message, Request, Response, schema_name
+from edge.errors import PublishError
+from edge.monitor.metrics import Metrics
+from edge.monitor.throughput import percentiles
+from edge.mqtt.link import Endpoint, Link, Metadata, Version, Will
+from edge.mqtt.messages import BridgeState, Message, Response, schema_name
 from edge.mqtt.topics import Kind, Topics
+from edge.publish.attempts import attempt
 from edge.publish.outbox import Content, Maker, Outbox, Outgoing
-
-Handler = Callable[[dict[str, Any]], dict[str, Any]]
-T = TypeVar("T")
+from edge.publish.requests import Handler, Requests
+from edge.publish.window import Window
 
 _log = logging.getLogger(__name__)
 
-_IN_FLIGHT = 32
-_IN_FLIGHT_BYTES = 4 * 1024 * 1024
-_ACKNOWLEDGE_TIMEOUT_S = 20.0
 _FAREWELL_S = 0.3
-_REQUESTS_WAITING = 16
 _RESERVOIR = 512
 _STEADY_S = 10.0
 """A connection that lasted so long was sound: the next loss is retried at once."""
@@ -64,29 +57,9 @@ class PublisherStatistics:
     last_error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    item: Outgoing
-    sent_at_s: float
-    size_bytes: int
-
-
 def _percentiles(values: deque[float]) -> tuple[float, float] | None:
-    if not values:
-        return None
-    p50, p99 = np.percentile(np.array(values.copy()), (50, 99))
-    return round(float(p50), 3), round(float(p99), 3)
-
-
-def _attempt(action: Callable[[], T]) -> tuple[T | None, str | None]:
-    """The result of other people's code, or what went wrong: no error of theirs may end a thread of ours."""
-    try:
-        return action(), None
-    except EdgeError as error:
-        return None, str(error)
-    except Exception as error:  # noqa: BLE001 - the boundary to code handed to us, reported and counted
-        _log.exception("unexpected error in %r", action)
-        return None, f"internal error ({type(error).__name__}: {error}); please report it with the log"
+    found = percentiles(values.copy())
+    return None if found is None else (round(found[0], 3), round(found[1], 3))
 
 
 class Publisher:
@@ -94,7 +67,7 @@ class Publisher:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Endpoint | Callable[[], Endpoint],
         topics: Topics,
         *,
         client_id: str | None = None,
@@ -102,18 +75,17 @@ class Publisher:
         live_limit: int = 64,
         durable_limit: int = 256,
         retry_s: tuple[float, float] = (0.5, 30.0),
+        metrics: Metrics | None = None,
     ) -> None:
+        """`endpoint`: where the broker is, or who knows it, asked at every attempt to connect."""
         self.topics = topics
         self.last_error: str | None = None
         """Why there is no connection; while there is one, why a message was last not published on it."""
-        self._outbox = Outbox(live_limit=live_limit, durable_limit=durable_limit)
-        self._handlers = dict(handlers or {})
+        self._metrics = metrics or Metrics()
+        self._outbox = Outbox(self._metrics.dropped, live_limit=live_limit, durable_limit=durable_limit)
         self._retry_s = retry_s
-        self._requests: queue.Queue[Incoming | None] = queue.Queue(_REQUESTS_WAITING)
-        self._in_flight: dict[int, _InFlight] = {}
-        self._published: Counter[tuple[Kind, str | None]] = Counter()
-        self._published_bytes = 0
-        self._connections = 0
+        self._window = Window()
+        self._requests = Requests(topics, handlers or {}, self._respond)
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._busy_s = 0.0
@@ -124,13 +96,12 @@ class Publisher:
         self._link = Link(
             endpoint,
             client_id or f"edge-{topics.device}",
-            will=Will(topics.bridge_state(), BridgeState(state="offline").encoded()),
+            will=Will(topics.of("bridge_state"), BridgeState(state="offline").encoded()),
             subscriptions=(topics.requests,),
-            on_message=self._accept_request,
+            on_message=self._requests.accept,
             on_change=self._outbox.wake,
         )
         self._thread = threading.Thread(target=self._run, name="edge-publish", daemon=True)
-        self._answering = threading.Thread(target=self._answer_requests, name="edge-requests", daemon=True)
 
     # For everyone --------------------------------------------------------------------------------------------------
 
@@ -138,7 +109,7 @@ class Publisher:
         """Begin to connect; messages may be published at once, and wait."""
         self._say("online")
         self._thread.start()
-        self._answering.start()
+        self._requests.start()
 
     def publish(self, kind: Kind, content: Content | Maker, *, camera: str | None = None) -> None:
         """Queue a message, or a callable that makes it on the publishing thread; never waits and never fails late.
@@ -155,7 +126,7 @@ class Publisher:
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything queued went out; False if it did not within `timeout_s`."""
         deadline_s = time.monotonic() + timeout_s
-        while len(self._outbox) or self._sending or self._in_flight:
+        while len(self._outbox) or self._sending or len(self._window):
             if time.monotonic() > deadline_s:
                 return False
             time.sleep(0.01)
@@ -166,10 +137,10 @@ class Publisher:
         return PublisherStatistics(
             connected=self._connected.is_set(),
             protocol=self._link.version,
-            reconnects=max(self._connections - 1, 0),
-            published=dict(self._published),
-            published_bytes=self._published_bytes,
-            dropped=dict(self._outbox.dropped),
+            reconnects=max(self._metrics.connections.total - 1, 0),
+            published=self.published(),
+            published_bytes=self._metrics.published_bytes.total,
+            dropped={reason: n for (reason,), n in self._metrics.dropped.items()},
             queued=len(self._outbox),
             encode_ms=_percentiles(self._encode_ms),
             publish_ms=_percentiles(self._publish_ms),
@@ -184,26 +155,17 @@ class Publisher:
         self._stop_at_s = time.monotonic() + timeout_s * 0.6
         self._outbox.wake()
         self._thread.join(timeout_s)
-        self._end_requests()
+        self._requests.stop()
+
+    def published(self) -> dict[tuple[Kind, str | None], int]:
+        """Messages that went out, by kind of topic and camera (None: the bridge's own)."""
+        return {(cast(Kind, kind), camera or None): n for (kind, camera), n in self._metrics.published.items()}
 
     def _say(self, state: Literal["online", "offline"]) -> None:
-        self._outbox.put(Outgoing("bridge_state", self.topics.bridge_state(), BridgeState(state=state)))
+        self._outbox.put(Outgoing("bridge_state", self.topics.of("bridge_state"), BridgeState(state=state)))
 
-    def _end_requests(self) -> None:
-        while True:
-            try:
-                self._requests.put_nowait(None)
-            except queue.Full:
-                self._next_request()  # nobody will read the answer any more
-            else:
-                break
-        self._answering.join(0.5)
-
-    def _next_request(self) -> None:
-        try:
-            self._requests.get_nowait()
-        except queue.Empty:
-            return
+    def _respond(self, topic: str, response: Response, correlation: bytes | None) -> None:
+        self._outbox.put(Outgoing("response", topic, response, correlation=correlation))
 
     # On the publishing thread ----------------------------------------------------------------------------------------
 
@@ -212,7 +174,7 @@ class Publisher:
         while self._stop_at_s is None:
             if self._connect():
                 since_s = time.monotonic()
-                _, error = _attempt(self._serve)
+                _, error = attempt(self._serve)
                 self._settle_loss()
                 if error is not None:
                     self._report(error)
@@ -233,7 +195,7 @@ class Publisher:
         except PublishError as error:
             self._report(str(error))
             return False
-        self._connections += 1
+        self._metrics.connections.add()
         self.last_error = None
         self._outbox.announce_again()
         self._connected.set()
@@ -256,11 +218,10 @@ class Publisher:
                 self._said_offline = True
                 self._stop_at_s = time.monotonic() + _FAREWELL_S
                 self._say("offline")
-            if self._stuck():
+            if self._window.stuck:
                 self._link.loss = f"broker {self._link.endpoint}: stopped confirming; connecting anew"
                 return
-            room = len(self._in_flight) < _IN_FLIGHT and self._bytes_in_flight() < _IN_FLIGHT_BYTES
-            if not room:
+            if self._window.full:
                 self._outbox.pause(0.25)
             elif not self._send_next():
                 self._outbox.wait(0.25)
@@ -278,14 +239,7 @@ class Publisher:
         return item is not None
 
     def _finished(self, stop_at_s: float) -> bool:
-        return time.monotonic() > stop_at_s or not (len(self._outbox) or self._in_flight)
-
-    def _bytes_in_flight(self) -> int:
-        return sum(f.size_bytes for f in self._in_flight.values())
-
-    def _stuck(self) -> bool:
-        oldest = next(iter(self._in_flight.values()), None)
-        return oldest is not None and time.monotonic() - oldest.sent_at_s > _ACKNOWLEDGE_TIMEOUT_S
+        return time.monotonic() > stop_at_s or not (len(self._outbox) or len(self._window))
 
     def _send(self, item: Outgoing) -> None:
         payload = self._encode(item)
@@ -306,14 +260,14 @@ class Publisher:
             self._report(str(error))
             self._outbox.give_back([item])
             return
-        self._in_flight[mid] = _InFlight(item, sent_at_s, size_bytes)
+        self._window.add(mid, item, sent_at_s, size_bytes)
 
     def _encode(self, item: Outgoing) -> bytes | None:
         """The payload of `item`, made if need be; None, counted, if it cannot be made."""
         if item.payload is not None:
             return item.payload
         begun_s = time.monotonic()
-        content, error = _attempt(partial(_resolved, item.content))
+        content, error = attempt(partial(_resolved, item.content))
         if content is None:
             self._report(f"{item.topic}: {error}")
             self._outbox.forget(item, "invalid")
@@ -330,72 +284,21 @@ class Publisher:
 
     def _settle_delivered(self) -> None:
         now_s = time.monotonic()
-        for mid in self._link.delivered():
-            done = self._in_flight.pop(mid, None)
-            if done is None:
-                continue
+        for done in self._window.settle(self._link.delivered()):
             self._publish_ms.append((now_s - done.sent_at_s) * 1000.0)
-            self._published_bytes += done.size_bytes
+            self._metrics.published_bytes.add(by=done.size_bytes)
             if not done.item.delivered:
                 done.item.delivered = True
-                self._published[done.item.kind, done.item.camera] += 1
+                self._metrics.published.add(done.item.kind, done.item.camera or "")
 
     def _settle_loss(self) -> None:
         """Count what went out, give back what did not."""
         self._settle_delivered()
         self._connected.clear()
-        lost = [f.item for f in self._in_flight.values()]
-        self._in_flight.clear()
-        self._outbox.give_back(lost)
+        self._outbox.give_back(self._window.clear())
         self._link.abandon()
         if self._link.loss and self._stop_at_s is None:
             self._report(self._link.loss)
-
-    # Requests --------------------------------------------------------------------------------------------------------
-
-    def _accept_request(self, incoming: Incoming) -> None:
-        """On the network thread: hand over, or refuse at once if too many wait."""
-        try:
-            self._requests.put_nowait(incoming)
-        except queue.Full:
-            self._respond(incoming, Response(status="error", error="too many requests wait; send it again later"))
-
-    def _answer_requests(self) -> None:
-        while True:
-            incoming = self._requests.get()
-            if incoming is None:
-                return
-            self._respond(incoming, self._answer(incoming))
-
-    def _answer(self, incoming: Incoming) -> Response:
-        verb = _verb(incoming)
-        if incoming.retained:
-            return Response(status="error", error="a retained request is not carried out; publish it without retain")
-        try:
-            request = Request.model_validate(json.loads(incoming.payload or b"{}"))
-        except (ValueError, ValidationError):
-            return Response(
-                status="error", error='the payload must be a JSON object, such as {"transaction": "1"}, or empty'
-            )
-        handler = self._handlers.get(verb)
-        if handler is None:
-            known = ", ".join(sorted(self._handlers)) or "none"
-            error: str | None = f"unknown request {verb!r}; known: {known}"
-            return Response(status="error", error=error, transaction=request.transaction)
-        data, error = _attempt(partial(handler, request.arguments))
-        if error is not None:
-            return Response(status="error", error=error, transaction=request.transaction)
-        return Response(status="ok", data=data or {}, transaction=request.transaction)
-
-    def _respond(self, incoming: Incoming, response: Response) -> None:
-        topic = incoming.response_topic
-        if not topic or any(c in topic for c in "+#"):
-            topic = self.topics.response(_verb(incoming))
-        self._outbox.put(Outgoing("response", topic, response, correlation=incoming.correlation))
-
-
-def _verb(incoming: Incoming) -> str:
-    return incoming.topic.rpartition("/")[2]
 
 
 def _resolved(content: Content | Maker) -> Content:

@@ -23,7 +23,8 @@ from edge.mqtt.link import Endpoint, TlsOptions
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import LIVE_EXPIRY_S, Kind, Topics
 from edge.publish.compose import Binary, Source, depth_message, depth_picture, layout_message
-from edge.publish.publisher import Handler, Publisher
+from edge.publish.publisher import Publisher
+from edge.publish.requests import Handler
 from edge.scene import DepthMap, Frame, RoomLayout
 
 TOPICS = Topics("dev")

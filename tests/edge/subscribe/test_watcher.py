@@ -38,13 +38,15 @@ def seen(frame: Frame, depth: DepthMap, layout: RoomLayout, lighting: Lighting, 
     """One of each result, read back as a subscriber reads it."""
     now = timestamp(time.time())
     payloads = {
-        TOPICS.bridge_state(): BridgeState(state="online").encoded(),
-        TOPICS.camera_state("living"): CameraState(device="dev", camera="living", state="online", since=now).encoded(),
-        TOPICS.depth("living"): depth_message(frame, depth, source, 0.08).encoded(),
-        TOPICS.depth_image("living"): depth_picture(frame, depth, source).data,
-        TOPICS.layout("living"): layout_message(frame, layout, source, 0.25).encoded(),
-        TOPICS.room("living"): room_model(frame, layout, source).data,
-        TOPICS.lighting("living"): lighting_message(frame, lighting, source, 0.03).encoded(),
+        TOPICS.of("bridge_state"): BridgeState(state="online").encoded(),
+        TOPICS.of("camera_state", camera="living"): CameraState(
+            device="dev", camera="living", state="online", since=now
+        ).encoded(),
+        TOPICS.of("depth", camera="living"): depth_message(frame, depth, source, 0.08).encoded(),
+        TOPICS.of("depth_image", camera="living"): depth_picture(frame, depth, source).data,
+        TOPICS.of("layout", camera="living"): layout_message(frame, layout, source, 0.25).encoded(),
+        TOPICS.of("room", camera="living"): room_model(frame, layout, source).data,
+        TOPICS.of("lighting", camera="living"): lighting_message(frame, lighting, source, 0.03).encoded(),
     }
     return [read(Incoming(topic, payload, False)) for topic, payload in payloads.items()]
 

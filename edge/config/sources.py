@@ -1,0 +1,96 @@
+"""Where a camera's pictures come from: `cameras[].source`, one section a kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edge.cameras.base import CsiSpec, ReplaySpec, RtspSpec, V4l2Spec
+from edge.config.values import ExistingPath, Positive, Rate, Section, SidePx
+
+
+class ReplayConfig(Section):
+    """Pictures of a folder, in order of their names, or a video file."""
+
+    type: Literal["replay"]
+    path: ExistingPath = Field(description="folder of pictures or a video file", examples=["clips/hall.mp4"])
+    loop: bool = Field(default=True, description="start again at the end")
+    pace: Literal["realtime", "fast"] = Field(default="realtime", description="fast: as fast as frames are taken")
+    fps: Rate | None = Field(default=None, description="pictures a second; default: the video's own, 5 for a folder")
+
+    @property
+    def spec(self) -> ReplaySpec:
+        """As the capture process takes it."""
+        return ReplaySpec(path=self.path, loop=self.loop, pace=self.pace, fps=self.fps)
+
+
+class V4l2Config(Section):
+    """A USB or other Video4Linux camera."""
+
+    type: Literal["v4l2"]
+    device: str = Field(
+        default="/dev/video0",
+        pattern=r"^/dev/\S+$",
+        description="device file; /dev/v4l/by-id/... stays the same after a restart",
+    )
+    width_px: SidePx | None = Field(default=1280, description="picture width asked for, px; null: the driver's choice")
+    height_px: SidePx | None = Field(default=720, description="picture height asked for, px; null: the driver's choice")
+    fps: Rate | None = Field(default=30.0, description="pictures a second asked for; null: the driver's choice")
+    fourcc: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ]{4}$")] | None = Field(
+        default="MJPG", description="pixel format asked for, four letters; null: the driver's choice"
+    )
+
+    @property
+    def spec(self) -> V4l2Spec:
+        """As the capture process takes it."""
+        return V4l2Spec(
+            device=self.device, width_px=self.width_px, height_px=self.height_px, fps=self.fps, fourcc=self.fourcc
+        )
+
+
+class RtspConfig(Section):
+    """A network camera."""
+
+    type: Literal["rtsp"]
+    url: str = Field(
+        pattern=r"^(rtsps?|https?)://\S+$",
+        description="rtsp, rtsps, or http(s) that serves MJPEG; user and password may be in it",
+        examples=["rtsp://10.0.0.9/live"],
+        repr=False,
+        json_schema_extra={"writeOnly": True},
+    )
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="tcp: no torn pictures; udp: less delay")
+    open_timeout_s: Positive = Field(default=10.0, description="longest wait for the connection, s")
+    read_timeout_s: Positive = Field(default=5.0, description="longest wait for a picture, s")
+
+    @property
+    def spec(self) -> RtspSpec:
+        """As the capture process takes it."""
+        return RtspSpec(
+            url=self.url,
+            transport=self.transport,
+            open_timeout_s=self.open_timeout_s,
+            read_timeout_s=self.read_timeout_s,
+        )
+
+
+class CsiConfig(Section):
+    """A camera on a Jetson's CSI port (needs an OpenCV with GStreamer, as JetPack's)."""
+
+    type: Literal["csi"]
+    sensor_id: int = Field(default=0, ge=0, le=15, description="number of the sensor")
+    width_px: SidePx = Field(default=1280, description="picture width, px")
+    height_px: SidePx = Field(default=720, description="picture height, px")
+    fps: Rate = Field(default=30.0, description="pictures a second")
+    flip: int = Field(default=0, ge=0, le=7, description="nvvidconv's flip-method; 2 = turned by 180 degrees")
+
+    @property
+    def spec(self) -> CsiSpec:
+        """As the capture process takes it."""
+        return CsiSpec(
+            sensor_id=self.sensor_id, width_px=self.width_px, height_px=self.height_px, fps=self.fps, flip=self.flip
+        )
+
+
+SourceConfig = Annotated[ReplayConfig | V4l2Config | RtspConfig | CsiConfig, Field(discriminator="type")]

@@ -1,0 +1,1 @@
+"""Requests that the daemon answers, one file a verb."""

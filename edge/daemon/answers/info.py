@@ -1,0 +1,13 @@
+"""`info`: what this device runs, as on `bridge/info`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edge.mqtt.messages import BridgeInfo
+
+
+def answer(arguments: dict[str, Any], *, info: Callable[[], BridgeInfo]) -> dict[str, Any]:
+    """The message on `bridge/info`; there are no arguments."""
+    return info().model_dump(mode="json", by_alias=True)

@@ -1,0 +1,131 @@
+"""What the daemon says of itself, as messages from plain values: info, health, states, events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import edge
+from edge.cameras.process import CameraProcess
+from edge.config.sections import Config, config_schema
+from edge.inference.store import StoredModel
+from edge.monitor.metrics import Metrics
+from edge.monitor.process import memory_bytes, temperature_celsius
+from edge.monitor.throughput import Rate
+from edge.mqtt.messages import (
+    BridgeEvent,
+    BridgeHealth,
+    BridgeInfo,
+    BrokerHealth,
+    CameraInfo,
+    CameraState,
+    EngineInfo,
+    Percentiles,
+    TaskHealth,
+    timestamp,
+)
+from edge.pipeline.batches import Engine
+from edge.publish.publisher import PublisherStatistics
+from edge.scene import Task
+
+
+def info(
+    config: Config, started_at: float, models: Mapping[Task, StoredModel], engines: Mapping[Task, Engine]
+) -> BridgeInfo:
+    """What this device runs, for `bridge/info`; `started_at` in seconds since the Unix epoch."""
+    return BridgeInfo(
+        device=config.device.name,
+        version=edge.__version__,
+        started_at=timestamp(started_at),
+        cameras=tuple(
+            CameraInfo(
+                name=c.name,
+                source=c.source.type,
+                projection=c.projection,
+                camera_height_m=c.camera_height_m,
+                tasks=c.tasks,
+            )
+            for c in config.cameras
+        ),
+        tasks=tuple(engines),
+        engines=tuple(_engine_info(task, models[task], engine) for task, engine in engines.items()),
+        config_schema=config_schema(),
+    )
+
+
+def _engine_info(task: Task, model: StoredModel, engine: Engine) -> EngineInfo:
+    manifest = model.manifest
+    return EngineInfo(
+        task=task,
+        name=manifest.name,
+        sha256=manifest.onnx.sha256,
+        backend=f"{engine.backend.provider} {engine.backend.precision}",
+        provenance=manifest.provenance.model_dump(mode="json"),
+    )
+
+
+def health(
+    device: str,
+    uptime_s: float,
+    rates: Iterable[Rate],
+    broker: PublisherStatistics,
+    metrics: Metrics,
+    degraded: tuple[str, ...],
+) -> BridgeHealth:
+    """How the daemon is, for `bridge/health`; `rates` since the last one."""
+    return BridgeHealth(
+        device=device,
+        at=timestamp(time.time()),
+        uptime_s=uptime_s,
+        tasks=tuple(
+            TaskHealth(
+                camera=r.camera,
+                task=r.task,
+                rate_hz=round(r.rate_hz, 3),
+                latency_ms=None if r.latency_ms is None else Percentiles(p50=r.latency_ms[0], p99=r.latency_ms[1]),
+            )
+            for r in rates
+        ),
+        broker=BrokerHealth(
+            protocol=broker.protocol,
+            reconnects=broker.reconnects,
+            published=sum(broker.published.values()),
+            published_bytes=broker.published_bytes,
+            queued=broker.queued,
+        ),
+        dropped=broker.dropped | passed_over(metrics),
+        memory_bytes=memory_bytes(),
+        temperature_celsius=temperature_celsius(),
+        degraded=degraded,
+    )
+
+
+def passed_over(metrics: Metrics) -> dict[str, int]:
+    """Frames that were asked for and not inferred, by reason."""
+    return {"inference too slow": metrics.missed.total, "stale": metrics.stale.total}
+
+
+def camera_state(device: str, camera: CameraProcess) -> CameraState:
+    """Whether a camera delivers, for `<camera>/state`."""
+    return CameraState(
+        device=device,
+        camera=camera.name,
+        state=camera.state,
+        since=timestamp(camera.since),
+        error=camera.last_error,
+    )
+
+
+def event(device: str, kind: str, message: str, camera: str | None, data: dict[str, Any]) -> BridgeEvent:
+    """Something that happened now, for `bridge/event`."""
+    return BridgeEvent(device=device, at=timestamp(time.time()), type=kind, camera=camera, message=message, data=data)
+
+
+def degraded(
+    cameras: Iterable[CameraProcess], engines: tuple[str, ...], failing: Mapping[tuple[str, Task], str]
+) -> tuple[str, ...]:
+    """Everything that is worse than configured, in words; `failing`: the error of each (camera, task) that fails."""
+    down = [c for c in cameras if c.state != "online"]
+    lost = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
+    return (*lost, *engines, *(f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()))

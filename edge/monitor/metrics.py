@@ -1,0 +1,80 @@
+"""The one store of counts: every part counts here, and health, the last line of a run and Prometheus read from here.
+
+Names and units follow Prometheus' conventions; labels are bounded by the configuration, never by what comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter
+
+Labels = tuple[str, ...]
+"""A value for each label."""
+
+
+class Count(Mapping[Labels, int]):
+    """Something that is counted since the start, by the values of its labels; what was never counted is 0."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, text: str, *labels: str) -> None:
+        """`name` as Prometheus has it, without the `_total` that every counter's ends in."""
+        self._labels = labels
+        self._counter = Counter(name, text, labels, registry=registry)
+
+    def add(self, *values: str, by: int = 1) -> None:
+        """Count `by` more for these labels' values; callable from any thread."""
+        (self._counter.labels(*values) if values else self._counter).inc(by)
+
+    @property
+    def total(self) -> int:
+        """Over all labels."""
+        return sum(self._counts().values())
+
+    def _counts(self) -> dict[Labels, int]:
+        samples = [s for metric in self._counter.collect() for s in metric.samples if s.name.endswith("_total")]
+        return {tuple(s.labels[label] for label in self._labels): int(s.value) for s in samples}
+
+    def __getitem__(self, labels: Labels) -> int:
+        """How often for these labels' values."""
+        return self._counts().get(labels, 0)
+
+    def __iter__(self) -> Iterator[Labels]:
+        """What was counted."""
+        return iter(self._counts())
+
+    def __len__(self) -> int:
+        """How many different labels were counted."""
+        return len(self._counts())
+
+
+class Metrics:
+    """What a run counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        each = ("camera", "task")
+
+        def count(name: str, text: str, *labels: str) -> Count:
+            return Count(self.registry, name, text, *labels)
+
+        self.done = count("edge_results", "Values inferred.", *each)
+        self.missed = count(
+            "edge_results_missed", "Results that were due, had frames, and that inference was too slow for.", *each
+        )
+        self.stale = count("edge_frames_stale", "Frames passed over because they were past the deadline.", *each)
+        self.late = count(
+            "edge_results_late", "Results past the deadline, though their frame was taken before it.", *each
+        )
+        self.errors = count("edge_task_errors", "Frames on which a task failed.", *each)
+        self.batches = count("edge_inferences", "Inferences by how many pictures they took together.", "pictures")
+        self.idle = count("edge_idle_turns", "How often nothing was due.")
+        self.camera_errors = count("edge_camera_errors", "Failures of a camera's capture.", "camera")
+        self.published = count(
+            "edge_messages_published",
+            "Messages confirmed by the broker (QoS 1) or written to the network (QoS 0); camera is empty for the "
+            "bridge's own.",
+            *("kind", "camera"),
+        )
+        self.published_bytes = count("edge_published_bytes", "Bytes of payload and topic of what was published.")
+        self.dropped = count("edge_messages_dropped", "Messages that were not published, by reason.", "reason")
+        self.connections = count("edge_broker_connections", "Connections to the broker.")

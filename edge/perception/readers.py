@@ -1,0 +1,49 @@
+"""Which reader answers for which noun. A new noun is a row here and one in `edge.publish.results`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.base import Arrays
+from edge.perception.depth import DepthReader
+from edge.perception.layout import LayoutReader
+from edge.perception.lighting import LightingReader
+from edge.scene import DepthMap, ImageArray, Lighting, RoomLayout, Task
+
+Value = DepthMap | RoomLayout | Lighting
+
+
+class Reader(Protocol):
+    """One noun of one camera: prepares its pictures and reads the network's answers, in the order of the pictures."""
+
+    @property
+    def rows(self) -> int:
+        """Pictures of the network that one of the camera's becomes."""
+        ...
+
+    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """(rows, C, H, W) input for a picture of any size; written into `out` if given."""
+        ...
+
+    def read(self, outputs: Arrays, at_s: float, layout: RoomLayout | None = None) -> Value:
+        """The value, from the answer to the last `prepare`d picture.
+
+        Args:
+            outputs: this camera's rows of every output of the network.
+            at_s: when the picture was taken, for smoothing.
+            layout: the room that the camera is known to stand in, for nouns that are measured against it.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget the past: the scene was cut."""
+        ...
+
+
+READERS: dict[Task, Callable[..., Reader]] = {"depth": DepthReader, "layout": LayoutReader, "lighting": LightingReader}
+"""Made from (manifest of one noun, camera), `canvas` (an input shared with this camera's other readers, or None) and
+the noun's own options: `smoothing_s` for all, `fit` for layout."""

@@ -1,0 +1,50 @@
+"""A result as the messages that say it. A new noun is a row here and one in `edge.perception.readers`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from edge.mqtt.topics import Kind, Topics
+from edge.publish import compose
+from edge.publish.compose import Source
+from edge.publish.outbox import Maker
+from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+
+Messages = list[tuple[Kind, Maker]]
+"""What goes on which topic; made, and encoded, on the publishing thread."""
+
+
+class ResultMessages:
+    """Turns values into messages; remembers what was sent of each camera's room, so that it is sent when it changed."""
+
+    def __init__(self, topics: Topics, *, depth_image: bool = True) -> None:
+        """`depth_image`: whether the depth picture is published, not only its statistics."""
+        self._topics, self._depth_image = topics, depth_image
+        self._rooms: dict[str, RoomLayout] = {}
+        self._rows: dict[type, Callable[..., Messages]] = {
+            DepthMap: self._depth,
+            RoomLayout: self._layout,
+            Lighting: self._lighting,
+        }
+
+    def of(self, value: DepthMap | RoomLayout | Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:
+        """The messages of one value, inferred from `frame` by `source`, so long after its capture."""
+        return self._rows[type(value)](value, frame, source, latency_s)
+
+    def _depth(self, depth: DepthMap, frame: Frame, source: Source, latency_s: float) -> Messages:
+        topic = self._topics.of("depth_image", camera=frame.camera) if self._depth_image else None
+        messages: Messages = [("depth", partial(compose.depth_message, frame, depth, source, latency_s, topic))]
+        if topic:
+            messages.append(("depth_image", partial(compose.depth_picture, frame, depth, source)))
+        return messages
+
+    def _layout(self, layout: RoomLayout, frame: Frame, source: Source, latency_s: float) -> Messages:
+        messages: Messages = [("layout", partial(compose.layout_message, frame, layout, source, latency_s))]
+        if not compose.same_room(self._rooms.get(frame.camera), layout):
+            self._rooms[frame.camera] = layout
+            messages.append(("room", partial(compose.room_model, frame, layout, source)))
+        return messages
+
+    def _lighting(self, lighting: Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:
+        return [("lighting", partial(compose.lighting_message, frame, lighting, source, latency_s))]
