@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sys
 import threading
 from pathlib import Path
@@ -24,3 +25,11 @@ def process_stands_behind() -> None:
     stand_behind(threading.main_thread())
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(BEHIND), encoding="ascii")
+
+
+def backoff(failures: int, shortest_s: float, longest_s: float) -> float:
+    """How long to wait before the next attempt: doubled with each failure in a row, and drawn from its upper half.
+
+    The jitter keeps many devices that lost the same broker or camera from coming back all at once.
+    """
+    return min(shortest_s * 2.0 ** min(failures, 32), longest_s) * random.uniform(0.5, 1.0)

@@ -38,7 +38,7 @@ from edge.config.values import (
 from edge.errors import ConfigError, ConfigErrors
 from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
 from edge.mqtt.link import Endpoint, TlsOptions
-from edge.mqtt.topics import RESERVED_CAMERA_NAMES
+from edge.mqtt.topics import RESERVED_CAMERA_NAMES, Kind, Topics
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
 
 
@@ -324,6 +324,14 @@ class MqttConfig(Section):
         default=None, description="file with the password; a bare name is looked for in $CREDENTIALS_DIRECTORY first"
     )
     tls: TlsConfig | None = Field(default=None, description="null: not encrypted; {}: the system's authorities")
+    max_packet_bytes: int | None = Field(
+        default=None, ge=1024, description="larger messages are not sent, and said; null: the broker's own limit alone"
+    )
+    response_prefix: Annotated[str, Field(min_length=1, pattern=r"^[^+#]*$")] | None = Field(
+        default=None,
+        description="what the response topic of a request must begin with; null: <base_topic>/<name>/response/",
+        examples=["clients/"],
+    )
     keepalive_s: int = Field(default=30, ge=5, le=65535, description="longest silence before the broker is probed, s")
     embedded: EmbeddedBrokerConfig = Field(default_factory=EmbeddedBrokerConfig)
 
@@ -409,6 +417,16 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
+
+    def retained_topics(self) -> frozenset[str]:
+        """Every retained topic that the configured cameras and tasks have."""
+        topics = Topics(self.device.name, self.device.base_topic)
+        kinds: dict[Task, tuple[Kind, ...]] = {"depth": (), "layout": ("layout", "room"), "lighting": ("lighting",)}
+        return frozenset(
+            topics.of(kind, camera=camera.name)
+            for camera in self.cameras
+            for kind in ("camera_state", *(kind for task in camera.tasks for kind in kinds[task]))
+        )
 
     def models(self) -> dict[Task, str]:
         """The model's folder of every task that a camera has."""

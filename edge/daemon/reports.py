@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import edge
 from edge.cameras.process import CameraProcess
 from edge.config.sections import Config, config_schema
+from edge.errors import EdgeError
 from edge.inference.store import StoredModel
 from edge.monitor.metrics import Metrics
 from edge.monitor.process import memory_bytes, temperature_celsius
@@ -67,16 +67,17 @@ def _engine_info(task: Task, model: StoredModel, engine: Engine) -> EngineInfo:
 
 def health(
     device: str,
+    at: float,
     uptime_s: float,
     rates: Iterable[Rate],
     broker: PublisherStatistics,
     metrics: Metrics,
     degraded: tuple[str, ...],
 ) -> BridgeHealth:
-    """How the daemon is, for `bridge/health`; `rates` since the last one."""
+    """How the daemon is, for `bridge/health`; `at`: now, s since the Unix epoch; `rates` since the last one."""
     return BridgeHealth(
         device=device,
-        at=timestamp(time.time()),
+        at=timestamp(at),
         uptime_s=uptime_s,
         tasks=tuple(
             TaskHealth(
@@ -117,15 +118,19 @@ def camera_state(device: str, camera: CameraProcess) -> CameraState:
     )
 
 
-def event(device: str, kind: str, message: str, camera: str | None, data: dict[str, Any]) -> BridgeEvent:
-    """Something that happened now, for `bridge/event`."""
-    return BridgeEvent(device=device, at=timestamp(time.time()), type=kind, camera=camera, message=message, data=data)
+def event(device: str, at: float, kind: str, message: str, camera: str | None, data: dict[str, Any]) -> BridgeEvent:
+    """Something that happened, for `bridge/event`; `at`: s since the Unix epoch."""
+    return BridgeEvent(device=device, at=timestamp(at), type=kind, camera=camera, message=message, data=data)
 
 
 def degraded(
-    cameras: Iterable[CameraProcess], engines: tuple[str, ...], failing: Mapping[tuple[str, Task], str]
+    cameras: Iterable[CameraProcess],
+    engines: tuple[str, ...],
+    failing: Mapping[tuple[str, Task], EdgeError],
+    broker: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Everything that is worse than configured, in words; `failing`: the error of each (camera, task) that fails."""
     down = [c for c in cameras if c.state != "online"]
     lost = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
-    return (*lost, *engines, *(f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()))
+    tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()]
+    return (*lost, *engines, *tasks, *broker)

@@ -8,6 +8,7 @@ cameras, publishes states and health, and feeds systemd's watchdog.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from edge.daemon.answers import health as health_answer
 from edge.daemon.answers import info as info_answer
 from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
+from edge.monitor.clock import WallClock
 from edge.monitor.metrics import Metrics
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
@@ -44,6 +46,8 @@ _POLL_S = 0.1
 _IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
+_FAILURE_AGAIN_S = 60.0
+_FAILURE_CHANGED_S = 1.0
 _SWITCH_S = 0.0005
 """How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""
 
@@ -87,8 +91,9 @@ class Daemon:
         self._say, self._also = on_progress, on_result
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
-        self._started_at, self._started_s = time.time(), time.monotonic()
-        self._last_error: dict[tuple[str, Task], str] = {}
+        self._clock, self._started_s = WallClock(), time.monotonic()
+        self._failing: dict[tuple[str, Task], EdgeError] = {}
+        self._failure_said_s: dict[tuple[str, Task], float] = {}
         self._fatal: BaseException | None = None
         self.metrics = Metrics()
         self.accelerator = Accelerator()
@@ -118,6 +123,9 @@ class Daemon:
                 "info": partial(info_answer.answer, info=self._info),
                 "health": partial(health_answer.answer, health=partial(self._health, window=False)),
             },
+            max_packet_bytes=config.mqtt.max_packet_bytes,
+            response_prefix=config.mqtt.response_prefix,
+            retained=config.retained_topics(),
             metrics=self.metrics,
         )
 
@@ -166,12 +174,15 @@ class Daemon:
                 return
             self._look_after_cameras()
             self._look_after_engines()
+            self._look_after_clock()
+            if not self.publisher.alive:
+                raise EdgeError("publishing died; see the log, and please report it")
             if self._fatal is not None:
                 raise EdgeError(
                     f"inference died ({type(self._fatal).__name__}: {self._fatal}); see the log"
                 ) from self._fatal
             if now_s >= health_due_s:
-                health_due_s += self.config.health.every_s
+                health_due_s = now_s + self.config.health.every_s  # after a pause, one message and not all of them
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
             watchdog.look((self.metrics.done.total, self.metrics.idle.total), excused=down)
@@ -236,7 +247,7 @@ class Daemon:
             self._also(result)
         latency_s = time.monotonic() - frame.captured_monotonic_s
         self.throughput.note(frame.camera, result.task, latency_s)
-        self._last_error.pop((frame.camera, result.task), None)
+        self._failing.pop((frame.camera, result.task), None)
         manifest, shortfall = result.engine.manifest, result.engine.backend.degraded
         degraded = () if shortfall is None else (shortfall,)
         source = Source(self.config.device.name, manifest.name, manifest.onnx.sha256, degraded)
@@ -244,8 +255,13 @@ class Daemon:
             self.publisher.publish(kind, make, camera=frame.camera)
 
     def _task_failed(self, camera: str, task: Task, error: EdgeError) -> None:
-        if self._last_error.get((camera, task)) != str(error):
-            self._last_error[camera, task] = str(error)
+        """Said when a task begins to fail, when it fails in another way, and else once a minute: texts may vary."""
+        key, now_s = (camera, task), time.monotonic()
+        before, self._failing[key] = self._failing.get(key), error
+        said_s = self._failure_said_s.get(key, -math.inf)
+        another = before is None or type(before) is not type(error)
+        if now_s - said_s >= (_FAILURE_AGAIN_S if not another else _FAILURE_CHANGED_S):
+            self._failure_said_s[key] = now_s
             _log.error("%s/%s: %s", camera, task, error)
             self._event("task_failed", str(error), camera=camera, data={"task": task})
 
@@ -253,7 +269,8 @@ class Daemon:
 
     def _event(self, kind: str, message: str, *, camera: str | None = None, data: dict[str, Any] | None = None) -> None:
         self.publisher.publish(
-            "bridge_event", reports.event(self.config.device.name, kind, message, camera, data or {})
+            "bridge_event",
+            reports.event(self.config.device.name, self._clock.now(), kind, message, camera, data or {}),
         )
 
     def _look_after_cameras(self) -> None:
@@ -274,9 +291,23 @@ class Daemon:
             self._event(event.kind, event.message, data={"engine": name})
             self.publisher.publish("bridge_info", self._info())
 
+    def _look_after_clock(self) -> None:
+        """What is retained carries times of day: said again when the clock was set."""
+        by_s = self._clock.stepped()
+        if by_s is None:
+            return
+        _log.warning("the clock was set by %+.1f s", by_s)
+        self._event("clock_set", f"the clock was set by {by_s:+.1f} s", data={"seconds": round(by_s, 3)})
+        self._messages.send_rooms_again()
+        self.publisher.publish("bridge_info", self._info())
+        for camera in self.cameras:
+            self._publish_state(camera)
+
     def _publish_state(self, camera: CameraProcess) -> None:
         self.publisher.publish(
-            "camera_state", reports.camera_state(self.config.device.name, camera), camera=camera.name
+            "camera_state",
+            reports.camera_state(self.config.device.name, camera),
+            camera=camera.name,
         )
 
     def _publish_health(self) -> None:
@@ -286,12 +317,13 @@ class Daemon:
         """`window`: with the rates since the last time, and start the next window."""
         return reports.health(
             self.config.device.name,
+            self._clock.now(),
             time.monotonic() - self._started_s,
             self.throughput.window() if window else [],
             self.publisher.statistics(),
             self.metrics,
-            reports.degraded(self.cameras, self.engines.degraded(), self._last_error.copy()),
+            reports.degraded(self.cameras, self.engines.degraded(), self._failing.copy(), self.publisher.degraded()),
         )
 
     def _info(self) -> BridgeInfo:
-        return reports.info(self.config, self._started_at, self.engines.models, self.engines.by_task)
+        return reports.info(self.config, self._clock.at(self._started_s), self.engines.models, self.engines.by_task)

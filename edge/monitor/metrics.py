@@ -77,4 +77,5 @@ class Metrics:
         )
         self.published_bytes = count("edge_published_bytes", "Bytes of payload and topic of what was published.")
         self.dropped = count("edge_messages_dropped", "Messages that were not published, by reason.", "reason")
+        self.refused = count("edge_messages_refused", "Messages that the broker refused.", "topic", "reason")
         self.connections = count("edge_broker_connections", "Connections to the broker.")

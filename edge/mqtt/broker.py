@@ -116,7 +116,7 @@ class EmbeddedBroker:
         connections: set[asyncio.StreamWriter] = set()
 
         class ClosingBroker(Broker):  # type: ignore[misc]
-            """The vendor's broker, which leaves open the connection of a client that it could not understand."""
+            """The vendor's broker without two faults: connections left open, and messages that nobody asked for."""
 
             async def stream_connected(
                 self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
@@ -128,6 +128,14 @@ class EmbeddedBroker:
                 finally:
                     connections.discard(writer)
                     writer.close()
+
+            async def _publish_retained_messages_for_subscription(
+                self, subscription: tuple[str, int], session: Any
+            ) -> None:
+                """Of all the broker's subscriptions, those of this client: the vendor sends it those of others too."""
+                subscribers = self._subscriptions.get(subscription[0], ())
+                if any(subscriber.client_id == session.client_id for subscriber, _ in subscribers):
+                    await super()._publish_retained_messages_for_subscription(subscription, session)
 
         broker = ClosingBroker(BrokerConfig.from_dict(self._config()))
         try:

@@ -1,33 +1,49 @@
 """One MQTT connection: the only module that speaks paho.
 
-MQTT 5 is tried first. A broker that refuses it, or that closes or stays silent before the connection is acknowledged,
-gets 3.1.1; what worked is remembered, and from then on silence is an outage, not a sign of age. A `Link` is one
-connection at a time and never reconnects by itself: its owner decides when.
+MQTT 5 is tried first, at every connection. A broker that refuses it, or that closes or stays silent before the
+connection is acknowledged, gets 3.1.1 for that connection; one that spoke 5 before is only late, and gets 3.1.1 only
+after several attempts. What a broker says that it can do is obeyed. A `Link` is one connection at a time and never
+reconnects by itself: its owner decides when.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import ConfigError, PublishError
+from edge.mqtt.failures import (
+    REMEDIES,
+    NoAnswerError,
+    NotConnectedError,
+    UnsendableError,
+    VersionRefusedError,
+    WillRefusedError,
+    refusal,
+    translated,
+)
 
 Protocol = Literal["auto", "5", "3.1.1"]
 Version = Literal["5", "3.1.1"]
+
+_log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 2.0
@@ -35,17 +51,6 @@ _SILENCES = 3
 """Unanswered attempts with a version that once worked before the other is tried too: the broker may be another."""
 _WINDOW = 64
 """QoS-1 messages that may wait for their acknowledgement; the owner keeps below it."""
-
-_REMEDIES = {
-    "Unsupported protocol version": "set mqtt.protocol to what the broker speaks",
-    "Client identifier not valid": "set mqtt.client_id to a name that the broker allows",
-    "Bad user name or password": "correct mqtt.username and mqtt.password (or mqtt.password_file)",
-    "Not authorized": "correct mqtt.username and mqtt.password, or allow this user in the broker's access list",
-    "Server unavailable": "the broker is up but not ready; it is tried again",
-    "Server busy": "the broker is overloaded; it is tried again",
-    "Banned": "the broker bans this client; ask who runs it",
-    "Session taken over": "another client uses the same mqtt.client_id; give each device its own",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,45 +113,56 @@ class Metadata:
     user: dict[str, str] = field(default_factory=dict)
 
 
-class _NoAnswerError(PublishError):
-    """The broker accepted the network connection but did not acknowledge MQTT."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the broker said of itself when it accepted the connection (MQTT 5, section 3.2.2.3)."""
+
+    receive_maximum: int = 65535
+    """QoS-1 messages that may await their confirmation together."""
+    maximum_qos: int = 1
+    """Of what is published here, at most 1."""
+    retain_available: bool = True
+    max_packet_bytes: int | None = None
+    wildcards_available: bool = True
+
+    @classmethod
+    def of(cls, properties: Any) -> Limits:
+        """Of a CONNACK's properties; those that are not given have MQTT's defaults."""
+        return cls(
+            receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+            maximum_qos=min(getattr(properties, "MaximumQoS", 1), 1),
+            retain_available=bool(getattr(properties, "RetainAvailable", 1)),
+            max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
+            wildcards_available=bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
+        )
 
 
-class _VersionRefusedError(PublishError):
-    """The broker said that it does not speak this version."""
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that went out (QoS 0), was confirmed (QoS 1), or that the broker refused."""
+
+    message_id: int
+    refusal: str | None = None
+    """The broker's reason, in words, if it did not take it."""
 
 
-def _translated(error: Exception, endpoint: Endpoint) -> PublishError:
-    """A vendor's or the system's exception as ours, with what to do."""
-    tls = (
-        "mqtt.tls.ca must be the file of the authority that signed the broker's certificate, for the name in mqtt.host"
-    )
-    cases: tuple[tuple[type[Exception], str], ...] = (
-        (ssl.SSLCertVerificationError, f"its certificate was not accepted ({error}); {tls}"),
-        (ssl.SSLError, f"TLS failed ({error}); check that this port speaks TLS, and mqtt.tls.certificate and key"),
-        (ConnectionRefusedError, "nothing listens there; start the broker, or correct mqtt.host and mqtt.port"),
-        (socket.gaierror, "the name is not known; correct mqtt.host, or the network's name server"),
-        (TimeoutError, "no answer; check the network and firewall, mqtt.host and mqtt.port"),
-        (FileNotFoundError, f"a TLS file is missing ({error}); correct mqtt.tls"),
-        (ConnectionError, f"connection closed ({error}); check mqtt.port, mqtt.transport and mqtt.tls"),
-    )
-    for kind, text in cases:
-        if isinstance(error, kind):
-            return PublishError(f"broker {endpoint}: {text}")
-    return PublishError(f"broker {endpoint}: {error}; check mqtt.host, mqtt.port and the network")
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What to receive. `instead`: topics to ask for one by one where a broker takes no wildcards."""
 
-
-def _refusal(reason: str, endpoint: Endpoint) -> PublishError:
-    remedy = _REMEDIES.get(reason, "look into the broker's log")
-    kind = _VersionRefusedError if reason == "Unsupported protocol version" else PublishError
-    return kind(f"broker {endpoint} refused: {reason.lower()}; {remedy}")
+    topic: str
+    instead: tuple[str, ...] = ()
+    needed: bool = True
+    """Whether a refusal is worth telling."""
+    own: bool = True
+    """Whether also to receive what this client publishes itself; MQTT 5 alone can leave that out."""
 
 
 class Link:
     """One connection to a broker, opened again by its owner when it was lost.
 
     Callbacks run on the network thread and must return at once: `on_change` after a loss or a delivery, `on_message`
-    for what arrives on `subscriptions`.
+    for what arrives on `subscriptions`. What they raise ends the connection, not the thread.
     """
 
     def __init__(
@@ -155,26 +171,35 @@ class Link:
         client_id: str,
         *,
         will: Will | None = None,
-        subscriptions: tuple[str, ...] = (),
+        subscriptions: Sequence[str | Subscription] = (),
         on_message: Callable[[Incoming], None] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
+        """`endpoint`: where the broker is, or who knows it, asked at every attempt."""
         self._ask_endpoint = endpoint if callable(endpoint) else lambda: endpoint
         self._endpoint: Endpoint | None = None
-        self.client_id, self.will, self.subscriptions = client_id, will, subscriptions
+        self.client_id, self.will = client_id, will
+        self.subscriptions = tuple(s if isinstance(s, Subscription) else Subscription(s) for s in subscriptions)
         self.version: Version | None = None
         """The version in use, or last used."""
-        self.max_packet_bytes: int | None = None
-        """The broker's limit, where it states one."""
+        self.limits = Limits()
         self.loss: str | None = None
         """Why the connection ended."""
+        self.loss_reason: str | None = None
+        """In MQTT's words, if the broker said why."""
+        self.refused_subscriptions: dict[str, str] = {}
+        """Why the broker did not grant them, by topic."""
         self._on_message, self._on_change = on_message, on_change
         self._client: paho.Client | None = None
         self._answered = threading.Event()
         self._refused: str | None = None
         self._up = False
-        self._delivered: deque[int] = deque()
+        self._delivered: deque[Delivery] = deque()
+        self._asked: dict[int, list[Subscription]] = {}
+        self._spoke_5 = False
         self._silences = 0
+        self._will_qos, self._will_retain = 1, True
+        self._version_asked: Version = "5"
 
     @property
     def endpoint(self) -> Endpoint:
@@ -186,7 +211,9 @@ class Link:
     @property
     def up(self) -> bool:
         """Whether the connection is acknowledged and not lost."""
-        return self._up
+        client = self._client
+        thread = None if client is None else client._thread  # paho tells nobody when its network thread died
+        return self._up and thread is not None and thread.is_alive()
 
     def open(self) -> None:
         """Connect and wait for the acknowledgement, at most a few seconds.
@@ -198,51 +225,71 @@ class Link:
             self._endpoint = self._ask_endpoint()
         except ConfigError as error:
             raise PublishError(str(error)) from error
+        try:
+            self._open_any_version()
+        except WillRefusedError:  # said by the broker just now: asked again without
+            self._open_any_version()
+
+    def _open_any_version(self) -> None:
         wanted = self.endpoint.protocol
         if wanted != "auto":
             self._open_version(wanted, _CONNECT_TIMEOUT_S)
             return
-        if self.version is None:
-            try:
-                self._open_version("5", _PROBE_TIMEOUT_S)
-                return
-            except (_VersionRefusedError, _NoAnswerError):
-                self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
-                return
+        late = self._spoke_5 and self._silences < _SILENCES
         try:
-            self._open_version(self.version, _CONNECT_TIMEOUT_S)
-        except (_VersionRefusedError, _NoAnswerError) as error:
+            self._open_version("5", _CONNECT_TIMEOUT_S if late else _PROBE_TIMEOUT_S)
+            self._spoke_5, self._silences = True, 0
+        except VersionRefusedError:
+            self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
+        except NoAnswerError:
             self._silences += 1
-            if self._silences >= _SILENCES or isinstance(error, _VersionRefusedError):
-                self.version = None
-            raise
+            if late:
+                raise
+            self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
 
     def _open_version(self, version: Version, timeout_s: float) -> None:
         self.abandon()
         client = self._new_client(version)
-        self._answered.clear()
-        self._refused, self.loss, self.max_packet_bytes = None, None, None
-        self._delivered.clear()
+        self._version_asked = version
+        self._forget_last()
         try:
             self._apply_tls(client)
             self._connect(client, version)
         except (OSError, ValueError, paho.WebsocketConnectionError) as error:
-            raise _translated(error, self.endpoint) from error
+            raise translated(error, self.endpoint) from error
         self._client = client
         client.loop_start()
         answered = self._answered.wait(timeout_s)
         if self._up:
             self.version = version
-            self._silences = 0
             return
         self.abandon()
         if self._refused:
-            raise _refusal(self._refused, self.endpoint)
+            self._lower_will(self._refused)
+            raise refusal(self._refused, self.endpoint)
         how = "closed the connection" if answered else f"did not answer within {timeout_s:g} s"
-        raise _NoAnswerError(
+        raise NoAnswerError(
             f"broker {self.endpoint} {how} before acknowledging MQTT {version}; check that it is an MQTT broker, "
-            "that it runs, and mqtt.tls, mqtt.transport and mqtt.protocol"
+            "that it runs and takes more connections, and mqtt.tls, mqtt.transport and mqtt.protocol"
         )
+
+    def _forget_last(self) -> None:
+        """What the last connection said holds for the next one no more."""
+        self._answered.clear()
+        self._refused, self.loss, self.loss_reason, self.limits = None, None, None, Limits()
+        self._delivered.clear()
+        self._asked.clear()
+        self.refused_subscriptions = {}
+
+    def _lower_will(self, reason: str) -> None:
+        """A broker that cannot keep the will refuses the connection: the will becomes what it can keep."""
+        if reason == "Retain not supported" and self._will_retain:
+            self._will_retain = False
+        elif reason == "QoS not supported" and self._will_qos:
+            self._will_qos = 0
+        else:
+            return
+        raise WillRefusedError(f"broker {self.endpoint}: {reason.lower()}; it is asked again")
 
     def _new_client(self, version: Version) -> paho.Client:
         protocol = MQTTProtocolVersion.MQTTv5 if version == "5" else MQTTProtocolVersion.MQTTv311
@@ -259,9 +306,10 @@ class Link:
         if self.endpoint.username is not None:
             client.username_pw_set(self.endpoint.username, self.endpoint.password)
         if self.will is not None:
-            client.will_set(self.will.topic, self.will.payload, qos=1, retain=True)
+            client.will_set(self.will.topic, self.will.payload, qos=self._will_qos, retain=self._will_retain)
         client.on_connect, client.on_disconnect = self._connected, self._disconnected
         client.on_publish, client.on_message = self._published, self._received
+        client.on_subscribe = self._subscribed
         return client
 
     def _connect(self, client: paho.Client, version: Version) -> None:
@@ -292,34 +340,56 @@ class Link:
         if reason.is_failure:
             self._refused = reason.getName()
         else:
-            self.max_packet_bytes = getattr(props, "MaximumPacketSize", None)
+            self.limits = Limits.of(props)
             self._up = True
-            if self.subscriptions:
-                client.subscribe([(topic, 1) for topic in self.subscriptions])
+            self._subscribe(client)
         self._answered.set()
+
+    def _subscribe(self, client: paho.Client) -> None:
+        for subscription in self.subscriptions:
+            whole = self.limits.wildcards_available or not any(c in subscription.topic for c in "+#")
+            for topic in (subscription.topic,) if whole else subscription.instead:
+                if self._version_asked == "5":
+                    options = SubscribeOptions(self.limits.maximum_qos, noLocal=not subscription.own)
+                    _, message_id = client.subscribe(topic, options=options)
+                else:
+                    _, message_id = client.subscribe(topic, 1)
+                if message_id is not None:
+                    self._asked[message_id] = [replace(subscription, topic=topic)]
+
+    def _subscribed(
+        self, client: paho.Client, _data: Any, message_id: int, reasons: list[ReasonCode], _props: Any
+    ) -> None:
+        if client is not self._client:
+            return
+        for subscription, reason in zip(self._asked.pop(message_id, []), reasons, strict=False):
+            if reason.is_failure and subscription.needed:
+                self.refused_subscriptions[subscription.topic] = reason.getName().lower()
+        self._changed()
 
     def _disconnected(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if client is not self._client:
             return
         name = reason.getName()
         self.loss = f"broker {self.endpoint}: connection lost ({name.lower()})"
-        if name in _REMEDIES:
-            self.loss += f"; {_REMEDIES[name]}"
+        if name in REMEDIES:
+            self.loss += f"; {REMEDIES[name]}"
+            self.loss_reason = name
         self._up = False
         self._answered.set()
         self._changed()
 
-    def _published(self, client: paho.Client, _data: Any, mid: int, _reason: Any, _props: Any) -> None:
+    def _published(self, client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _props: Any) -> None:
         if client is self._client:
-            self._delivered.append(mid)
+            self._delivered.append(Delivery(mid, reason.getName() if reason.is_failure else None))
             self._changed()
 
     def _received(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         if client is not self._client or self._on_message is None:
             return
         props = message.properties
-        self._on_message(
-            Incoming(
+        try:
+            incoming = Incoming(
                 message.topic,
                 bytes(message.payload),
                 bool(message.retain),
@@ -328,7 +398,15 @@ class Link:
                 getattr(props, "CorrelationData", None),
                 dict(getattr(props, "UserProperty", [])),
             )
-        )
+        except UnicodeDecodeError:
+            return  # MQTT topics are UTF-8: a broker that passes another is broken, and the topic is not ours
+        try:
+            self._on_message(incoming)
+        except Exception as error:  # noqa: BLE001 - the network thread must outlive what it hands over
+            _log.exception("unexpected error on %r", incoming.topic)
+            self.loss = f"broker {self.endpoint}: internal error ({type(error).__name__}: {error}); connecting anew"
+            self._up = False
+            self._changed()
 
     def _changed(self) -> None:
         if self._on_change is not None:
@@ -340,20 +418,32 @@ class Link:
         """Hand one message to the network thread; `delivered` names the returned id once it is out (QoS 1: confirmed).
 
         Raises:
-            PublishError: there is no connection, or paho cannot take it.
+            NotConnectedError: there is no connection.
+            UnsendableError: no connection could take it.
         """
         client = self._client
         if client is None or not self._up:
-            raise PublishError(f"broker {self.endpoint}: not connected; it is tried again")
+            raise NotConnectedError(f"broker {self.endpoint}: not connected; it is tried again")
         properties = self._properties(metadata) if self.version == "5" else None
         try:
-            info = client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
-        except ValueError as error:
-            raise PublishError(f"{topic}: {len(payload)} bytes cannot be published ({error}); send less") from error
+            info = client.publish(
+                topic,
+                payload,
+                qos=min(qos, self.limits.maximum_qos),
+                retain=retain and self.limits.retain_available,
+                properties=properties,
+            )
+        except (ValueError, MQTTException) as error:
+            raise UnsendableError(f"{topic}: {len(payload)} bytes cannot be published ({error}); send less") from error
         if info.rc != paho.MQTT_ERR_SUCCESS:
             self._up = False
-            raise PublishError(f"broker {self.endpoint}: {paho.error_string(info.rc)} it is tried again")
+            raise NotConnectedError(f"broker {self.endpoint}: {paho.error_string(info.rc)} it is tried again")
         return info.mid
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Receive these no more; a broker that is gone, or that never granted them, is fine."""
+        if self._client is not None and self._up and topics:
+            self._client.unsubscribe(list(topics))
 
     @staticmethod
     def _properties(metadata: Metadata) -> Properties:
@@ -369,8 +459,8 @@ class Link:
             properties.UserProperty = list(metadata.user.items())
         return properties
 
-    def delivered(self) -> list[int]:
-        """Ids of messages that went out (QoS 0) or were confirmed (QoS 1) since the last call."""
+    def delivered(self) -> list[Delivery]:
+        """What went out (QoS 0), or was confirmed or refused (QoS 1), since the last call."""
         return [self._delivered.popleft() for _ in range(len(self._delivered))]
 
     def close(self, timeout_s: float = 0.3) -> None:

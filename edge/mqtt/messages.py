@@ -375,7 +375,9 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, title="Request")
 
-    transaction: str | int | None = Field(default=None, description="Returned unchanged in the response.")
+    transaction: Annotated[str, Field(max_length=256)] | Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+        default=None, description="Returned unchanged in the response."
+    )
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -129,6 +129,11 @@ class Topics:
         return f"{self.base}/{self.device}/request/+"
 
     @property
+    def responses(self) -> str:
+        """What the topic of every response of this device begins with."""
+        return f"{self.base}/{self.device}/response/"
+
+    @property
     def everything(self) -> str:
         """Subscription that receives all that this device says, and all it is asked."""
         return f"{self.base}/{self.device}/#"
@@ -158,6 +163,11 @@ def parse(topic: str, base: str = "edge") -> Address | None:
             continue
         found = {p: v for p, v in zip(pattern, parts, strict=True) if p.startswith("{")}
         same = all(p.startswith("{") or p == v for p, v in zip(pattern, parts, strict=True))
-        if device and same and all(found.values()) and found.get("{camera}") not in RESERVED_CAMERA_NAMES:
+        if (
+            device
+            and same
+            and all(v and v.isprintable() for v in found.values())
+            and found.get("{camera}") not in RESERVED_CAMERA_NAMES
+        ):
             return Address(kind, device, found.get("{camera}"), found.get("{verb}"))
     return None

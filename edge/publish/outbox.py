@@ -36,6 +36,8 @@ class Outgoing:
     payload: bytes | None = None
     """The encoded content, once it was encoded."""
     properties: dict[str, str] = field(default_factory=dict)
+    keep: bool = True
+    """Whether a retained message is repeated on every connection."""
     delivered: bool = False
     """Whether it went out before, so that repeating a retained message does not count twice."""
 
@@ -62,7 +64,7 @@ class Outbox:
     def put(self, item: Outgoing) -> None:
         """Queue `item`, or let it replace an unsent one of the same retained topic; never waits."""
         with self._changed:
-            if item.channel.retain:
+            if item.channel.retain and item.keep:
                 if item.topic in self._unsent:
                     self.dropped.add("superseded")
                 self._retained[item.topic] = item
@@ -95,21 +97,18 @@ class Outbox:
                 self.dropped.add("expired")
             return None
 
-    def wait(self, timeout_s: float) -> None:
-        """Sleep until there is something to take, `wake` is called, or the time is over."""
+    def wait(self, timeout_s: float, *, for_items: bool = True) -> None:
+        """Sleep until `wake` is called, the time is over or, unless told otherwise, there is something to take.
+
+        For the publishing thread alone: a `wake` ends one wait of one thread.
+        """
         with self._changed:
-            if not (self._woken or self._unsent or self._durable or self._live):
+            if not (self._woken or (for_items and (self._unsent or self._durable or self._live))):
                 self._changed.wait(timeout_s)
             self._woken = False
 
-    def pause(self, timeout_s: float) -> None:
-        """Sleep until `wake` is called or the time is over, whatever is queued."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._woken, timeout_s)
-            self._woken = False
-
     def wake(self) -> None:
-        """End a `wait` or `pause`, the current or the next."""
+        """End a `wait`, the current or the next."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
@@ -123,7 +122,7 @@ class Outbox:
         """Return messages of a lost connection: durable ones go first in the queue, live ones are counted as lost."""
         with self._changed:
             for item in reversed(items):
-                if item.channel.retain:
+                if item.channel.retain and item.keep:
                     self._unsent.setdefault(item.topic)
                 elif item.channel.qos:
                     self._durable.appendleft(item)

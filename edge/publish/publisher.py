@@ -7,11 +7,11 @@ then every retained message, because a restarted broker may have forgotten them.
 from __future__ import annotations
 
 import logging
-import random
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
@@ -19,21 +19,37 @@ from typing import Literal, cast
 from edge.errors import PublishError
 from edge.monitor.metrics import Metrics
 from edge.monitor.throughput import percentiles
-from edge.mqtt.link import Endpoint, Link, Metadata, Version, Will
+from edge.mqtt.failures import NotConnectedError, UnsendableError, remedy_for
+from edge.mqtt.link import (
+    Endpoint,
+    Incoming,
+    Link,
+    Metadata,
+    Subscription,
+    Version,
+    Will,
+)
 from edge.mqtt.messages import BridgeState, Message, Response, schema_name
 from edge.mqtt.topics import Kind, Topics
+from edge.processes import backoff
 from edge.publish.attempts import attempt
+from edge.publish.compose import Binary
+from edge.publish.orphans import Orphans
 from edge.publish.outbox import Content, Maker, Outbox, Outgoing
 from edge.publish.requests import Handler, Requests
+from edge.publish.suspects import STEADY_S, Suspects
 from edge.publish.window import Window
 
 _log = logging.getLogger(__name__)
 
 _FAREWELL_S = 0.3
 _RESERVOIR = 512
-_STEADY_S = 10.0
-"""A connection that lasted so long was sound: the next loss is retried at once."""
 _SUSPICIOUS = 3
+_FLAPPING_S = 120.0
+"""How long a connection that was lost again and again is spoken of after the last time."""
+_CAREFUL_S = 0.25
+_ORPHANS_S = 5.0
+_ALLOW = "allow this user in the broker's access list"
 _PACKET_OVERHEAD_BYTES = 512
 """Room for MQTT's own header and properties beside topic and payload."""
 
@@ -75,9 +91,26 @@ class Publisher:
         live_limit: int = 64,
         durable_limit: int = 256,
         retry_s: tuple[float, float] = (0.5, 30.0),
+        max_packet_bytes: int | None = None,
+        response_prefix: str | None = None,
+        retained: Collection[str] | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        """`endpoint`: where the broker is, or who knows it, asked at every attempt to connect."""
+        """Nothing runs yet.
+
+        Args:
+            endpoint: where the broker is, or who knows it, asked at every attempt to connect.
+            topics: the device's.
+            client_id: None: made of the device's name.
+            handlers: what answers each verb.
+            live_limit: live results that may wait.
+            durable_limit: events and responses that may wait.
+            retry_s: shortest and longest time between attempts to connect.
+            max_packet_bytes: larger messages are not sent; None: the broker's own limit alone.
+            response_prefix: where requests may have their response sent; None: the device's own responses alone.
+            retained: the retained topics of cameras that are in use; what is kept of others is cleared. None: nothing.
+            metrics: where to count.
+        """
         self.topics = topics
         self.last_error: str | None = None
         """Why there is no connection; while there is one, why a message was last not published on it."""
@@ -85,20 +118,31 @@ class Publisher:
         self._outbox = Outbox(self._metrics.dropped, live_limit=live_limit, durable_limit=durable_limit)
         self._retry_s = retry_s
         self._window = Window()
-        self._requests = Requests(topics, handlers or {}, self._respond)
+        self._suspects = Suspects()
+        self._troubles: dict[str, str] = {}
+        """What is wrong with a topic, by topic; until a message on it is taken."""
+        self._short_losses, self._last_short_loss_s = 0, -math.inf
+        self._max_packet_bytes = max_packet_bytes
+        self._requests = Requests(topics, handlers or {}, self._respond, response_prefix=response_prefix)
+        self._orphans = None if retained is None else Orphans(topics, retained)
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._busy_s = 0.0
         self._connected = threading.Event()
+        self._stopping = threading.Event()
         self._stop_at_s: float | None = None
         self._sending = False
         self._said_offline = False
+        self._orphans_until_s = math.inf
         self._link = Link(
             endpoint,
             client_id or f"edge-{topics.device}",
             will=Will(topics.of("bridge_state"), BridgeState(state="offline").encoded()),
-            subscriptions=(topics.requests,),
-            on_message=self._requests.accept,
+            subscriptions=(
+                Subscription(topics.requests, instead=tuple(topics.of("request", verb=v) for v in handlers or {})),
+                *(self._orphans.subscriptions if self._orphans else ()),
+            ),
+            on_message=self._received,
             on_change=self._outbox.wake,
         )
         self._thread = threading.Thread(target=self._run, name="edge-publish", daemon=True)
@@ -153,6 +197,7 @@ class Publisher:
         if not self._thread.is_alive():
             return
         self._stop_at_s = time.monotonic() + timeout_s * 0.6
+        self._stopping.set()
         self._outbox.wake()
         self._thread.join(timeout_s)
         self._requests.stop()
@@ -170,24 +215,18 @@ class Publisher:
     # On the publishing thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        delay_s, short = self._retry_s[0], 0
-        while self._stop_at_s is None:
+        failures = 0
+        while not self._stopping.is_set():
+            lasted_s = 0.0
             if self._connect():
                 since_s = time.monotonic()
                 _, error = attempt(self._serve)
-                self._settle_loss()
+                lasted_s = time.monotonic() - since_s
+                self._settle_loss(lasted_s)
                 if error is not None:
                     self._report(error)
-                short = short + 1 if time.monotonic() - since_s < _STEADY_S else 0
-                delay_s = delay_s if short else self._retry_s[0]
-                if short == _SUSPICIOUS:
-                    self._report(
-                        f"broker {self._link.endpoint}: lost {short} times within seconds; if another client is called "
-                        f"{self._link.client_id!r}, give each device its own device.name or mqtt.client_id"
-                    )
-            if self._stop_at_s is None:
-                self._outbox.pause(delay_s * random.uniform(0.5, 1.0))
-                delay_s = min(delay_s * 2.0, self._retry_s[1])
+            failures = 0 if lasted_s >= STEADY_S else failures + 1
+            self._stopping.wait(backoff(max(failures - 1, 0), *self._retry_s))
 
     def _connect(self) -> bool:
         try:
@@ -198,6 +237,8 @@ class Publisher:
         self._metrics.connections.add()
         self.last_error = None
         self._outbox.announce_again()
+        self._window.limit(self._link.limits.receive_maximum)
+        self._orphans_until_s = time.monotonic() + _ORPHANS_S
         self._connected.set()
         _log.info("connected to broker %s, MQTT %s", self._link.endpoint, self._link.version)
         return True
@@ -209,8 +250,12 @@ class Publisher:
 
     def _serve(self) -> None:
         """Publish until the connection is lost, or until all is out or time is over once stopping."""
+        steady_s = time.monotonic() + STEADY_S
         while self._link.up:
             self._settle_delivered()
+            self._end_orphans()
+            if time.monotonic() > steady_s:
+                self._suspects.steady()
             if self._stop_at_s is not None and self._finished(self._stop_at_s):
                 if self._said_offline:
                     self._link.close()
@@ -221,8 +266,8 @@ class Publisher:
             if self._window.stuck:
                 self._link.loss = f"broker {self._link.endpoint}: stopped confirming; connecting anew"
                 return
-            if self._window.full:
-                self._outbox.pause(0.25)
+            if self._window.full or (self._suspects.careful and len(self._window)):
+                self._outbox.wait(0.25, for_items=False)
             elif not self._send_next():
                 self._outbox.wait(0.25)
 
@@ -246,60 +291,146 @@ class Publisher:
         if payload is None:
             return
         size_bytes = len(payload) + len(item.topic)
-        limit = self._link.max_packet_bytes
+        if self._suspects.held(item.kind):
+            self._outbox.forget(item, "held_back")
+            return
+        limit = min((n for n in (self._link.limits.max_packet_bytes, self._max_packet_bytes) if n), default=None)
         if limit is not None and size_bytes + _PACKET_OVERHEAD_BYTES > limit:
-            self._report(f"{item.topic}: {size_bytes} bytes are over the broker's limit of {limit}; raise it there")
+            whose = "the broker's limit" if limit != self._max_packet_bytes else "mqtt.max_packet_bytes"
+            self._trouble(item.topic, f"{size_bytes} bytes are over {whose} of {limit}; raise it there")
             self._outbox.forget(item, "too_large")
             return
         channel = item.channel
         metadata = Metadata(channel.content_type, channel.expiry_s, item.correlation, item.properties)
         sent_at_s = time.monotonic()
+        self._suspects.sent(item.kind, item.topic, size_bytes)  # also if the broker hangs up in the middle of it
         try:
             mid = self._link.send(item.topic, payload, qos=channel.qos, retain=channel.retain, metadata=metadata)
-        except PublishError as error:
+        except NotConnectedError as error:
             self._report(str(error))
             self._outbox.give_back([item])
             return
+        except UnsendableError as error:
+            self._trouble(item.topic, str(error))
+            self._outbox.forget(item, "unsendable")
+            return
         self._window.add(mid, item, sent_at_s, size_bytes)
+        if self._suspects.careful and not channel.qos:
+            self._outbox.wait(_CAREFUL_S, for_items=False)  # nobody confirms it: see whether the connection holds
 
     def _encode(self, item: Outgoing) -> bytes | None:
         """The payload of `item`, made if need be; None, counted, if it cannot be made."""
         if item.payload is not None:
             return item.payload
         begun_s = time.monotonic()
-        content, error = attempt(partial(_resolved, item.content))
-        if content is None:
-            self._report(f"{item.topic}: {error}")
+        encoded, error = attempt(partial(_encoded, item.content))
+        if encoded is None:
+            self._trouble(item.topic, str(error))
             self._outbox.forget(item, "invalid")
             return None
-        if isinstance(content, Message):
-            item.payload = content.encoded()
-            captured_at, name = getattr(content, "captured_at", None), schema_name(content)
-            item.properties = {k: v for k, v in (("schema", name), ("captured_at", captured_at)) if v}
-        else:
-            item.payload, item.properties = content.data, content.properties
-        item.content = content
+        item.payload, item.properties = encoded
         self._encode_ms.append((time.monotonic() - begun_s) * 1000.0)
         return item.payload
 
     def _settle_delivered(self) -> None:
         now_s = time.monotonic()
-        for done in self._window.settle(self._link.delivered()):
+        for done, refusal in self._window.settle(self._link.delivered()):
+            item = done.item
+            if refusal is not None:
+                self._refused(item, refusal)
+                continue
+            if item.channel.qos:
+                self._suspects.confirmed()
+            self._troubles.pop(item.topic, None)
             self._publish_ms.append((now_s - done.sent_at_s) * 1000.0)
             self._metrics.published_bytes.add(by=done.size_bytes)
-            if not done.item.delivered:
-                done.item.delivered = True
-                self._metrics.published.add(done.item.kind, done.item.camera or "")
+            if not item.delivered:
+                item.delivered = True
+                self._metrics.published.add(item.kind, item.camera or "")
 
-    def _settle_loss(self) -> None:
-        """Count what went out, give back what did not."""
+    def _refused(self, item: Outgoing, reason: str) -> None:
+        self._suspects.confirmed()
+        self._metrics.refused.add(item.topic if item.kind != "response" else item.kind, reason.lower())
+        self._outbox.forget(item, "refused")
+        self._trouble(item.topic, f"the broker refused it: {reason.lower()}; {remedy_for(reason)}")
+
+    def _settle_loss(self, lasted_s: float) -> None:
+        """Count what went out, give back what did not, and say what ended the connection."""
         self._settle_delivered()
         self._connected.clear()
         self._outbox.give_back(self._window.clear())
         self._link.abandon()
-        if self._link.loss and self._stop_at_s is None:
+        if self._stopping.is_set():
+            return
+        if self._link.loss:
             self._report(self._link.loss)
+        found = self._suspects.lost(lasted_s, self._link.loss_reason)
+        if found is not None:
+            _log.warning("%s", found)
+        self._short_losses = 0 if lasted_s >= STEADY_S else self._short_losses + 1
+        if self._short_losses:
+            self._last_short_loss_s = time.monotonic()
+        if self._short_losses == _SUSPICIOUS:
+            _log.warning("%s", self._flapping())
+
+    def _flapping(self) -> str:
+        return (
+            f"broker {self._link.endpoint}: lost {self._short_losses} times within seconds; if another client is "
+            f"called {self._link.client_id!r}, give each device its own device.name or mqtt.client_id"
+        )
+
+    # What is wrong ---------------------------------------------------------------------------------------------------
+
+    def degraded(self) -> tuple[str, ...]:
+        """Everything that keeps messages from the broker or from those who subscribe there, with what to do."""
+        found = [] if self._connected.is_set() or self.last_error is None else [self.last_error]
+        if self._short_losses >= _SUSPICIOUS or time.monotonic() - self._last_short_loss_s < _FLAPPING_S:
+            found.append(self._flapping() if not self._suspects.held_back() else "")
+        if self._connected.is_set() and not self._link.limits.retain_available:
+            found.append(
+                f"broker {self._link.endpoint} keeps no retained messages: who subscribes later learns states and "
+                "rooms only when they are published again; allow retained messages there"
+            )
+        refused = [
+            f"subscription {topic}: the broker refused it: {reason}; requests do not arrive: {_ALLOW}"
+            for topic, reason in self._link.refused_subscriptions.copy().items()
+        ]
+        troubles = [f"{topic}: {text}" for topic, text in self._troubles.copy().items()]
+        return tuple(text for text in (*found, *self._suspects.held_back(), *refused, *troubles) if text)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its threads run, as they must from `start` to `stop`."""
+        return self._thread.is_alive() and self._requests.alive
+
+    def _trouble(self, topic: str, text: str) -> None:
+        """Something is wrong with what goes on a topic; said once until a message on it is taken."""
+        if topic not in self._troubles:
+            _log.warning("%s: %s", topic, text)
+        self._troubles[topic] = text
+        self.last_error = f"{topic}: {text}"
+
+    # What comes in, on the network thread ----------------------------------------------------------------------------
+
+    def _received(self, incoming: Incoming) -> None:
+        kind = self._orphans.kind_of(incoming) if self._orphans else None
+        if kind is None:
+            self._requests.accept(incoming)
+            return
+        _log.info("%s: cleared, no such camera or task any more", incoming.topic)
+        self._outbox.put(Outgoing(kind, incoming.topic, Binary(b"", {}), keep=False))
+
+    def _end_orphans(self) -> None:
+        """The broker has answered with all that it keeps: what comes on these topics from now on is our own."""
+        if self._orphans is not None and time.monotonic() > self._orphans_until_s:
+            self._link.unsubscribe([s.topic for s in self._orphans.subscriptions])
+            self._orphans_until_s = math.inf
 
 
-def _resolved(content: Content | Maker) -> Content:
-    return content() if callable(content) else content
+def _encoded(content: Content | Maker) -> tuple[bytes, dict[str, str]]:
+    """Payload and user properties of a message, made if need be."""
+    made = content() if callable(content) else content
+    if not isinstance(made, Message):
+        return made.data, made.properties
+    captured_at, name = getattr(made, "captured_at", None), schema_name(made)
+    return made.encoded(), {k: v for k, v in (("schema", name), ("captured_at", captured_at)) if v}

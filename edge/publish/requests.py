@@ -1,8 +1,12 @@
-"""Requests to the device: taken from the network thread, answered on a thread of their own."""
+"""Requests to the device: taken from the network thread, answered on a thread of their own.
+
+What comes in may be anything: it is bounded before it is parsed, no error of it ends the thread, and it decides on no
+topic but those that the configuration allows.
+"""
 
 from __future__ import annotations
 
-import json
+import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +17,7 @@ from pydantic import ValidationError
 
 from edge.mqtt.link import Incoming
 from edge.mqtt.messages import Request, Response
-from edge.mqtt.topics import Topics
+from edge.mqtt.topics import Topics, parse
 from edge.publish.attempts import attempt
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
@@ -21,14 +25,21 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 Respond = Callable[[str, Response, bytes | None], None]
 """Publishes a response on a topic, with the request's correlation data."""
 
+_log = logging.getLogger(__name__)
+
 _WAITING = 16
+_LARGEST_BYTES = 64 * 1024
 
 
 class Requests:
     """Answers requests one after the other; `start` it, `stop` it."""
 
-    def __init__(self, topics: Topics, handlers: Mapping[str, Handler], respond: Respond) -> None:
+    def __init__(
+        self, topics: Topics, handlers: Mapping[str, Handler], respond: Respond, *, response_prefix: str | None = None
+    ) -> None:
+        """`response_prefix`: what a request's own response topic must begin with; None: the device's responses."""
         self._topics, self._handlers, self._respond = topics, dict(handlers), respond
+        self._prefix = response_prefix or topics.responses
         self._waiting: queue.Queue[Incoming | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name="edge-requests", daemon=True)
 
@@ -36,12 +47,20 @@ class Requests:
         """Begin to answer."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether requests are answered."""
+        return self._thread.is_alive()
+
     def accept(self, incoming: Incoming) -> None:
-        """On the network thread: hand over, or refuse at once if too many wait."""
+        """On the network thread: hand over, or refuse at once if too many wait; what is no request is ignored."""
+        verb = self._verb(incoming)
+        if verb is None:
+            return
         try:
             self._waiting.put_nowait(incoming)
         except queue.Full:
-            self._send(incoming, Response(status="error", error="too many requests wait; send it again later"))
+            self._send(incoming, verb, Response(status="error", error="too many requests wait; send it again later"))
 
     def stop(self, timeout_s: float = 0.5) -> None:
         """End after the request that is being answered; the others are not any more."""
@@ -62,34 +81,61 @@ class Requests:
 
     def _run(self) -> None:
         while (incoming := self._waiting.get()) is not None:
-            self._send(incoming, self._answer(incoming))
+            verb = self._verb(incoming)
+            if verb is None:
+                continue
+            _, error = attempt(partial(self._serve, incoming, verb))
+            if error is not None:
+                _log.error("request %r: %s", verb, error)
 
-    def _answer(self, incoming: Incoming) -> Response:
-        verb = _verb(incoming)
+    def _verb(self, incoming: Incoming) -> str | None:
+        """What is asked for; None if it is no request to this device."""
+        address = parse(incoming.topic, self._topics.base)
+        ours = address is not None and address.kind == "request" and address.device == self._topics.device
+        return address.verb if address is not None and ours else None
+
+    def _serve(self, incoming: Incoming, verb: str) -> None:
+        self._send(incoming, verb, self._answer(incoming, verb))
+
+    def _answer(self, incoming: Incoming, verb: str) -> Response:
         if incoming.retained:
             return Response(status="error", error="a retained request is not carried out; publish it without retain")
+        if len(incoming.payload) > _LARGEST_BYTES:
+            too_long = f"the payload has {len(incoming.payload)} bytes; send at most {_LARGEST_BYTES}"
+            return Response(status="error", error=too_long)
         try:
-            request = Request.model_validate(json.loads(incoming.payload or b"{}"))
-        except (ValueError, ValidationError):
-            return Response(
-                status="error", error='the payload must be a JSON object, such as {"transaction": "1"}, or empty'
-            )
+            request = Request.model_validate_json(incoming.payload or b"{}")
+        except ValidationError as error:
+            return Response(status="error", error=_said_of(error))
+        answer = partial(Response, transaction=request.transaction)
+        if not self._may_answer_on(incoming.response_topic):
+            where = f"the response topic must begin with {self._prefix}, or be left out"
+            return answer(status="error", error=f"{where}; mqtt.response_prefix of the device allows another")
         handler = self._handlers.get(verb)
         if handler is None:
             known = ", ".join(sorted(self._handlers)) or "none"
-            error: str | None = f"unknown request {verb!r}; known: {known}"
-            return Response(status="error", error=error, transaction=request.transaction)
-        data, error = attempt(partial(handler, request.arguments))
-        if error is not None:
-            return Response(status="error", error=error, transaction=request.transaction)
-        return Response(status="ok", data=data or {}, transaction=request.transaction)
+            return answer(status="error", error=f"unknown request {verb!r}; known: {known}")
+        data, problem = attempt(partial(handler, request.arguments))
+        if problem is not None:
+            return answer(status="error", error=problem)
+        return answer(status="ok", data=data or {})
 
-    def _send(self, incoming: Incoming, response: Response) -> None:
+    def _may_answer_on(self, topic: str | None) -> bool:
+        if not topic:
+            return True
+        address = parse(topic, self._topics.base)
+        others = address is not None and address.kind != "response"
+        return topic.startswith(self._prefix) and not others and not any(c in topic for c in "+#\0")
+
+    def _send(self, incoming: Incoming, verb: str, response: Response) -> None:
         topic = incoming.response_topic
-        if not topic or any(c in topic for c in "+#"):
-            topic = self._topics.of("response", verb=_verb(incoming))
+        if not topic or not self._may_answer_on(topic):
+            topic = self._topics.of("response", verb=verb)
         self._respond(topic, response, incoming.correlation)
 
 
-def _verb(incoming: Incoming) -> str:
-    return incoming.topic.rpartition("/")[2]
+def _said_of(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in found["loc"])
+    said = f"{where}: {found['msg']}" if where else found["msg"]
+    return f'the payload must be a JSON object, such as {{"transaction": "1"}}, or empty ({said})'

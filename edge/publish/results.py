@@ -32,6 +32,10 @@ class ResultMessages:
         """The messages of one value, inferred from `frame` by `source`, so long after its capture."""
         return self._rows[type(value)](value, frame, source, latency_s)
 
+    def send_rooms_again(self) -> None:
+        """Send every room with the next layout, whether it changed or not."""
+        self._rooms.clear()
+
     def _depth(self, depth: DepthMap, frame: Frame, source: Source, latency_s: float) -> Messages:
         topic = self._topics.of("depth_image", camera=frame.camera) if self._depth_image else None
         messages: Messages = [("depth", partial(compose.depth_message, frame, depth, source, latency_s, topic))]

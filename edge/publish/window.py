@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge.mqtt.link import Delivery
 from edge.publish.outbox import Outgoing
 
 _MESSAGES = 32
@@ -27,6 +28,11 @@ class Window:
 
     def __init__(self) -> None:
         self._by_id: dict[int, InFlight] = {}
+        self._most = _MESSAGES
+
+    def limit(self, receive_maximum: int) -> None:
+        """Have at most so many in flight, as the broker asks."""
+        self._most = min(_MESSAGES, receive_maximum)
 
     def __len__(self) -> int:
         """How many are in flight."""
@@ -35,7 +41,7 @@ class Window:
     @property
     def full(self) -> bool:
         """Whether no more should be sent until some are confirmed."""
-        return len(self._by_id) >= _MESSAGES or sum(f.size_bytes for f in self._by_id.values()) >= _BYTES
+        return len(self._by_id) >= self._most or sum(f.size_bytes for f in self._by_id.values()) >= _BYTES
 
     @property
     def stuck(self) -> bool:
@@ -47,9 +53,10 @@ class Window:
         """It was handed over under this id."""
         self._by_id[message_id] = InFlight(item, sent_at_s, size_bytes)
 
-    def settle(self, message_ids: Iterable[int]) -> list[InFlight]:
-        """Take out what was confirmed; ids that are not known are those of another connection."""
-        return [done for done in (self._by_id.pop(i, None) for i in message_ids) if done is not None]
+    def settle(self, deliveries: Iterable[Delivery]) -> list[tuple[InFlight, str | None]]:
+        """Take out what was confirmed or refused (with why); ids that are not known are those of another connection."""
+        settled = [(self._by_id.pop(d.message_id, None), d.refusal) for d in deliveries]
+        return [(done, refusal) for done, refusal in settled if done is not None]
 
     def clear(self) -> list[Outgoing]:
         """Take out all: their connection is lost."""

@@ -307,9 +307,9 @@ def test_mqtt5_response_topic_and_correlation_are_honoured(mosquitto: Any, subsc
     assert publish(port, handlers=HANDLERS).wait_connected(10)
     seen = subscribe(port)
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.ResponseTopic, properties.CorrelationData = "my/answers", b"\x01\x02"
+    properties.ResponseTopic, properties.CorrelationData = "edge/dev/response/me", b"\x01\x02"
     seen.client.publish("edge/dev/request/double", b'{"value": 1}', qos=1, properties=properties)
-    answer = seen.wait("my/answers")[0]
+    answer = seen.wait("edge/dev/response/me")[0]
     assert answer.properties.CorrelationData == b"\x01\x02"
     assert json.loads(answer.payload)["data"] == {"value": 2}
     assert not seen.on("edge/dev/response/double")

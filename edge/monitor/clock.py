@@ -1,0 +1,38 @@
+"""The time of day for what was measured on the monotonic clock.
+
+A device without a battery for its clock starts in 1970 and learns the time from the network later. So moments are kept
+on the monotonic clock, and become a time of day only when they are said; what is retained is said again after a step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_STEP_S = 2.0
+"""Less is how clocks are corrected all the time."""
+
+
+class WallClock:
+    """Converts between the clocks, and notices when the time of day was set."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._offset_s = wall() - monotonic()
+
+    def now(self) -> float:
+        """The time of day, s since the Unix epoch."""
+        return self._wall()
+
+    def at(self, monotonic_s: float) -> float:
+        """The time of day of a moment on the monotonic clock, as the clock is set now, s since the Unix epoch."""
+        return self._wall() - (self._monotonic() - monotonic_s)
+
+    def stepped(self) -> float | None:
+        """By how many seconds the time of day was set since the last call; None if it was not."""
+        offset_s = self._wall() - self._monotonic()
+        by_s = offset_s - self._offset_s
+        if abs(by_s) < _STEP_S:
+            return None
+        self._offset_s = offset_s
+        return by_s
