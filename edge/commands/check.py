@@ -16,15 +16,15 @@ import cv2
 from edge.cameras.csi import has_gstreamer
 from edge.cameras.process import CameraProcess
 from edge.config.sections import CameraConfig, Config
-from edge.daemon.build import endpoint_of
+from edge.daemon.build import endpoint_of, topics_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
 from edge.inference.store import ModelStore
 from edge.inference.trt.cuda_code import CudaCode, cuda_code, jetson_gpu
 from edge.mqtt.broker import EmbeddedBroker
-from edge.mqtt.link import Link
 from edge.pipeline.engines import load_engine
+from edge.publish.trial import try_broker
 from edge.scene import Task
 
 _FIRST_PICTURE_S = 20.0
@@ -106,12 +106,8 @@ def _broker(config: Config) -> str:
         broker.start()
     try:
         endpoint = endpoint_of(config, broker)()
-        link = Link(endpoint, f"{config.mqtt.client_id or config.device.name}-check")
-        link.open()
-        try:
-            return f"{'embedded' if broker else 'connected'}, {endpoint}, MQTT {link.version}"
-        finally:
-            link.close()
+        client_id = f"{config.mqtt.client_id or config.device.name}-check"
+        return f"{'embedded, ' if broker else ''}{try_broker(endpoint, topics_of(config), client_id)}"
     finally:
         if broker is not None:
             broker.stop()

@@ -29,15 +29,35 @@ from edge.pipeline.batches import Engine
 from edge.publish.publisher import PublisherStatistics
 from edge.scene import Task
 
+_HEADLINES = 4
+"""Numbers of a model on `bridge/info`: its first metric on so many sets of data."""
+
 
 def info(
-    config: Config, started_at: float, models: Mapping[Task, StoredModel], engines: Mapping[Task, Engine]
+    config: Config,
+    run: str,
+    started_at: float,
+    models: Mapping[Task, StoredModel],
+    engines: Mapping[Task, Engine],
+    *,
+    whole: bool,
 ) -> BridgeInfo:
-    """What this device runs, for `bridge/info`; `started_at` in seconds since the Unix epoch."""
+    """What this device runs, for `bridge/info`.
+
+    Args:
+        config: of this run.
+        run: differs with every start.
+        started_at: s since the Unix epoch.
+        models: by task.
+        engines: by task, what the models run on.
+        whole: with all that was measured of the models; else with the first few numbers, for a topic that every
+            subscriber gets.
+    """
     return BridgeInfo(
         device=config.device.name,
         version=edge.__version__,
         started_at=timestamp(started_at),
+        run=run,
         cameras=tuple(
             CameraInfo(
                 name=c.name,
@@ -49,19 +69,23 @@ def info(
             for c in config.cameras
         ),
         tasks=tuple(engines),
-        engines=tuple(_engine_info(task, models[task], engine) for task, engine in engines.items()),
+        engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
         config_schema=config_schema(),
     )
 
 
-def _engine_info(task: Task, model: StoredModel, engine: Engine) -> EngineInfo:
+def _engine_info(task: Task, model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
     manifest = model.manifest
+    provenance = manifest.provenance
+    if not whole:
+        first = [m for m in provenance.metrics if m.name == provenance.metrics[0].name]
+        provenance = provenance.model_copy(update={"metrics": tuple(first[:_HEADLINES])})
     return EngineInfo(
         task=task,
         name=manifest.name,
         sha256=manifest.onnx.sha256,
         backend=f"{engine.backend.provider} {engine.backend.precision}",
-        provenance=manifest.provenance.model_dump(mode="json"),
+        provenance=provenance.model_dump(mode="json"),
     )
 
 

@@ -12,6 +12,7 @@ import math
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ class Daemon:
         self._say, self._also = on_progress, on_result
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
-        self._clock, self._started_s = WallClock(), time.monotonic()
+        self._clock, self._started_s, self._run = WallClock(), time.monotonic(), uuid.uuid4().hex[:12]
         self._failing: dict[tuple[str, Task], EdgeError] = {}
         self._failure_said_s: dict[tuple[str, Task], float] = {}
         self._fatal: BaseException | None = None
@@ -120,12 +121,13 @@ class Daemon:
             topics,
             client_id=config.mqtt.client_id,
             handlers={
-                "info": partial(info_answer.answer, info=self._info),
+                "info": partial(info_answer.answer, info=partial(self._info, whole=True)),
                 "health": partial(health_answer.answer, health=partial(self._health, window=False)),
             },
             max_packet_bytes=config.mqtt.max_packet_bytes,
             response_prefix=config.mqtt.response_prefix,
             retained=config.retained_topics(),
+            run=self._run,
             metrics=self.metrics,
         )
 
@@ -325,5 +327,12 @@ class Daemon:
             reports.degraded(self.cameras, self.engines.degraded(), self._failing.copy(), self.publisher.degraded()),
         )
 
-    def _info(self) -> BridgeInfo:
-        return reports.info(self.config, self._clock.at(self._started_s), self.engines.models, self.engines.by_task)
+    def _info(self, *, whole: bool = False) -> BridgeInfo:
+        return reports.info(
+            self.config,
+            self._run,
+            self._clock.at(self._started_s),
+            self.engines.models,
+            self.engines.by_task,
+            whole=whole,
+        )

@@ -152,8 +152,6 @@ class Subscription:
 
     topic: str
     instead: tuple[str, ...] = ()
-    needed: bool = True
-    """Whether a refusal is worth telling."""
     own: bool = True
     """Whether also to receive what this client publishes itself; MQTT 5 alone can leave that out."""
 
@@ -207,6 +205,11 @@ class Link:
         if self._endpoint is None:
             self._endpoint = self._ask_endpoint()
         return self._endpoint
+
+    @property
+    def all_subscribed(self) -> bool:
+        """Whether the broker has answered every subscription."""
+        return self._up and not self._asked
 
     @property
     def up(self) -> bool:
@@ -363,7 +366,7 @@ class Link:
         if client is not self._client:
             return
         for subscription, reason in zip(self._asked.pop(message_id, []), reasons, strict=False):
-            if reason.is_failure and subscription.needed:
+            if reason.is_failure:
                 self.refused_subscriptions[subscription.topic] = reason.getName().lower()
         self._changed()
 

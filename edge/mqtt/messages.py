@@ -301,7 +301,10 @@ class EngineInfo(Part):
     name: Name
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     backend: Name
-    provenance: dict[str, Any]
+    provenance: dict[str, Any] = Field(
+        description="Where the model comes from; on bridge/info with its first metrics alone, in the response to the "
+        "request `info` with all."
+    )
 
 
 class BridgeInfo(Message):
@@ -311,6 +314,7 @@ class BridgeInfo(Message):
     device: Name
     version: Name
     started_at: Timestamp
+    run: Name = Field(description="Differs with every start: two of them at a time are two daemons of one name.")
     cameras: tuple[CameraInfo, ...]
     tasks: tuple[Task, ...]
     engines: tuple[EngineInfo, ...]

@@ -23,7 +23,7 @@ class Orphans:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """What to subscribe to for a moment: the broker answers with all that it keeps."""
-        return tuple(Subscription(f"{self._prefix}+/{path}", needed=False, own=False) for path in self._kinds)
+        return tuple(Subscription(f"{self._prefix}+/{path}", own=False) for path in self._kinds)
 
     def kind_of(self, incoming: Incoming) -> Kind | None:
         """The kind of topic to clear, or None if this message is none that should be."""

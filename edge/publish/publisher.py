@@ -38,6 +38,7 @@ from edge.publish.orphans import Orphans
 from edge.publish.outbox import Content, Maker, Outbox, Outgoing
 from edge.publish.requests import Handler, Requests
 from edge.publish.suspects import STEADY_S, Suspects
+from edge.publish.twin import Twin
 from edge.publish.window import Window
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ _FLAPPING_S = 120.0
 """How long a connection that was lost again and again is spoken of after the last time."""
 _CAREFUL_S = 0.25
 _ORPHANS_S = 5.0
+_ANNOUNCE_EVERY_S = 60.0
 _ALLOW = "allow this user in the broker's access list"
 _PACKET_OVERHEAD_BYTES = 512
 """Room for MQTT's own header and properties beside topic and payload."""
@@ -94,6 +96,7 @@ class Publisher:
         max_packet_bytes: int | None = None,
         response_prefix: str | None = None,
         retained: Collection[str] | None = None,
+        run: str | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         """Nothing runs yet.
@@ -109,6 +112,7 @@ class Publisher:
             max_packet_bytes: larger messages are not sent; None: the broker's own limit alone.
             response_prefix: where requests may have their response sent; None: the device's own responses alone.
             retained: the retained topics of cameras that are in use; what is kept of others is cleared. None: nothing.
+            run: what tells this run of the daemon from others in `bridge/info`; None: nobody listens for others.
             metrics: where to count.
         """
         self.topics = topics
@@ -124,6 +128,7 @@ class Publisher:
         self._short_losses, self._last_short_loss_s = 0, -math.inf
         self._max_packet_bytes = max_packet_bytes
         self._requests = Requests(topics, handlers or {}, self._respond, response_prefix=response_prefix)
+        self._twin, self._announced_s = None if run is None else Twin(topics, run), -math.inf
         self._orphans = None if retained is None else Orphans(topics, retained)
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
@@ -141,6 +146,7 @@ class Publisher:
             subscriptions=(
                 Subscription(topics.requests, instead=tuple(topics.of("request", verb=v) for v in handlers or {})),
                 *(self._orphans.subscriptions if self._orphans else ()),
+                *(self._twin.subscriptions if self._twin else ()),
             ),
             on_message=self._received,
             on_change=self._outbox.wake,
@@ -394,9 +400,11 @@ class Publisher:
         refused = [
             f"subscription {topic}: the broker refused it: {reason}; requests do not arrive: {_ALLOW}"
             for topic, reason in self._link.refused_subscriptions.copy().items()
+            if topic.startswith(self.topics.requests.removesuffix("+"))
         ]
         troubles = [f"{topic}: {text}" for topic, text in self._troubles.copy().items()]
-        return tuple(text for text in (*found, *self._suspects.held_back(), *refused, *troubles) if text)
+        twins = self._twin.degraded() if self._twin else ()
+        return tuple(text for text in (*found, *self._suspects.held_back(), *refused, *troubles, *twins) if text)
 
     @property
     def alive(self) -> bool:
@@ -413,12 +421,18 @@ class Publisher:
     # What comes in, on the network thread ----------------------------------------------------------------------------
 
     def _received(self, incoming: Incoming) -> None:
+        heard = self._twin.heard(incoming) if self._twin else None
         kind = self._orphans.kind_of(incoming) if self._orphans else None
-        if kind is None:
+        if heard == "offline" and not self._stopping.is_set():
+            self._say("online")  # a twin has left, or our own last connection was given up only now
+        elif heard == "info" and time.monotonic() - self._announced_s > _ANNOUNCE_EVERY_S:
+            self._announced_s = time.monotonic()
+            self._outbox.announce_again()  # so that it hears of us too
+        elif kind is not None:
+            _log.info("%s: cleared, no such camera or task any more", incoming.topic)
+            self._outbox.put(Outgoing(kind, incoming.topic, Binary(b"", {}), keep=False))
+        else:
             self._requests.accept(incoming)
-            return
-        _log.info("%s: cleared, no such camera or task any more", incoming.topic)
-        self._outbox.put(Outgoing(kind, incoming.topic, Binary(b"", {}), keep=False))
 
     def _end_orphans(self) -> None:
         """The broker has answered with all that it keeps: what comes on these topics from now on is our own."""

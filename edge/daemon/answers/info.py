@@ -9,5 +9,5 @@ from edge.mqtt.messages import BridgeInfo
 
 
 def answer(arguments: dict[str, Any], *, info: Callable[[], BridgeInfo]) -> dict[str, Any]:
-    """The message on `bridge/info`; there are no arguments."""
+    """As on `bridge/info`, with all that was measured of the models; there are no arguments."""
     return info().model_dump(mode="json", by_alias=True)

@@ -46,6 +46,7 @@ def messages(
         "bridge_info": BridgeInfo(
             device="d",
             version="1",
+            run="r1",
             started_at=now,
             cameras=(camera,),
             tasks=("depth",),
