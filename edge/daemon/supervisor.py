@@ -8,7 +8,6 @@ cameras, publishes states and health, and feeds systemd's watchdog.
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import threading
 import time
@@ -26,9 +25,10 @@ from edge.config.sections import Config
 from edge.daemon import build, reports
 from edge.daemon.answers import health as health_answer
 from edge.daemon.answers import info as info_answer
+from edge.daemon.failing import Failing
 from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
-from edge.monitor.clock import WallClock
+from edge.monitor.clock import Periodic, WallClock
 from edge.monitor.metrics import Metrics
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
@@ -47,8 +47,6 @@ _POLL_S = 0.1
 _IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
-_FAILURE_AGAIN_S = 60.0
-_FAILURE_CHANGED_S = 1.0
 _SWITCH_S = 0.0005
 """How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""
 
@@ -93,8 +91,7 @@ class Daemon:
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
         self._clock, self._started_s, self._run = WallClock(), time.monotonic(), uuid.uuid4().hex[:12]
-        self._failing: dict[tuple[str, Task], EdgeError] = {}
-        self._failure_said_s: dict[tuple[str, Task], float] = {}
+        self._failing = Failing()
         self._fatal: BaseException | None = None
         self.metrics = Metrics()
         self.accelerator = Accelerator()
@@ -169,10 +166,9 @@ class Daemon:
         """
         until_s = None if for_s is None else time.monotonic() + for_s
         watchdog = Watchdog()
-        health_due_s = time.monotonic() + self.config.health.every_s
+        health = Periodic(self.config.health.every_s)
         while not self._stop.wait(_POLL_S):
-            now_s = time.monotonic()
-            if until_s is not None and now_s >= until_s:
+            if until_s is not None and time.monotonic() >= until_s:
                 return
             self._look_after_cameras()
             self._look_after_engines()
@@ -183,8 +179,7 @@ class Daemon:
                 raise EdgeError(
                     f"inference died ({type(self._fatal).__name__}: {self._fatal}); see the log"
                 ) from self._fatal
-            if now_s >= health_due_s:
-                health_due_s = now_s + self.config.health.every_s  # after a pause, one message and not all of them
+            if health.due():
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
             watchdog.look((self.metrics.done.total, self.metrics.idle.total), excused=down)
@@ -249,7 +244,7 @@ class Daemon:
             self._also(result)
         latency_s = time.monotonic() - frame.captured_monotonic_s
         self.throughput.note(frame.camera, result.task, latency_s)
-        self._failing.pop((frame.camera, result.task), None)
+        self._failing.succeeded((frame.camera, result.task))
         manifest, shortfall = result.engine.manifest, result.engine.backend.degraded
         degraded = () if shortfall is None else (shortfall,)
         source = Source(self.config.device.name, manifest.name, manifest.onnx.sha256, degraded)
@@ -257,13 +252,7 @@ class Daemon:
             self.publisher.publish(kind, make, camera=frame.camera)
 
     def _task_failed(self, camera: str, task: Task, error: EdgeError) -> None:
-        """Said when a task begins to fail, when it fails in another way, and else once a minute: texts may vary."""
-        key, now_s = (camera, task), time.monotonic()
-        before, self._failing[key] = self._failing.get(key), error
-        said_s = self._failure_said_s.get(key, -math.inf)
-        another = before is None or type(before) is not type(error)
-        if now_s - said_s >= (_FAILURE_AGAIN_S if not another else _FAILURE_CHANGED_S):
-            self._failure_said_s[key] = now_s
+        if self._failing.failed((camera, task), error):
             _log.error("%s/%s: %s", camera, task, error)
             self._event("task_failed", str(error), camera=camera, data={"task": task})
 
@@ -324,7 +313,7 @@ class Daemon:
             self.throughput.window() if window else [],
             self.publisher.statistics(),
             self.metrics,
-            reports.degraded(self.cameras, self.engines.degraded(), self._failing.copy(), self.publisher.degraded()),
+            reports.degraded(self.cameras, self.engines.degraded(), self._failing.errors(), self.publisher.degraded()),
         )
 
     def _info(self, *, whole: bool = False) -> BridgeInfo:

@@ -31,8 +31,23 @@ class WallClock:
     def stepped(self) -> float | None:
         """By how many seconds the time of day was set since the last call; None if it was not."""
         offset_s = self._wall() - self._monotonic()
-        by_s = offset_s - self._offset_s
-        if abs(by_s) < _STEP_S:
-            return None
-        self._offset_s = offset_s
-        return by_s
+        by_s, self._offset_s = offset_s - self._offset_s, offset_s
+        return by_s if abs(by_s) >= _STEP_S else None
+
+
+class Periodic:
+    """Due every so often. After a pause of the whole process it is due once, and not once for each time missed."""
+
+    def __init__(self, every_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """First due after `every_s`."""
+        self._every_s, self._monotonic = every_s, monotonic
+        self._due_s = monotonic() + every_s
+
+    def due(self) -> bool:
+        """Whether it is, which starts the next period."""
+        now_s = self._monotonic()
+        if now_s < self._due_s:
+            return False
+        behind = now_s - self._due_s >= self._every_s
+        self._due_s = (now_s if behind else self._due_s) + self._every_s
+        return True

@@ -1,0 +1,44 @@
+"""Failing tasks: each is known, and few events say so."""
+
+from __future__ import annotations
+
+from edge.daemon.failing import Failing
+from edge.errors import EdgeError, EngineError, GeometryError
+
+DEPTH, LAYOUT = ("hall", "depth"), ("hall", "layout")
+
+
+def test_errors_whose_text_varies_are_said_once_a_minute() -> None:
+    """A hundred frames that fail in the same way within ten seconds are one event, and one more a minute later."""
+    now_s = [0.0]
+    failing, said = Failing(lambda: now_s[0]), 0
+    for number in range(100):
+        now_s[0] = number / 10
+        said += failing.failed(LAYOUT, GeometryError(f"only {number} panorama columns are seen"))
+    assert said == 1
+    now_s[0] = 60.1
+    assert failing.failed(LAYOUT, GeometryError("only 7 panorama columns are seen"))
+
+
+def test_another_kind_of_error_is_said_soon() -> None:
+    """A second later; kinds that take turns with every frame are not said with every frame."""
+    now_s = [0.0]
+    failing, said = Failing(lambda: now_s[0]), 0
+    assert failing.failed(LAYOUT, GeometryError("a"))
+    now_s[0] = 1.5
+    assert failing.failed(LAYOUT, EngineError("b"))
+    for number in range(40):
+        now_s[0] = 3.0 + number / 40
+        said += failing.failed(LAYOUT, EngineError("b") if number % 2 else GeometryError("a"))
+    assert said <= 2
+
+
+def test_tasks_fail_apart_and_recover() -> None:
+    """The errors are those of tasks that fail now; one that fails again after it recovered is not said at once."""
+    failing = Failing(lambda: 0.0)
+    error = EdgeError("x")
+    assert failing.failed(DEPTH, error)
+    assert failing.failed(LAYOUT, error)
+    failing.succeeded(DEPTH)
+    assert failing.errors() == {LAYOUT: error}
+    assert not failing.failed(DEPTH, error)

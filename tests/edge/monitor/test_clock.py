@@ -1,0 +1,48 @@
+"""Clocks that are set, and periods over which a process slept."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.monitor.clock import Periodic, WallClock
+
+
+def test_a_moment_has_the_time_of_day_that_the_clock_says_now() -> None:
+    """A device that starts in 1970 and learns the time an hour later says right when it started."""
+    wall, monotonic = [100.0], [50.0]
+    clock = WallClock(lambda: wall[0], lambda: monotonic[0])
+    started_s = monotonic[0]
+    assert clock.at(started_s) == 100.0
+    wall[0], monotonic[0] = 1.8e9, 50.0 + 3600.0
+    assert clock.at(started_s) == pytest.approx(1.8e9 - 3600.0)
+    assert clock.now() == 1.8e9
+
+
+@pytest.mark.parametrize("by_s", [86400.0, -3600.0, 3.0])
+def test_a_step_is_noticed_once(by_s: float) -> None:
+    """Forward, back, or small; the slow corrections of a time server are none."""
+    wall, monotonic = [100.0], [50.0]
+    clock = WallClock(lambda: wall[0], lambda: monotonic[0])
+    for _ in range(10_000):
+        wall[0] += 10.001
+        monotonic[0] += 10.0
+        assert clock.stepped() is None
+    wall[0] += by_s
+    assert clock.stepped() == pytest.approx(by_s, abs=0.2)
+    assert clock.stepped() is None
+
+
+def test_a_pause_makes_one_message_and_not_many() -> None:
+    """Suspended for 15 periods: due once, then after a period again; without a pause it keeps the beat."""
+    now_s = [0.0]
+    periodic = Periodic(1.0, lambda: now_s[0])
+    beats = []
+    for tick in range(1, 31):
+        now_s[0] = tick / 10
+        if periodic.due():
+            beats.append(now_s[0])
+    assert beats == [1.0, 2.0, 3.0]
+    now_s[0] = 18.2
+    assert [periodic.due() for _ in range(5)] == [True, False, False, False, False]
+    now_s[0] = 19.25
+    assert periodic.due()
