@@ -51,7 +51,7 @@ def translated(error: Exception, endpoint: object) -> PublishError:
     )
     cases: tuple[tuple[type[Exception], str], ...] = (
         (ssl.SSLCertVerificationError, f"its certificate was not accepted ({error}); {tls}"),
-        (ssl.SSLError, f"TLS failed ({error}); check that this port speaks TLS, and mqtt.tls.certificate and key"),
+        (ssl.SSLError, f"TLS failed ({error}); check that this port speaks TLS, and mqtt.tls.cert and mqtt.tls.key"),
         (ConnectionRefusedError, "nothing listens there; start the broker, or correct mqtt.host and mqtt.port"),
         (socket.gaierror, "the name is not known; correct mqtt.host, or the network's name server"),
         (TimeoutError, "no answer; check the network and firewall, mqtt.host and mqtt.port"),
