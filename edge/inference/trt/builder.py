@@ -32,7 +32,6 @@ from edge.inference.trt.platform import (
     tensorrt_module,
 )
 
-_NICE = 10
 _SAY_EVERY_S = 0.1
 
 
@@ -255,7 +254,6 @@ def _end_with_standard_input() -> None:
 
 def main() -> int:
     """Entry point of the child; the plan is written, or the last line says {"error": why}."""
-    os.nice(_NICE)
     os.umask(0o077)
     with contextlib.suppress(OSError):  # if memory runs out, this process is the one to end
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

@@ -342,10 +342,10 @@ class PlanStore:
             cache = self._timing_cache(key, workshop, device)
             request = BuildRequest(
                 model=name,
-                onnx=str(model.folder / model.manifest.file_of(key.precision).file),
+                onnx=str((model.folder / model.manifest.file_of(key.precision).file).absolute()),
                 onnx_sha256=key.onnx_sha256,
-                output=str(workshop / "plan"),
-                timing_cache="" if cache is None else str(workshop / "timing"),
+                output=str((workshop / "plan").absolute()),
+                timing_cache="" if cache is None else str((workshop / "timing").absolute()),
                 compute_capability=key.compute_capability,
                 options=options,
             )
