@@ -32,11 +32,11 @@ def start_child(
     pass_fds: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m module` of this installation in a session of its own, at low priority.
+    """Start `python -m module` of this installation in a session of its own.
 
     It runs in "/" and imports nothing from the folder that the parent happens to run in: whoever may write there could
     have it run their code. So paths that it is given are absolute. Its standard input is a pipe; it is to end when
-    that ends, which it also does when the parent dies.
+    that ends, which it also does when the parent dies. It lowers its own priority, once all it needs is imported.
 
     Args:
         module: what to run, below `edge`.
@@ -51,7 +51,7 @@ def start_child(
     """
     here = str(Path(__file__).absolute().parents[1])
     path = os.pathsep.join(p for p in (here, os.environ.get("PYTHONPATH")) if p)
-    child = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         bufsize=0,
         stdin=subprocess.PIPE,
@@ -62,8 +62,6 @@ def start_child(
         cwd="/",
         env={**(environment or {}), **os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
     )
-    renice_process(child.pid)
-    return child
 
 
 def describe_exit(status: int) -> str:
@@ -78,21 +76,16 @@ def describe_exit(status: int) -> str:
 
 def renice_thread(thread: threading.Thread) -> None:
     """Give a thread low priority; threads that it starts from now on inherit that. Linux only, else nothing."""
-    if thread.native_id is not None:
-        _renice(thread.native_id)
-
-
-def renice_process(pid: int) -> None:
-    """Give a process that has one thread low priority, also where the kernel weighs sessions (autogroup)."""
-    _renice(pid)
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(BACKGROUND_NICE), encoding="ascii")
-
-
-def _renice(task: int) -> None:
-    if sys.platform == "linux":
+    if sys.platform == "linux" and thread.native_id is not None:
         with contextlib.suppress(OSError):  # it has ended, or a container forbids it
-            os.setpriority(os.PRIO_PROCESS, task, BACKGROUND_NICE)
+            os.setpriority(os.PRIO_PROCESS, thread.native_id, BACKGROUND_NICE)
+
+
+def renice_process() -> None:
+    """The same for this whole process, also where the kernel weighs sessions against each other (autogroup)."""
+    renice_thread(threading.main_thread())
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(BACKGROUND_NICE), encoding="ascii")
 
 
 def backoff(failures: int, shortest_s: float, longest_s: float) -> float:
