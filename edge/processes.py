@@ -89,8 +89,8 @@ def renice_process() -> None:
 
 
 def backoff(failures: int, shortest_s: float, longest_s: float) -> float:
-    """How long to wait before the next try, s: at most `shortest_s` doubled `failures` times, and at most `longest_s`.
+    """How long to wait before the next attempt: doubled with each failure in a row, and drawn from its upper half.
 
-    A random part of up to half is taken off, so that what failed together is not tried again together.
+    The jitter keeps many devices that lost the same broker or camera from coming back all at once.
     """
     return min(longest_s, shortest_s * 2.0 ** min(failures, _DOUBLINGS)) * random.uniform(0.5, 1.0)
