@@ -7,6 +7,7 @@
     ├── ImageError         a picture that cannot be used (size, type, channels)
     ├── GeometryError      a shape that is not what the formula needs
     ├── EngineError        a model cannot be loaded, verified or run
+    │   ├── UnknownModelError  no model of that name is in the folder
     │   ├── ManifestError  manifest.json is wrong, or the model does not match it
     │   ├── PlanError      a TensorRT plan that may not be loaded, with the reason in one word
     │   └── BuildError     TensorRT could not build a plan, or not in time
@@ -65,6 +66,16 @@ class GeometryError(EdgeError):
 
 class EngineError(EdgeError):
     """A model cannot be loaded, verified or run."""
+
+
+class UnknownModelError(EngineError):
+    """No model of that name is in the folder; `problem` and `remedy` are the parts of the message."""
+
+    def __init__(self, name: str, root: Path, there: Sequence[str]) -> None:
+        self.name, self.there = name, tuple(there)
+        self.problem = f"no model {name!r} in {root}"
+        self.remedy = f"Use one of those there: {', '.join(there) or 'none'}"
+        super().__init__(f"{self.problem}. {self.remedy}")
 
 
 class ManifestError(EngineError):

@@ -24,7 +24,7 @@ from edge.cameras.picture import content_hash
 from edge.cameras.slot import SlotWriter
 from edge.cameras.sources import open_source
 from edge.errors import CameraError, ImageError
-from edge.processes import process_stands_behind
+from edge.processes import renice_process
 
 _MESSAGE_CHARACTERS = 600  # as JSON at most 6 bytes each: below PIPE_BUF, 4096
 _CLOSE_S = 1.0
@@ -113,7 +113,7 @@ class _Child:
 
 def main() -> int:
     """Run the job that standard input describes."""
-    process_stands_behind()
+    renice_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = _Child(slot_fd=int(sys.argv[2]), events_fd=int(sys.argv[3]))
     signal.signal(signal.SIGTERM, lambda *_: child.stop.set())

@@ -98,7 +98,11 @@ def create(capacity_bytes: int = CAPACITY_BYTES) -> int:
     else:
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
-    os.ftruncate(fd, file_size_bytes(capacity_bytes))
+    try:
+        os.ftruncate(fd, file_size_bytes(capacity_bytes))
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 

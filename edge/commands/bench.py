@@ -30,8 +30,8 @@ from rich.table import Table
 from edge.config.sections import CameraConfig, Config
 from edge.daemon.supervisor import Daemon
 from edge.errors import EdgeError
+from edge.inference.opening import serving_threads
 from edge.inference.ort import cores
-from edge.inference.serving import serving_threads
 from edge.monitor.metrics import Metrics
 from edge.monitor.process import cpu_s, memory_bytes
 from edge.monitor.throughput import percentiles

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,14 +14,12 @@ import typer
 
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, signals_end
 from edge.errors import EngineError
-from edge.inference.manifest import Precision
-from edge.inference.options import InferenceOptions, PrecisionChoice
+from edge.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
-    from edge.inference.serving import ServingBackend
     from edge.inference.store import ModelStore, StoredModel
+    from edge.inference.timing import RuntimeTimes
     from edge.inference.trt.build_process import BuildProgress
-    from edge.inference.trt.gpu import Float32
     from edge.inference.trt.plans import Plan, PlanEntry, PlanStore
     from edge.inference.trt.platform import Platform
 
@@ -61,21 +57,15 @@ class _Place:
     used: tuple[str, ...]
     """Names of the engines that the configuration's cameras use; all of the folder without a configuration."""
 
-    def chosen(self, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The named engines, or those in use.
+    def chosen(self, names: Sequence[str] | None) -> list[StoredModel]:
+        """The named models, or those in use, verified.
 
         Raises:
-            EngineError: one is not there.
+            EngineError: one is not there, or not what its manifest says.
         """
-        have = self.models.names()
-        for name in names or ():
-            if name not in have:
-                raise EngineError(
-                    f"no engine {name!r} in {self.models.root} (there: {', '.join(have) or 'none'}); use one of them"
-                )
         if not (names or self.used):
             raise EngineError(f"no engine in {self.models.root}; give --engines the folder that holds them")
-        return tuple(names or self.used)
+        return [self.models.find(name) for name in names or self.used]
 
 
 def _place(config: Path, engines: Path | None) -> _Place:
@@ -90,8 +80,7 @@ def _place(config: Path, engines: Path | None) -> _Place:
     else:
         settings = loaded(config)
         models, options = ModelStore(settings.inference.engines), settings.inference.options()
-        tasks = sorted({task for camera in settings.cameras for task in camera.tasks})
-        used = tuple(dict.fromkeys(getattr(settings.tasks, task).engine for task in tasks))
+        used = tuple(dict.fromkeys(settings.models().values()))
     return _Place(models, PlanStore(options.plans or models.root, options.plan_key), options, used)
 
 
@@ -103,26 +92,6 @@ def _platform_here() -> Platform | None:
         return platform()
     except EngineError:
         return None
-
-
-def precision_to_build(
-    model: StoredModel, asked: PrecisionChoice | None, configured: PrecisionChoice, platform: Platform
-) -> Precision:
-    """The precision asked for; else the one that the daemon would take, which is float32 if the model has no other.
-
-    Raises:
-        EngineError: the model has no file of what was asked for.
-    """
-    manifest = model.manifest
-    choice = asked or (configured if configured in ("auto", *manifest.precisions) else "fp32")
-    if choice == "auto":
-        return manifest.choose(platform.title)
-    if choice not in manifest.precisions:
-        raise EngineError(
-            f"{model.folder.name} has no {choice} file (it has {', '.join(manifest.precisions)}); choose one of "
-            "these, or export the model in that precision"
-        )
-    return choice
 
 
 @app.command(short_help="Build engines for this device.")
@@ -143,20 +112,23 @@ def build(
     """
     stop = signals_end()
     with errors_as_exit_codes():
+        from edge.inference.choosing import precision_to_build
+        from edge.inference.trt.building import ensure_plan
         from edge.inference.trt.platform import platform
 
         place, here = _place(config, engines), platform()
         options = place.options.build if level is None else replace(place.options.build, level=level)
         done = []
-        for name in place.chosen(names):
-            model = place.models.find(name)
-            wanted = precision_to_build(model, precision, place.options.precision, here)
+        for model in place.chosen(names):
+            wanted = precision_to_build(model, precision, place.options.precision)
             with _bar(quiet=as_json) as on_progress:
-                plan = place.plans.ensure(model, wanted, here, options, on_progress=on_progress, stop=stop, force=force)
+                plan = ensure_plan(
+                    place.plans, model, wanted, here, options, on_progress=on_progress, stop=stop, force=force
+                )
             told = _proved(place, model, plan, here)
             done.append(told)
             if not as_json:
-                _say(f"{name} {wanted}: {told['note']}; {told['path']}, {told['bytes'] / 2**20:.1f} MiB")
+                _say(f"{model.folder.name} {wanted}: {told['note']}; {told['path']}, {told['bytes'] / 2**20:.1f} MiB")
     if as_json:
         print(json.dumps(done, indent=2))
     if any(told["proved"] is False for told in done):
@@ -292,13 +264,13 @@ def rollback(
 ) -> None:
     """Reject an engine's current plan by hand: the accepted one before it serves from the daemon's next start on."""
     with errors_as_exit_codes():
+        from edge.inference.choosing import precision_to_build
         from edge.inference.trt.plan_record import PlanKey
         from edge.inference.trt.platform import platform
 
         place, here = _place(config, engines), platform()
-        place.chosen([name])
-        model = place.models.find(name)
-        wanted = precision_to_build(model, None, place.options.precision, here)
+        (model,) = place.chosen([name])
+        wanted = precision_to_build(model, None, place.options.precision)
         plan = place.plans.rollback(name, here, PlanKey.of(model.manifest, wanted, here, place.options.build))
         record = plan.record
     _say(
@@ -331,8 +303,14 @@ def bench(
     with errors_as_exit_codes():
         place = _place(config, engines)
         logging.getLogger("edge").setLevel(logging.CRITICAL)  # what is not there is told below
-        for name in place.chosen(names):
-            rows += _timed(place, name, skipped, batch=batch, seconds=seconds, stop=stop)
+        from edge.inference.timing import time_runtimes
+
+        for model in place.chosen(names):
+            measured, reasons = time_runtimes(
+                model, place.options, place.plans, batch=batch, seconds=seconds, stop=stop
+            )
+            rows += _rows(model.folder.name, batch, measured)
+            skipped.update(dict.fromkeys(reasons))
     for why in skipped:
         err.print(f"not timed: {why}", style="dim", markup=False, highlight=False, soft_wrap=True)
     if as_json:
@@ -344,60 +322,20 @@ def bench(
     console.print(table)
 
 
-def _timed(
-    place: _Place, name: str, skipped: dict[str, None], *, batch: int, seconds: float, stop: threading.Event
-) -> list[dict[str, Any]]:
-    """One row for each way to run an engine here, ratios are of the first; the reasons of the others into `skipped`."""
-    import numpy as np
-
-    from edge.inference.options import BACKENDS
-    from edge.inference.serving import load
-    from edge.inference.timing import interleaved, times
-
-    model = place.models.find(name)
-    shape = (batch, *model.manifest.input.shape[1:])
-    given = np.random.default_rng(0).random(shape, dtype=np.float32)
-    ways: list[ServingBackend] = []
-    absent: tuple[str, ...] = ()
-    with ExitStack() as stack:
-        for runtime in (b for b in reversed(BACKENDS) if b not in ("auto", "ort")):
-            for precision in model.manifest.precisions:
-                asked = replace(place.options, backend=runtime, precision=precision)
-                with _bar(quiet=True) as on_progress:
-                    serving = stack.enter_context(
-                        load(model, asked, plans=place.plans, on_progress=on_progress, stop=stop)
-                    )
-                if serving.degraded is None:
-                    ways.append(serving)
-                elif serving.not_here:
-                    absent = serving.not_here  # asked for the fastest last, so the last tells all
-                else:
-                    skipped[f"{name}: {serving.degraded}"] = None
-        skipped.update(dict.fromkeys(absent))
-        if not ways:
-            raise EngineError(f"{name}: nothing runs it as asked for: {'; '.join(skipped)}")
-        taken = interleaved([partial(_run, way, given, stop) for way in ways], rounds=10, seconds=seconds)
-        measured = [times(taken[:, i], taken[:, 0]) for i in range(len(ways))]
+def _rows(name: str, batch: int, measured: Sequence[RuntimeTimes]) -> list[dict[str, Any]]:
     return [
         {
             "engine": name,
-            "runtime": way.provider,
-            "precision": way.precision,
+            "runtime": m.runtime,
+            "precision": m.precision,
             "batch": batch,
-            "p50_ms": t.p50_ms,
-            "p99_ms": t.p99_ms,
-            "least_ms": t.min_ms,
-            "ratio": t.ratio,
+            "p50_ms": m.times.p50_ms,
+            "p99_ms": m.times.p99_ms,
+            "least_ms": m.times.min_ms,
+            "ratio": m.times.ratio,
         }
-        for way, t in zip(ways, measured, strict=True)
+        for m in measured
     ]
-
-
-def _run(way: ServingBackend, given: Float32, stop: threading.Event) -> None:
-    """One inference, unless somebody pressed Ctrl-C."""
-    if stop.is_set():
-        raise EngineError("interrupted; nothing was measured")
-    way.run(given)
 
 
 @app.command(short_help="Remove what is of no use any more.")

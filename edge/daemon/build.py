@@ -14,7 +14,6 @@ from edge.mqtt.topics import Topics
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
-from edge.scene import CameraModel, Frame
 
 
 def load_engines(
@@ -36,30 +35,12 @@ def load_engines(
     )
 
 
-class CameraFrames:
-    """A camera process as the pipeline sees it."""
-
-    def __init__(self, process: CameraProcess, model: CameraModel) -> None:
-        self.name, self._process, self._model = process.name, process, model
-
-    @property
-    def sequence(self) -> int:
-        """Number of the newest frame; 0 before the first."""
-        return self._process.sequence
-
-    def latest(self, after_sequence: int) -> Frame | None:
-        """The newest frame if it is newer than `after_sequence`."""
-        got = self._process.latest(after_sequence)
-        if got is None:
-            return None
-        return Frame(self.name, got.sequence, got.captured_at, got.captured_monotonic_s, got.image, self._model)
-
-
 def make_camera(camera: CameraConfig) -> CameraProcess:
     """The capture process of a camera."""
     return CameraProcess(
         camera.name,
         camera.source.spec,
+        camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_after_s,
     )
@@ -69,11 +50,10 @@ def add_tasks(
     pipeline: Pipeline, process: CameraProcess, camera: CameraConfig, config: Config, engines: LoadedEngines
 ) -> None:
     """Every task of one camera, on the engine that answers for it."""
-    frames = CameraFrames(process, camera.model)
     for task in camera.tasks:
         settings = config.tasks[task]
         pipeline.add(
-            frames,
+            process,
             camera.model,
             task,
             engines.by_task[task],

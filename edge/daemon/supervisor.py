@@ -35,7 +35,7 @@ from edge.monitor.watchdog import Watchdog, notify
 from edge.mqtt.link import Endpoint
 from edge.mqtt.messages import BridgeHealth, BridgeInfo
 from edge.pipeline.pipeline import Pipeline, Result
-from edge.processes import stand_behind
+from edge.processes import renice_thread
 from edge.publish.compose import Source
 from edge.publish.publisher import Publisher
 from edge.publish.results import ResultMessages
@@ -155,7 +155,7 @@ class Daemon:
         cv2.setNumThreads(1)  # pictures are small, and OpenCV's own threads would take the network's cores
         for thread in threading.enumerate():
             if thread is not self.accelerator.thread:
-                stand_behind(thread)
+                renice_thread(thread)
         notify("READY=1", f"STATUS={len(self.cameras)} cameras")
 
     def supervise(self, for_s: float | None = None) -> None:

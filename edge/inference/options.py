@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from edge.inference.manifest import Precision
 
@@ -12,7 +12,7 @@ BackendName = Literal["auto", "tensorrt", "ort", "ort-tensorrt", "ort-cuda", "or
 """What may be asked for. `auto` tries tensorrt, then ONNX Runtime with TensorRT, with CUDA, and on the CPU, in that
 order; `ort` leaves out the first. The others ask for one, and fall back to those after it, loudly."""
 
-BACKENDS: tuple[BackendName, ...] = ("auto", "tensorrt", "ort", "ort-tensorrt", "ort-cuda", "ort-cpu")
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 
 PrecisionChoice = Literal["auto"] | Precision
 """`auto`: the fastest that was measured to be so for what serves: see `Manifest.choose`."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from edge.errors import ConfigError, EngineError
+from edge.errors import ConfigError, EngineError, UnknownModelError
 from edge.inference.accelerator import Accelerator
+from edge.inference.opening import ServingEvent
 from edge.inference.options import InferenceOptions
-from edge.inference.serving import ServingBackend, ServingEvent, load, plans_of
+from edge.inference.serving import ServingBackend, load, plans_of
 from edge.inference.store import ModelStore, StoredModel
 from edge.inference.trt.build_process import OnProgress, ignore_progress
 from edge.monitor.watchdog import extend_until_done, extending
@@ -42,10 +43,10 @@ def load_engine(
         EngineError: it cannot be loaded, or does not reproduce its golden output.
     """
     key = f"tasks.{task}.engine"
-    if name not in store.names():
-        have = ", ".join(store.names()) or "none"
-        raise ConfigError(key, f"no engine {name!r} in {store.root}", f"Set it to one of those there: {have}")
-    stored = store.find(name)
+    try:
+        stored = store.find(name)
+    except UnknownModelError as e:
+        raise ConfigError(key, e.problem, e.remedy) from e
     if task not in stored.manifest.parts:
         given = ", ".join(stored.manifest.parts)
         raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")

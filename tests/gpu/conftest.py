@@ -11,6 +11,7 @@ from edge.inference.manifest import Precision
 from edge.inference.options import BuildOptions
 from edge.inference.ort import OrtProvider, unavailable
 from edge.inference.store import ModelStore, StoredModel
+from edge.inference.trt.building import ensure_plan
 from edge.inference.trt.gpu import has_nvidia_gpu
 from edge.inference.trt.plans import Plan, PlanStore
 from edge.inference.trt.platform import Platform, platform
@@ -58,7 +59,7 @@ def file(request: pytest.FixtureRequest) -> tuple[StoredModel, Precision]:
 @pytest.fixture
 def plan(file: tuple[StoredModel, Precision], plans: PlanStore, here: Platform) -> Plan:
     """Its plan, built the first time that it is asked for."""
-    return plans.ensure(*file, here, BUILD)
+    return ensure_plan(plans, *file, here, BUILD)
 
 
 def need(provider: OrtProvider) -> None:

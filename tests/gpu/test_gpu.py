@@ -15,8 +15,9 @@ from edge.inference.base import Arrays, Backend
 from edge.inference.manifest import Precision
 from edge.inference.options import InferenceOptions
 from edge.inference.ort import PROVIDER_NAMES, OrtBackend, OrtProvider
+from edge.inference.proving import check_golden
 from edge.inference.serving import load
-from edge.inference.store import StoredModel, check_golden
+from edge.inference.store import StoredModel
 from edge.inference.trt.backend import TrtBackend
 from edge.inference.trt.gpu import pycuda_driver
 from edge.inference.trt.plans import Plan, PlanStore

@@ -143,7 +143,7 @@ def test_no_broker_yet(daemon: Starter, mosquitto: Brokers, subscribe: Subscribe
         ({"camera": []}, 78, "cameras"),
         ({"cameras": [{**PERSPECTIVE, "hfov_deg": None}]}, 78, "hfov_deg"),
         ({"cameras": [PERSPECTIVE, PERSPECTIVE]}, 78, "cameras[0]"),
-        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "none"}}}, 78, "tasks.depth.engine: no engine"),
+        ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "none"}}}, 78, "tasks.depth.engine: no model"),
         ({"cameras": [PERSPECTIVE], "tasks": {"depth": {"engine": "layout"}}}, 78, "is for layout"),
     ],
 )

@@ -15,6 +15,7 @@ import yaml
 from edge.inference.manifest import read_manifest, write_manifest
 from edge.inference.options import BuildOptions
 from edge.inference.store import ModelStore
+from edge.inference.trt.building import ensure_plan
 from edge.inference.trt.plans import PlanStore
 from tests.integration.conftest import PERSPECTIVE, REPOSITORY
 from tests.plans import here, needs_rtx
@@ -117,11 +118,11 @@ def test_an_interrupted_build_leaves_nothing(folder: Path, number: signal.Signal
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["build", "lightning"], ["no engine 'lightning'", "there: lighting"]),
+        (["build", "lightning"], ["no model 'lightning'", "there: lighting"]),
         (["build", "lighting", "--precision", "int4"], ["int4", "fp32"]),
         (["build", "lighting", "--precision", "int8"], ["no int8 file", "it has fp32"]),
         (["rollback", "lighting"], ["no plan of 'lighting'", "plans of: none"]),
-        (["bench", "depth"], ["no engine 'depth'", "there: lighting"]),
+        (["bench", "depth"], ["no model 'depth'", "there: lighting"]),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_ones(folder: Path, arguments: list[str], words: list[str]) -> None:
@@ -163,8 +164,8 @@ def test_without_tensorrt_building_says_where_it_comes_from(folder: Path) -> Non
 def test_rolled_back_by_hand(folder: Path) -> None:
     """The accepted plan before becomes the current one; cleaning then removes the rejected one alone."""
     store, model = PlanStore(folder), ModelStore(folder).find("lighting")
-    first = store.accept(store.ensure(model, "fp32", here(), BuildOptions(level=1)), None)
-    second = store.ensure(model, "fp32", here(), BuildOptions(level=2))
+    first = store.accept(ensure_plan(store, model, "fp32", here(), BuildOptions(level=1)), None)
+    second = ensure_plan(store, model, "fp32", here(), BuildOptions(level=2))
     done = engines("rollback", "lighting", "--engines", folder)
     assert done.returncode == 0, done.stderr
     assert first.path.name[:8] in done.stdout

@@ -13,8 +13,9 @@ import yaml
 from edge.config.sections import load_config
 from edge.daemon.supervisor import Daemon
 from edge.inference.options import InferenceOptions
+from edge.inference.proving import check_golden
 from edge.inference.serving import load
-from edge.inference.store import ModelStore, check_golden
+from edge.inference.store import ModelStore
 from edge.pipeline.pipeline import Result
 from edge.scene import TASKS, CameraModel
 from tests.integration.conftest import PANORAMA, PERSPECTIVE, Served

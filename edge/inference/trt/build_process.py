@@ -8,7 +8,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,6 +20,7 @@ import psutil
 
 from edge.errors import BuildError
 from edge.inference.trt.builder import BuildRequest
+from edge.processes import describe_exit, start_child
 
 _LOOK_EVERY_S = 0.2
 _TELL_EVERY_S = 2.0
@@ -83,7 +83,7 @@ def run_builder(
     The child and all it started are gone when this returns or raises, also on Ctrl-C.
 
     Args:
-        request: what to build, where to, and how long it may take.
+        request: what to build, where to, and how long it may take; its paths are absolute.
         on_progress: called on this thread, at least every two seconds.
         stop: set it to give up.
 
@@ -93,7 +93,7 @@ def run_builder(
     check_memory(request)
     begun_s = time.monotonic()
     with _errors_of(request) as errors:
-        child = _started(request, errors)
+        child = _start(request, errors)
         try:
             said = _follow(child, request, on_progress, stop)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -113,28 +113,19 @@ def _errors_of(request: BuildRequest) -> IO[bytes]:
         raise BuildError(f"{request.model}: cannot be built: {e.strerror}; make room, or set TMPDIR elsewhere") from e
 
 
-def _started(request: BuildRequest, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(request: BuildRequest, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """The child, which waits for its request."""
     try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "edge.inference.trt.builder"],
-            stdin=subprocess.PIPE,
+        return start_child(
+            "edge.inference.trt.builder",
             stdout=subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,
-            env=_environment(),
+            environment={"CUDA_MODULE_LOADING": "LAZY"},  # GPU code is loaded when it is used, which saves memory
         )
     except OSError as e:
         raise BuildError(
             f"{request.model}: the building process cannot be started ({e.strerror}); end other programs, or add swap"
         ) from e
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this very package, and loads GPU code when it is used, which saves memory."""
-    root = str(Path(__file__).parents[3])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
-    return {"CUDA_MODULE_LOADING": "LAZY", **os.environ, "PYTHONPATH": path}
 
 
 def _follow(
@@ -149,7 +140,6 @@ def _follow(
     on_progress(latest)
     try:
         child.stdin.write(request.to_json().encode() + b"\n")
-        child.stdin.flush()
     except BrokenPipeError:
         return None
     with selectors.DefaultSelector() as selector:
@@ -208,8 +198,7 @@ def _death(request: BuildRequest, status: int, said: str) -> str:
             f"programs, add swap, raise the service's MemoryMax, or lower inference.build.workspace_mib "
             f"({request.options.workspace_mib})"
         )
-    how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     return (
-        f"{request.model}: the building process {how}: {said or 'it said nothing'}. Try another inference.build.level; "
-        "ONNX Runtime serves meanwhile"
+        f"{request.model}: the building process {describe_exit(status)}: {said or 'it said nothing'}. Try another "
+        "inference.build.level; ONNX Runtime serves meanwhile"
     )

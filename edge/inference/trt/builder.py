@@ -31,8 +31,8 @@ from edge.inference.trt.platform import (
     sdk_of,
     tensorrt_module,
 )
+from edge.processes import renice_thread
 
-_NICE = 10
 _SAY_EVERY_S = 0.1
 
 
@@ -255,7 +255,7 @@ def _end_with_standard_input() -> None:
 
 def main() -> int:
     """Entry point of the child; the plan is written, or the last line says {"error": why}."""
-    os.nice(_NICE)
+    renice_thread(threading.main_thread())
     os.umask(0o077)
     with contextlib.suppress(OSError):  # if memory runs out, this process is the one to end
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

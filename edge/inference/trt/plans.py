@@ -1,27 +1,22 @@
-"""The plans that TensorRT built on this device: found, built, accepted, rolled back, and never trusted unseen.
+"""The plans that TensorRT built on this device, as files: found, accepted, rolled back, and never trusted unseen.
 
 `<root>/<model>/<key>.engine` is a plan, `<key>.engine.json` its signed record. The key is a digest of all that a plan
 depends on, so one of another model, GPU, driver, TensorRT or precision is simply not found, and a plan is loaded only
-if the device's key signed it together with its record. What does not verify is built anew.
+if the device's key signed it together with its record. What does not verify is built anew, by `ensure_plan`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
-import logging
 import os
-import shutil
 import stat
-import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
@@ -30,9 +25,8 @@ from pydantic import ValidationError
 from edge.errors import BuildError, EngineError, PlanError
 from edge.inference.manifest import Precision
 from edge.inference.options import BuildOptions
-from edge.inference.store import GoldenResult, StoredModel
-from edge.inference.trt.build_process import BuildProgress, OnProgress, ignore_progress, run_builder
-from edge.inference.trt.builder import BuildRequest
+from edge.inference.proving import GoldenResult
+from edge.inference.store import StoredModel
 from edge.inference.trt.plan_record import PlanKey, PlanRecord, interface_of, mismatch
 from edge.inference.trt.platform import Platform
 from edge.keep.files import device_key, make_private_folder, read_private, sign, verifies, write_private
@@ -41,9 +35,7 @@ PLAN_SUFFIX = ".engine"
 RECORD_SUFFIX = ".engine.json"
 KEY_FILE = "device.key"
 
-_LOOK_EVERY_S = 0.2
-_SIGNATURE_BYTES = 32
-_log = logging.getLogger(__name__)
+_RETRY_LOCK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +68,10 @@ class PlanStore:
         """`key_file`: the device's key; default `device.key` in `root`. It is made with the first plan."""
         self.root = root
         self.key_file = key_file or root / KEY_FILE
+
+    def path_of(self, name: str, key: PlanKey) -> Path:
+        """Where the plan of a model's folder and this key is, or would be."""
+        return self.root / name / (key.digest + PLAN_SUFFIX)
 
     def find(self, model: StoredModel, precision: Precision, platform: Platform, options: BuildOptions) -> Plan:
         """The plan of exactly this model, precision, machine and options.
@@ -112,56 +108,6 @@ class PlanStore:
         """
         asked = PlanKey.of(model.manifest, precision, platform, options)
         return self._instead_of(model.folder.name, asked, interface_of(model.manifest))
-
-    def ensure(
-        self,
-        model: StoredModel,
-        precision: Precision,
-        platform: Platform,
-        options: BuildOptions,
-        *,
-        on_progress: OnProgress = ignore_progress,
-        stop: threading.Event | None = None,
-        force: bool = False,
-    ) -> Plan:
-        """Find the plan; if there is none that may be loaded, build it in a child process and sign it.
-
-        Args:
-            model: whose.
-            precision: which of its files.
-            platform: this machine.
-            options: how it is built.
-            on_progress: called while building, and while another process builds the same.
-            stop: set it to give up.
-            force: build in any case, also one that was rejected.
-
-        Raises:
-            PlanError: `rejected`: it was built before and did not hold; `key`: the device's key may not be used.
-            BuildError: it cannot be built here, or was given up.
-            EngineError: it cannot be written; the plans that were there stand.
-        """
-        name = model.folder.name
-        why: list[PlanError] = []
-
-        def look() -> Plan | None:
-            try:
-                return self.find(model, precision, platform, options)
-            except PlanError as e:
-                if e.reason == "rejected" or (e.reason == "key" and self.key_file.exists()):
-                    raise
-                why.append(e)
-                return None
-
-        if not force and (plan := look()) is not None:
-            return plan
-        _refuse_without_gpu(name, platform)
-        with self._locked(name, on_progress, stop):
-            if not force and (plan := look()) is not None:
-                return plan
-            _log.info("%s: building a plan (%s)", name, why[-1] if why else "asked to")
-            return self._build(
-                model, PlanKey.of(model.manifest, precision, platform, options), options, on_progress, stop
-            )
 
     def accept(self, plan: Plan, golden: GoldenResult | None) -> Plan:
         """Mark a plan as proved against the golden output; the same plan with its new record.
@@ -247,7 +193,7 @@ class PlanStore:
                     continue
             doomed.append(entry)
         for entry in () if dry_run else doomed:
-            with self._locked(entry.model, ignore_progress, None):
+            with self.locked(entry.model):
                 for path in (entry.path, _record_path(entry.path)):
                     path.unlink(missing_ok=True)
         return tuple(doomed)
@@ -325,48 +271,14 @@ class PlanStore:
             told.append(PlanEntry(entry.model, entry.path, entry.record, entry.problem, role))
         return told
 
-    def _build(
-        self,
-        model: StoredModel,
-        key: PlanKey,
-        options: BuildOptions,
-        on_progress: OnProgress,
-        stop: threading.Event | None,
-    ) -> Plan:
-        """Build, sign and store; the caller holds the model's lock."""
-        device = device_key(self.key_file, make=True)
-        name, folder = model.folder.name, self.root / model.folder.name
-        for left in folder.glob(".build-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with _workshop(folder) as workshop:
-            cache = self._timing_cache(key, workshop, device)
-            request = BuildRequest(
-                model=name,
-                onnx=str(model.folder / model.manifest.file_of(key.precision).file),
-                onnx_sha256=key.onnx_sha256,
-                output=str(workshop / "plan"),
-                timing_cache="" if cache is None else str(workshop / "timing"),
-                compute_capability=key.compute_capability,
-                options=options,
-            )
-            seconds = run_builder(request, on_progress=on_progress, stop=stop)
-            data = read_private(workshop / "plan")
-            if cache is not None and (workshop / "timing").exists():
-                timing = read_private(workshop / "timing")
-                write_private(cache, sign(device, (timing,)) + timing)
-        record = PlanRecord(
-            model=name,
-            model_version=model.manifest.version,
-            interface=interface_of(model.manifest),
-            key=key,
-            plan_sha256=hashlib.sha256(data).hexdigest(),
-            plan_bytes=len(data),
-            seconds=round(seconds, 1),
-            built_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
-        )
-        plan = Plan(folder / (key.digest + PLAN_SUFFIX), record, data)
-        write_private(plan.path, data)
-        return self._signed(plan, record)
+    def write(self, plan: Plan) -> Plan:
+        """Store a plan with its record, signed; the caller has it `locked`.
+
+        Raises:
+            EngineError: it cannot be written; the plan that was there stands.
+        """
+        write_private(plan.path, plan.data)
+        return self._signed(plan, plan.record)
 
     def _signed(self, plan: Plan, record: PlanRecord) -> Plan:
         """The plan with this record, signed and written."""
@@ -375,21 +287,21 @@ class PlanStore:
         write_private(_record_path(plan.path), text.encode())
         return Plan(plan.path, record, plan.data)
 
-    def _timing_cache(self, key: PlanKey, workshop: Path, device: bytes) -> Path | None:
-        """Where timings of this GPU and version are kept; those there are laid into the workshop if they verify."""
-        if key.sdk != "tensorrt":  # TensorRT-RTX times nothing when it builds
-            return None
-        words = f"{key.sdk_version}-{key.compute_capability}-{key.device}"
-        path = self.root / ("".join(c if c.isalnum() or c in ".-" else "_" for c in words) + ".timing")
-        with contextlib.suppress(PlanError):
-            signature, timing = (sealed := read_private(path))[:_SIGNATURE_BYTES], sealed[_SIGNATURE_BYTES:]
-            if verifies(device, (timing,), signature):
-                write_private(workshop / "timing", timing)
-        return path
-
     @contextmanager
-    def _locked(self, name: str, on_progress: OnProgress, stop: threading.Event | None) -> Iterator[None]:
-        """Alone with a model's plans, among all processes; the lock goes with the process that holds it."""
+    def locked(
+        self, name: str, *, on_wait: Callable[[float], None] | None = None, stop: threading.Event | None = None
+    ) -> Iterator[None]:
+        """Alone with a model's plans, among all processes; the lock goes with the process that holds it.
+
+        Args:
+            name: the model's folder.
+            on_wait: told a few times a second for how long another process has held it, s.
+            stop: set it to give up waiting.
+
+        Raises:
+            BuildError: given up.
+            EngineError: the folder cannot be written, or others may write there.
+        """
         folder = self.root / name
         make_private_folder(self.root)
         owner = self.root.stat().st_uid
@@ -412,11 +324,12 @@ class PlanStore:
         try:
             begun_s = time.monotonic()
             while not _lock(fd):
-                on_progress(BuildProgress(name, "another process builds", 0.0, time.monotonic() - begun_s))
-                if stop is not None and stop.wait(_LOOK_EVERY_S):
+                if on_wait is not None:
+                    on_wait(time.monotonic() - begun_s)
+                if stop is not None and stop.wait(_RETRY_LOCK_S):
                     raise BuildError(f"{name}: interrupted while another process builds its plan")
                 if stop is None:
-                    time.sleep(_LOOK_EVERY_S)
+                    time.sleep(_RETRY_LOCK_S)
             yield
         finally:
             os.close(fd)
@@ -428,29 +341,6 @@ def _lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-@contextmanager
-def _workshop(folder: Path) -> Iterator[Path]:
-    """A folder of mode 0700 beside the plans, gone afterwards."""
-    try:
-        path = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
-    except OSError as e:
-        raise EngineError(
-            f"{folder}: cannot be written ({e.strerror}); make room, or set inference.plans to another folder"
-        ) from e
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _refuse_without_gpu(name: str, platform: Platform) -> None:
-    if platform.sdk == "tensorrt" and not platform.has_gpu:
-        raise BuildError(
-            f"{name}: {platform.title} builds on the GPU that the plan is for, and CUDA finds none here; check "
-            "`nvidia-smi` (Jetson: `ls /dev/nvhost*`, group video and render), or serve with `inference.backend: ort`"
-        )
 
 
 def _record_path(plan: Path) -> Path:

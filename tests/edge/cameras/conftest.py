@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.cameras.base import SourceSpec
 from edge.cameras.process import CameraProcess
+from edge.scene import CameraModel
 
 Until = Callable[..., None]
 COUNT = 6
+MODEL = CameraModel("perspective")
 LEVELS = tuple(20 + 35 * i for i in range(COUNT))
 
 
@@ -63,8 +66,8 @@ def camera() -> Iterator[Callable[..., CameraProcess]]:
     """Make and start cameras that are stopped when the test ends."""
     made: list[CameraProcess] = []
 
-    def make(name: str, *args: Any, **options: Any) -> CameraProcess:
-        made.append(CameraProcess(name, *args, **{"backoff_s": (0.05, 0.2), **options}))
+    def make(name: str, spec: SourceSpec, **options: Any) -> CameraProcess:
+        made.append(CameraProcess(name, spec, MODEL, **{"backoff_s": (0.05, 0.2), **options}))
         made[-1].start()
         return made[-1]
 

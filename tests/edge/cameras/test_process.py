@@ -1,5 +1,6 @@
 """Cameras in capture processes: what happens to one when its process, its source or its daemon fails."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edge.cameras import process, slot
 from edge.cameras.base import ReplaySpec, RtspSpec
 from edge.cameras.process import CameraProcess
-from tests.edge.cameras.conftest import COUNT, LEVELS, Until, plain, write_video
+from tests.edge.cameras.conftest import COUNT, LEVELS, MODEL, Until, plain, write_video
 from tests.edge.cameras.streams import Silent, mjpeg, serving
 
 Make = Callable[..., CameraProcess]
@@ -58,6 +60,7 @@ def test_pictures_arrive_with_rising_numbers(folder: Path, camera: Make, until: 
         assert got.image[0, 0, 0] in LEVELS
         assert began <= got.captured_at <= time.time()
         assert got.captured_monotonic_s <= time.monotonic()
+        assert (got.camera, got.model) == ("front", MODEL)
         last = got.sequence
     assert front.latest(10**9) is None
     assert front.captured >= last
@@ -135,9 +138,9 @@ def test_a_missing_source_comes_back(tmp_path: Path, folder: Path, camera: Make,
     assert told(front, "state")[-1] == "online"
 
 
-def test_waits_grow_and_are_spread(tmp_path: Path, until: Until) -> None:
-    """The n-th wait before a restart is between half and all of 2**n times the shortest, and at most the longest."""
-    front = CameraProcess("front", ReplaySpec(tmp_path / "gone"), backoff_s=(0.1, 0.4))
+def test_waits_grow(tmp_path: Path, until: Until) -> None:
+    """The n-th wait before a restart is at most 2**n times the shortest, and at most the longest."""
+    front = CameraProcess("front", ReplaySpec(tmp_path / "gone"), MODEL, backoff_s=(0.1, 0.4))
     front.start()
     waits = []
     try:
@@ -267,7 +270,7 @@ def test_a_picture_beyond_the_capacity_is_an_error(folder: Path, camera: Make, u
 def test_stop_leaves_nothing(folder: Path, until: Until, state: str) -> None:
     """After stop no process and no descriptor is left (and memory had no name), whatever state the process was in."""
     descriptors = len(os.listdir("/proc/self/fd"))
-    front = CameraProcess("front", ReplaySpec(folder, fps=50))
+    front = CameraProcess("front", ReplaySpec(folder, fps=50), MODEL)
     front.start()
     until(polled(front, "online"))
     pid = front.pid
@@ -303,8 +306,8 @@ def test_the_process_dies_with_its_parent(folder: Path, until: Until) -> None:
     """Kill the daemon, and its capture processes are gone too."""
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom edge.cameras.base import ReplaySpec\n"
-        "from edge.cameras.process import CameraProcess\n"
-        "c = CameraProcess('front', ReplaySpec(Path(sys.argv[1]), fps=50)); c.start()\n"
+        "from edge.cameras.process import CameraProcess\nfrom edge.scene import CameraModel\n"
+        "c = CameraProcess('front', ReplaySpec(Path(sys.argv[1]), fps=50), CameraModel('perspective')); c.start()\n"
         "while not c.sequence: time.sleep(0.01)\n"
         "print(c.pid, flush=True); time.sleep(60)\n"
     )
@@ -352,3 +355,43 @@ def test_a_source_that_is_gone_is_never_called_online(folder: Path, camera: Make
     folder.with_name("gone").rename(folder)
     until(polled(front, "online"))
     assert front.sequence > seen
+
+
+def test_a_relative_path_counts_from_where_the_parent_runs(
+    folder: Path, camera: Make, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The capture process runs in "/", and opens the parent's folder all the same."""
+    monkeypatch.chdir(folder.parent)
+    front = camera("front", ReplaySpec(Path(folder.name), fps=50))
+    until(polled(front, "online"))
+    assert os.readlink(f"/proc/{front.pid}/cwd") == "/"
+
+
+def refuse(*_arguments: object, **_options: object) -> None:
+    """As Linux does when a limit is reached."""
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [(os, "ftruncate"), (os, "pipe"), (os, "set_blocking"), (slot.mmap, "mmap"), (process, "start_child")],
+    ids=lambda place: place[1],
+)
+def test_a_start_that_fails_half_way_leaves_nothing(
+    folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch, place: tuple[object, str]
+) -> None:
+    """Wherever the system refuses, the camera is offline with a remedy, no descriptor stays open, and it comes back."""
+    descriptors = len(os.listdir("/proc/self/fd"))
+    front = CameraProcess("front", ReplaySpec(folder, fps=50), MODEL, backoff_s=(0.01, 0.02))
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(*place, refuse)
+            front.start()
+            until(lambda: front.poll() or front.restarts >= 5)
+            assert front.state == "offline"
+            assert "Free memory" in str(front.last_error)
+            assert len(os.listdir("/proc/self/fd")) == descriptors
+        until(polled(front, "online"))
+    finally:
+        front.stop()
+    assert len(os.listdir("/proc/self/fd")) == descriptors

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +92,55 @@ def test_unchanged_time_is_what_the_writer_says(fd: int) -> None:
     assert reader.unchanged_s == 0.0
     writer.write(plain(1), 0.0, 107.5, changed_monotonic_s=100.0)
     assert reader.unchanged_s == 7.5
+    writer.close()
+    reader.close()
+
+
+class _KilledError(BaseException):
+    """Where the writer stops."""
+
+
+def test_half_a_picture_over_an_old_one_is_never_read(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that dies half way through a buffer leaves it to no reader that still goes by its old number."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    for level in range(1, slot.BUFFERS + 1):
+        writer.write(plain(level), 0.0, 0.0)
+    oldest = 1
+    before = reader._copy(oldest)
+    assert before is not None
+    assert (before.image == 1).all()
+
+    def half(to: Any, image: Any) -> None:
+        to[: len(to) // 2] = image[: len(image) // 2]
+        raise _KilledError
+
+    monkeypatch.setattr(np, "copyto", half)
+    with pytest.raises(_KilledError):
+        writer.write(plain(99), 0.0, 0.0)
+    assert reader._copy(oldest) is None
+    latest = reader.latest()
+    assert latest is not None
+    assert (latest.image == slot.BUFFERS).all()
+    writer.close()
+    reader.close()
+
+
+def test_a_picture_that_changes_while_it_is_copied_is_not_given(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer laps the reader within its copy: the reader drops that copy and takes the newest picture."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    writer.write(plain(1), 0.0, 0.0)
+    passed = reader._memory.fence.pass_
+
+    def lapped() -> None:
+        monkeypatch.setattr(reader._memory.fence, "pass_", passed)
+        for level in range(2, slot.BUFFERS + 2):
+            writer.write(plain(level), 0.0, 0.0)
+
+    monkeypatch.setattr(reader._memory.fence, "pass_", lapped)
+    got = reader.latest()
+    assert got is not None
+    assert got.sequence == slot.BUFFERS + 1
+    assert (got.image == slot.BUFFERS + 1).all()
     writer.close()
     reader.close()
 

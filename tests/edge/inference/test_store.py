@@ -14,8 +14,9 @@ from edge.errors import EngineError, ManifestError
 from edge.inference.manifest import InputSpec, Manifest, read_manifest, sha256_of, write_manifest
 from edge.inference.options import InferenceOptions
 from edge.inference.ort import OrtBackend
+from edge.inference.proving import check_golden
 from edge.inference.serving import load
-from edge.inference.store import ModelStore, check_golden
+from edge.inference.store import ModelStore
 from tests.edge.inference.conftest import SIZE, write_model
 
 Maker = Callable[..., Path]
@@ -57,6 +58,20 @@ def test_a_wrong_golden_output_is_seen(model_folder: Maker) -> None:
     assert result.difference["depth"] > 1e-3
     with pytest.raises(EngineError, match="does not reproduce its golden output"):
         load(model)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_a_truncated_golden_pair_is_refused(model_folder: Maker, kept: float) -> None:
+    """Even with a fitting sha256, half a file is no golden pair, and neither is an empty one."""
+    folder = model_folder()
+    path = folder / "golden.npz"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    manifest = read_manifest(folder)
+    assert manifest.golden is not None
+    golden = manifest.golden.model_copy(update={"sha256": sha256_of(path)})
+    write_manifest(folder, manifest.model_copy(update={"golden": golden}))
+    with pytest.raises(ManifestError, match="not a golden pair"):
+        load(ModelStore(folder.parent).find("depth"))
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "golden.npz"])

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from edge.errors import DataError, EngineError, ManifestError
 from edge.inference.manifest import FileRef, Golden, Manifest, sha256_of, write_manifest
 from edge.inference.ort import OrtBackend
-from edge.inference.store import ModelStore, check_golden, check_outputs
+from edge.inference.proving import check_golden, check_outputs
+from edge.inference.store import ModelStore
 from edge.perception.preprocess import resize, tensor_from_image
 from training.export.card import card_text
 from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, new_folder, write_golden

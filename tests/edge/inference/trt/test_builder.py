@@ -185,7 +185,7 @@ def test_a_child_that_linux_killed_is_recognised(tiny: BuildRequest) -> None:
 @needs_rtx
 def test_a_crash_is_told_with_its_signal(tiny: BuildRequest) -> None:
     """Native code can crash; the message names the signal."""
-    with pytest.raises(BuildError, match="was ended by SIGSEGV"):
+    with pytest.raises(BuildError, match="was killed by SIGSEGV"):
         run_builder(tiny, on_progress=lambda _: [child.send_signal(signal.SIGSEGV) for child in children()])
 
 

@@ -19,8 +19,10 @@ import pytest
 from edge.errors import BuildError, EngineError, PlanError
 from edge.inference.manifest import read_manifest, sha256_of, write_manifest
 from edge.inference.options import BuildOptions
-from edge.inference.store import GoldenResult, ModelStore, StoredModel
+from edge.inference.proving import GoldenResult
+from edge.inference.store import ModelStore, StoredModel
 from edge.inference.trt.build_process import BuildProgress
+from edge.inference.trt.building import ensure_plan
 from edge.inference.trt.plans import Plan, PlanStore
 from edge.inference.trt.platform import Platform
 from tests.edge.inference.conftest import write_model
@@ -47,7 +49,7 @@ def store(tmp_path: Path) -> PlanStore:
 
 def build(store: PlanStore, model: StoredModel, options: BuildOptions = OPTIONS) -> Plan:
     """Ensure the plan of this machine."""
-    return store.ensure(model, "fp32", here(), options)
+    return ensure_plan(store, model, "fp32", here(), options)
 
 
 def record_of(plan: Plan) -> Path:
@@ -200,7 +202,7 @@ def test_a_plan_of_another_machine_is_not_this_ones(
 def test_another_gpu_gets_a_plan_of_its_own(store: PlanStore, model: StoredModel) -> None:
     """Building for another one leaves the first in place, and each machine finds its own."""
     ada = replace(here(), compute_capability="8.9", device="RTX 4090", driver="13.0")
-    first, second = build(store, model), store.ensure(model, "fp32", ada, OPTIONS)
+    first, second = build(store, model), ensure_plan(store, model, "fp32", ada, OPTIONS)
     assert store.find(model, "fp32", here(), OPTIONS) == first
     assert store.find(model, "fp32", ada, OPTIONS) == second
     assert {(e.path, e.problem.reason if e.problem else "") for e in store.list(ada)} == {
@@ -257,7 +259,7 @@ def test_a_rejected_plan_gives_way_to_the_accepted_one_before(store: PlanStore, 
     with pytest.raises(PlanError, match=r"gives nonsense.*edge engines build depth --force"):
         build(store, newer)
     assert store.find(model, "fp32", here(), OPTIONS) == first
-    third = store.ensure(newer, "fp32", here(), OPTIONS, force=True)
+    third = ensure_plan(store, newer, "fp32", here(), OPTIONS, force=True)
     assert third.record.state == "built"
     assert reason(store, newer) == ""
 
@@ -311,7 +313,7 @@ def test_cleaning_keeps_what_serves_and_what_it_goes_back_to(store: PlanStore, m
     oldest, superseded, previous, current = levels
     flip(oldest.path)
     store.reject(build(store, model, replace(OPTIONS, level=4)), "fails")
-    store.ensure(model, "fp32", replace(here(), compute_capability="8.9", device="RTX 4090"), OPTIONS)
+    ensure_plan(store, model, "fp32", replace(here(), compute_capability="8.9", device="RTX 4090"), OPTIONS)
     before = {p for p in store.root.rglob("*") if p.is_file()}
     told = store.clean(here(), dry_run=True)
     assert {p for p in store.root.rglob("*") if p.is_file()} == before
@@ -327,11 +329,12 @@ RACE = """
 import sys
 from pathlib import Path
 from edge.inference.options import BuildOptions
+from edge.inference.trt.building import ensure_plan
 from edge.inference.trt.plans import PlanStore
 from edge.inference.store import ModelStore
 from tests.plans import here
 root, engines = map(Path, sys.argv[1:3])
-plan = PlanStore(root).ensure(ModelStore(engines).find("depth"), "fp32", here(), BuildOptions(workspace_mib=64))
+plan = ensure_plan(PlanStore(root), ModelStore(engines).find("depth"), "fp32", here(), BuildOptions(workspace_mib=64))
 print(plan.record.built_at)
 """
 
@@ -350,13 +353,14 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from edge.inference.options import BuildOptions
+from edge.inference.trt.building import ensure_plan
 from edge.inference.trt.plans import PlanStore
 from edge.inference.store import ModelStore
 from tests.plans import here
 root, engines = map(Path, sys.argv[1:3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
 model = ModelStore(engines).find("depth")
-PlanStore(root).ensure(model, "fp32", here(), BuildOptions(workspace_mib=64), force=True)
+ensure_plan(PlanStore(root), model, "fp32", here(), BuildOptions(workspace_mib=64), force=True)
 """
 
 
@@ -413,7 +417,7 @@ def test_giving_up_leaves_nothing_half_written(store: PlanStore, model: StoredMo
     """A build that is stopped, or fails, leaves neither plan nor record nor workshop."""
     stop = threading.Event()
     with pytest.raises(BuildError, match="interrupted"):
-        store.ensure(model, "fp32", here(), OPTIONS, on_progress=lambda _: stop.set(), stop=stop)
+        ensure_plan(store, model, "fp32", here(), OPTIONS, on_progress=lambda _: stop.set(), stop=stop)
     with pytest.raises(BuildError, match="no DLA core"):
         build(store, model, replace(OPTIONS, dla_core=0))
     assert [p.name for p in (store.root / "depth").iterdir()] == [".lock"]
@@ -436,7 +440,7 @@ def test_waiting_for_another_builder_can_be_given_up(store: PlanStore, model: St
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(BuildError, match="another process builds"):
-            store.ensure(model, "fp32", here(), SLOWER, on_progress=wait, stop=stop)
+            ensure_plan(store, model, "fp32", here(), SLOWER, on_progress=wait, stop=stop)
         holder.communicate(b"")
     assert "another process" in said[0].phase
 
@@ -445,7 +449,7 @@ def test_tensorrt_proper_needs_the_gpu_that_it_builds_for(store: PlanStore, mode
     """Unlike TensorRT-RTX; the message says what to look at."""
     jetpack = Platform("tensorrt", "10.3.0", "none", "none", "none")
     with pytest.raises(BuildError, match=r"TensorRT 10\.3\.0 builds on the GPU.*inference.backend: ort"):
-        store.ensure(model, "fp32", jetpack, OPTIONS)
+        ensure_plan(store, model, "fp32", jetpack, OPTIONS)
 
 
 def test_leftovers_of_a_power_cut_are_cleared_away(store: PlanStore, model: StoredModel) -> None:

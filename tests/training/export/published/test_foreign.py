@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import DataError, ManifestError
 from edge.inference.manifest import read_manifest
+from edge.inference.proving import check_golden
 from edge.inference.serving import load
-from edge.inference.store import ModelStore, check_golden
+from edge.inference.store import ModelStore
 from training.export.published.foreign import import_onnx
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from edge.errors import DataError
+from edge.inference.proving import check_golden
 from edge.inference.serving import load
-from edge.inference.store import ModelStore, check_golden
+from edge.inference.store import ModelStore
 from edge.scene import CameraModel
 from training.__main__ import app
 from training.export.engine import export_checkpoint

@@ -1,0 +1,120 @@
+"""Whether a loaded model computes what was recorded when it was exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zipfile import BadZipFile
+
+import numpy as np
+
+from edge.errors import EngineError, ManifestError
+from edge.inference.base import Arrays, Backend
+from edge.inference.manifest import BoundaryCorners, HorizonDepth, Manifest, Sh2PrescaledIrradiance
+from edge.inference.store import StoredModel
+
+
+class NotProvedError(EngineError):
+    """A backend does not reproduce the golden output."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenResult:
+    """How far a backend is from the recorded output, per ONNX output."""
+
+    difference: dict[str, float]
+    tolerance: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output is within its tolerance."""
+        return all(self.difference[n] <= t for n, t in self.tolerance.items())
+
+
+def prove(model: StoredModel, backend: Backend, *, golden: bool = True) -> GoldenResult | None:
+    """See that outputs have the right shapes, then run the recorded input, if there is one, and compare.
+
+    Args:
+        model: what `backend` runs.
+        backend: a loaded one.
+        golden: compare; an earlier version of the model has another golden output, and need only give numbers.
+
+    Raises:
+        NotProvedError: it gives other numbers.
+        EngineError: it does not run.
+        ManifestError: the outputs are not what the manifest says.
+    """
+    check_outputs(model, backend.run(np.zeros(model.manifest.input.shape, np.float32)))
+    result = check_golden(model, backend)
+    if result is not None and not (result.passed if golden else np.isfinite(list(result.difference.values())).all()):
+        raise NotProvedError(
+            f"{model.manifest.name} does not reproduce its golden output on {backend.provider} in {backend.precision} "
+            f"(off by {result.difference}, allowed {result.tolerance}); restore the engine's folder, or export the "
+            "model again"
+        )
+    return result if golden else None
+
+
+def check_outputs(model: StoredModel, outputs: Arrays) -> None:
+    """Compare the shapes of a batch of one's outputs with what the manifest says they mean.
+
+    Raises:
+        ManifestError: one does not fit.
+    """
+    for task in model.manifest.parts:
+        _check_outputs(model, model.manifest.part(task), outputs)
+
+
+def _check_outputs(model: StoredModel, part: Manifest, outputs: Arrays) -> None:
+    """Refuse outputs whose shapes do not fit what the manifest, or its part for one noun, says they mean."""
+    output = part.output
+    shapes = {name: outputs[name].shape for name in part.output_names}
+    if isinstance(output, BoundaryCorners):
+        boundary, corners = shapes[output.boundary], shapes[output.corners]
+        fits = len(boundary) == 3 and boundary[:2] == (1, 2) and corners == (1, 1, boundary[2])
+        wanted = "boundary (1, 2, W) and corners (1, 1, W)"
+    elif isinstance(output, HorizonDepth):
+        distance = shapes[output.distance]
+        fits = len(distance) in (2, 3) and set(distance[:-1]) == {1} and shapes[output.ratio] == (1, 1)
+        wanted = "distance (1, W) or (1, 1, W) and ratio (1, 1)"
+    elif isinstance(output, Sh2PrescaledIrradiance):
+        fits, wanted = shapes[output.coefficients] in ((1, 27), (1, 9, 3)), "(1, 27) or (1, 9, 3)"
+    else:
+        shape = next(iter(shapes.values()))
+        fits = len(shape) in (3, 4) and shape[0] == 1 and shape[1:-2] in ((), (1,)) and min(shape[-2:]) > 1
+        wanted = "(1, 1, h, w) or (1, h, w)"
+    if not fits:
+        raise ManifestError(
+            f"{model.onnx}: {output.kind} is {wanted}, the model gives {shapes}; correct `output` in the manifest"
+        )
+
+
+def check_golden(model: StoredModel, backend: Backend) -> GoldenResult | None:
+    """Run the recorded input and compare, by what is allowed in the backend's precision; None without a golden pair.
+
+    Raises:
+        ManifestError: the golden file does not hold the arrays it must.
+    """
+    golden = model.manifest.golden
+    if golden is None:
+        return None
+    path = model.folder / golden.file
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as z:  # np.load alone leaks a broken file
+            arrays: Arrays = {k: z[k] for k in z.files}
+        given = arrays[f"input:{model.manifest.input.name}"]
+        wanted = {name: arrays[f"output:{name}"] for name in golden.tolerance}
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as e:
+        raise ManifestError(f"{path}: not a golden pair ({e}); export the model again") from e
+    got = backend.run(given)
+    difference = {
+        n: float(np.max(np.abs(got[n] - w))) if got[n].shape == w.shape else np.inf for n, w in wanted.items()
+    }
+    return GoldenResult(difference, model.manifest.tolerance_of(backend.precision))
+
+
+def not_finite(outputs: Arrays) -> str | None:
+    """Which output is not finite, in words, without making an array to find out; None if all are."""
+    for name, array in outputs.items():
+        if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+            return f"the network's output {name!r} is not finite; check the engine with `edge check`"
+    return None
