@@ -14,7 +14,8 @@ from rich.logging import RichHandler
 from rich.progress import MofNCompleteColumn, Progress
 
 from edge.errors import EdgeError
-from training.config import Recipe, load_recipe, with_overrides
+from training.config.file import load_recipe, with_overrides
+from training.config.recipe import Recipe
 
 if TYPE_CHECKING:
     from training.export.engine import Files

@@ -18,7 +18,9 @@ from edge.inference.base import Backend
 from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, Metric, sha256_of
 from edge.inference.ort import OrtBackend
 from edge.inference.timing import Speed, side_by_side
-from training.config import Recipe, SourceConfig, load_recipe
+from training.config.data import SourceConfig
+from training.config.file import load_recipe
+from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import PARTS, Part
 from training.data.sets.readers import DEPTH, LAYOUT, LIGHTING, Kind

@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from edge.errors import DataError
 from edge.scene import ImageArray
-from training.config import OptimConfig, Recipe
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.mix import splits
 from training.data.mix.order import Batches, Numbered, Shares
 from training.data.samples.pseudo_samples import with_pseudo

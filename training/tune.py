@@ -32,7 +32,10 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.errors import DataError
-from training.config import OptimConfig, Recipe, SearchChoices, recipe_from_mapping
+from training.config.file import recipe_from_mapping
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
+from training.config.search import SearchChoices
 from training.fit import fit
 
 _LOG = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from edge.geometry.panorama import longitudes, rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.polygon import boundary_latitudes
 from edge.geometry.rigid import rotation_room_camera
-from training.config import Recipe, load_recipe, recipe_from_mapping
+from training.config.file import load_recipe, recipe_from_mapping
+from training.config.recipe import Recipe
 from training.data.synthetic.rendered import write_part
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"

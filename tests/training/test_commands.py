@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from edge.inference.manifest import read_manifest
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.evaluate import Places, evaluate, opened
 from training.export.proof.runners import open_model
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from edge.errors import DataError
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.mix.order import Batches, Numbered, Shares
 from training.fit import fit
 from training.tasks.base import read_checkpoint

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from edge.errors import DataError, ManifestError
 from edge.inference.manifest import Manifest, read_manifest, write_manifest
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.evaluate import (
     Model,
     Places,

@@ -15,7 +15,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from edge.errors import DataError
-from training.config import OptimConfig, Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.sources import datasets
 from training.fit import fit
 from training.tasks.base import Plateau, learning_rate, read_checkpoint

@@ -16,7 +16,8 @@ import yaml
 from optuna.trial import TrialState
 
 from edge.errors import DataError
-from training.config import Recipe, load_recipe
+from training.config.file import load_recipe
+from training.config.recipe import Recipe
 from training.tune import open_storage, open_study, tune, with_values
 
 Make = Callable[..., Recipe]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edge.errors import DataError
 from edge.geometry.pinhole import intrinsics_from_fov
 from edge.scene import CameraModel, ImageArray, Intrinsics, Task
-from training.config import SourceConfig
+from training.config.data import SourceConfig
 from training.data.mix.entries import Entry, Part
 from training.data.mix.splits import parted
 from training.data.samples.hdri import area_averaged, coefficients_of, environments, protocol_picture

@@ -12,7 +12,9 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 
 from edge.errors import DataError
-from training.config import Recipe, SourceConfig, recipe_from_mapping
+from training.config.data import SourceConfig
+from training.config.file import recipe_from_mapping
+from training.config.recipe import Recipe
 from training.data.mix import splits
 from training.data.mix.entries import PARTS, Entry, Lazy
 from training.data.mix.mixture import Items, Mixture

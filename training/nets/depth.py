@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import FcrnConfig
+from training.config.nets import FcrnConfig
 from training.nets.encoders import build_encoder
 
 

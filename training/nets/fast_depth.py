@@ -11,7 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import FastDepthConfig
+from training.config.nets import FastDepthConfig
 
 _STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 _TAPS = (5, 3, 1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import CompletionConfig, JointConfig
+from training.config.nets import CompletionConfig, JointConfig
 from training.nets.encoders import build_encoder, wrap_convolutions
 from training.nets.fast_depth import separable
 from training.nets.layout import HorizonNet

@@ -18,7 +18,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge.errors import DataError
 from edge.scene import ImageArray
-from training.config import OptimConfig, Recipe, recipe_from_mapping
+from training.config.file import recipe_from_checkpoint
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.mix.order import seed_of
 from training.nets.encoders import (
     IMAGENET,
@@ -282,4 +284,4 @@ def read_checkpoint(path: Path) -> tuple[Recipe, dict[str, Any]]:
         raise DataError(f"{path}: no checkpoint ({e}); give one that `edge-train fit` wrote") from e
     if not isinstance(content, dict) or "recipe" not in content or "state_dict" not in content:
         raise DataError(f"{path}: not written by `edge-train fit` (no recipe in it); give one that was")
-    return recipe_from_mapping(content["recipe"], str(path)), content
+    return recipe_from_checkpoint(content["recipe"], str(path)), content

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edge.scene import Task
-from training.config import JointConfig, Recipe
+from training.config.losses import JointLossConfig
+from training.config.nets import JointConfig
+from training.config.recipe import Recipe
 from training.losses.depth import DepthLoss
 from training.losses.layout import LayoutLoss
 from training.losses.lighting import LightingLoss
@@ -22,16 +24,17 @@ class JointTask(NounTask):
 
     def __init__(self, recipe: Recipe) -> None:
         """Build network and losses."""
-        assert isinstance(recipe.net, JointConfig)
+        assert isinstance(recipe.net, JointConfig) and isinstance(recipe.loss, JointLossConfig)
         spec = recipe.input
         super().__init__(recipe, JointNet(recipe.net, spec.height_px, spec.width_px))
-        self.depth_loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m)
-        self.layout_loss = LayoutLoss(recipe.loss)
-        self.lighting_loss = LightingLoss(recipe.loss)
+        self._shares = recipe.loss
+        self.depth_loss = DepthLoss(recipe.loss.depth, recipe.net.min_m, recipe.net.max_m)
+        self.layout_loss = LayoutLoss(recipe.loss.layout)
+        self.lighting_loss = LightingLoss(recipe.loss.lighting)
 
     def terms(self, batch: Batch) -> dict[Task, Tensor]:
         """Each noun's own loss, by its share; 0 where the batch knows nothing of it."""
-        said, c = self.net.answer(batch["image"]), self.recipe.loss
+        said, c = self.net.answer(batch["image"]), self._shares
         edges = (said.boundary, said.corners)
         light = (said.coefficients, batch["coefficients"], said.radiance, batch["cells"])
         return {
@@ -45,7 +48,7 @@ class JointTask(NounTask):
         return sum(self.terms(batch).values(), batch["image"].new_zeros(()))
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
-        """Each noun's error, as its own task measures it, and their mean."""
+        """Each noun's error, as its own task measures it, and as `error` their mean."""
         depth, boundary, corners, coefficients = net(batch["image"])
         errors = {
             "depth": depth_scores(depth, batch["depth"])["error"],

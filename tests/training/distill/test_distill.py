@@ -14,7 +14,8 @@ import torch
 from edge.errors import DataError
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import CameraModel, ImageArray
-from training.config import Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.samples.pseudo_samples import MIRROR_SIGN
 from training.data.samples.unlabelled import picture_files
 from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_pseudo

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from edge.errors import DataError
-from training.config import Recipe, load_recipe
+from training.config.file import load_recipe
+from training.config.recipe import Recipe
 from training.nets.joint import JointNet
 from training.tasks.build import build_task
 

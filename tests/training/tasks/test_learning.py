@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from edge.errors import DataError
-from training.config import OptimConfig, Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.samples.hdri import LightingValidation
 from training.data.samples.rooms import split_rooms
 from training.data.sources import datasets

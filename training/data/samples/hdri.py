@@ -21,7 +21,7 @@ from edge.geometry.harmonics import projection_weights
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import BoolArray, ImageArray
-from training.config import AugmentConfig
+from training.config.data import AugmentConfig
 from training.data.mix.mixture import Mixture
 from training.data.sets.hdr_files import Radiance, environment_files, place_of, read_environment
 from training.data.vary.masks import random_view_mask, view_masks

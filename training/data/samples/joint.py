@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 from edge.errors import DataError
 from edge.geometry.panorama import rays
 from edge.scene import BoolArray
-from training.config import JointConfig, Recipe
+from training.config.nets import JointConfig
+from training.config.recipe import Recipe
 from training.data.samples.hdri import (
     LightingSample,
     area_averaged,

@@ -11,7 +11,7 @@ import numpy as np
 from edge.errors import DataError
 from edge.perception.preprocess import resize
 from edge.scene import ImageArray
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.samples.unlabelled import picture_files, read_unlabelled
 
 _FDA_SHARE = 0.5

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from edge.errors import DataError
-from training.config import Positive
+from training.config.values import Positive
 from training.data.mix.entries import Entry, Part
 from training.data.sets.room_labels import CAMERA_HEIGHT_M, RoomLabel, files_by_name, lines_of, outline, reading
 from training.data.vary.panoramic import Array, PanoramaRoom

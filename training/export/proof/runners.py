@@ -30,7 +30,8 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from edge.inference.store import ModelStore
-from training.config import FcrnConfig, Recipe
+from training.config.nets import FcrnConfig
+from training.config.recipe import Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
 

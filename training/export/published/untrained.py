@@ -9,7 +9,7 @@ import torch
 
 from edge.errors import DataError
 from edge.inference.manifest import FileRef, Manifest, Provenance, sha256_of, write_manifest
-from training.config import load_recipe
+from training.config.file import load_recipe
 from training.export.card import card_text
 from training.export.engine import CARD_FILE, ONNX_FILE
 from training.export.macs import multiply_adds

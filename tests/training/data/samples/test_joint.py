@@ -13,7 +13,8 @@ import pytest
 from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import rays
 from edge.geometry.polygon import wall_distances
-from training.config import Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.samples.joint import JointRoom, JointRooms, JointTraining, joint_samples, mirrored, stretched, turned
 from training.data.samples.rooms import split_rooms
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from training.config import Recipe, load_recipe, with_overrides
+from training.config.file import load_recipe, with_overrides
+from training.config.recipe import Recipe
 from training.data.mix.splits import shared_scenes
 from training.data.samples.rooms import depth_pictures, split_rooms
 from training.data.sets.readers import DEPTH, LAYOUT, LIGHTING, kind_of

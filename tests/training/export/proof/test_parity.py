@@ -15,7 +15,7 @@ from edge.geometry.polygon import boundary_latitudes
 from edge.inference.base import Arrays
 from edge.inference.manifest import Manifest, Parity
 from edge.scene import CameraModel
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.vary.panoramic import corner_target
 from training.export.proof.parity import (
     QUANTITIES,
