@@ -142,6 +142,7 @@ def fit(
     from lightning.pytorch.utilities import rank_zero_only
 
     from training.data.sources import with_sources
+    from training.fit import Hardware, Loading
     from training.fit import fit as train
 
     loaded = with_overrides(
@@ -162,12 +163,8 @@ def fit(
         out,
         resume=resume,
         max_minutes=max_minutes,
-        workers=workers,
-        threads=threads,
-        accelerator=accelerator,
-        devices=devices,
-        nodes=nodes,
-        strategy=strategy,
+        hardware=Hardware(accelerator, devices, nodes, strategy),
+        loading=Loading(workers, threads),
         logger=logger,
         show_progress=progress,
     )
@@ -200,6 +197,7 @@ def tune(
 ) -> None:
     """Search a recipe's settings; run it again elsewhere with the same --storage and --study to help."""
     from training.data.sources import with_sources
+    from training.fit import Hardware, Loading
     from training.tune import print_table
     from training.tune import tune as search
 
@@ -216,10 +214,8 @@ def tune(
         study=study or loaded.name,
         pruner=pruner,
         max_minutes=max_minutes,
-        workers=workers,
-        threads=threads,
-        accelerator=accelerator,
-        show_progress=False,
+        hardware=Hardware(accelerator),
+        loading=Loading(workers, threads),
     )
     print_table(found, loaded, Console())
 

@@ -19,8 +19,11 @@ from edge.geometry.rigid import rotation_room_camera
 from training.config.file import load_recipe, recipe_from_mapping
 from training.config.recipe import Recipe
 from training.data.synthetic.rendered import write_part
+from training.fit import Hardware, Loading
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+CPU, ALONE = Hardware("cpu"), Loading(workers=0, threads=1)
+"""For runs of `fit` inside a test's own process."""
 CAMERA_HEIGHT_M, HEIGHT_M = 1.5, 2.6
 
 Array = npt.NDArray[np.float64]
