@@ -16,6 +16,7 @@ from edge.geometry.panorama import longitudes, rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.polygon import boundary_latitudes
 from edge.geometry.rigid import rotation_room_camera
+from training.arrays import Array
 from training.config.file import load_recipe, recipe_from_mapping
 from training.config.recipe import Recipe
 from training.data.synthetic.rendered import write_part
@@ -25,8 +26,6 @@ RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 CPU, ALONE = Hardware("cpu"), Loading(workers=0, threads=1)
 """For runs of `fit` inside a test's own process."""
 CAMERA_HEIGHT_M, HEIGHT_M = 1.5, 2.6
-
-Array = npt.NDArray[np.float64]
 
 
 def box_surface(directions: Array, half_w: float, half_d: float) -> tuple[Array, Array]:

@@ -174,7 +174,7 @@ def test_a_source_that_a_model_learnt_from_is_measured_where_it_did_not(
 
 
 def test_a_network_for_several_nouns_is_measured_in_each(box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
-    """One shared network (untrained here) gives sets for depth, layout and lighting, each with its own metrics."""
+    """A joint network (untrained here) gives sets for depth, layout and lighting, each with its own metrics."""
     recipe = small_recipe("joint")
     manifest = manifest_of(recipe)
     backend = TorchBackend(build_task(recipe).inference_net, manifest)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edge.errors import DataError
 from edge.geometry.pinhole import intrinsics_from_fov
 from edge.scene import CameraModel, ImageArray, Intrinsics, Task
+from training.arrays import Array
 from training.config.data import SourceConfig
 from training.data.mix.entries import Entry, Part
 from training.data.mix.splits import parted
@@ -30,7 +31,6 @@ from training.data.synthetic import RenderedRooms
 from training.data.vary.panoramic import PanoramaRoom
 from training.data.vary.perspective import DepthPicture, view_from_panorama
 
-Array = npt.NDArray[np.float64]
 _PANORAMA = CameraModel("equirectangular")
 _YAWS = 8
 VIEW_HFOV_RAD = float(np.radians(90.0))

@@ -24,6 +24,7 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import BoolArray, CameraModel, DepthMap, ImageArray
+from training.arrays import Floats
 from training.data.samples.pseudo_samples import MIRROR_SIGN
 from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, at_columns
 from training.data.vary.panoramic import edge_weights
@@ -35,7 +36,6 @@ _SPREAD_RAD = np.deg2rad(2.0)
 """Spread of an edge over views at which its weight falls to 1/e."""
 _SPREAD_LOG = 0.1
 """Spread of depth (log) over views beyond which a pixel is taken as unknown."""
-Floats = npt.NDArray[np.float32]
 
 
 class View(NamedTuple):

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-Array = npt.NDArray[np.float64]
+from training.arrays import Array
+
 _STEPS = 48
 _WEDGE_STEPS = 28
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from edge.geometry.harmonics import dominant_direction, irradiance_over_pi
 from edge.geometry.panorama import rays, solid_angles
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 _ROWS = 32
 _SPHERE_PX = 64
 _WHITE_SHARE = 0.8

@@ -1,4 +1,4 @@
-"""Learning depth, layout and lighting at once, with one encoder."""
+"""Learning depth, layout and lighting jointly, with one encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from training.tasks.layout import layout_scores
 
 
 class JointTask(NounTask):
-    """Batches hold what the three nouns' do; `depth` is range, and it and `seen` are 0 where nothing is known."""
+    """Batches hold what those of the depth, layout and lighting tasks do.
+
+    `depth` (B, 1, H / 2, W / 2) is range in metres. It is 0, and `seen` too, where nothing is known.
+    """
 
     net: JointNet
 

@@ -1,4 +1,4 @@
-"""Learning a whole scene: each noun by its own labels."""
+"""Learning jointly: each noun by its own labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of a whole scene: a picture of a rendered room with its range, layout and light; of an HDRI, its light."""
+"""Samples for the joint task: a rendered room's picture with its range, layout and light; an HDRI's with its light."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from edge.errors import DataError
 from edge.geometry.panorama import rays
 from edge.scene import BoolArray
+from training.arrays import Array
 from training.config.nets import JointConfig
 from training.config.recipe import Recipe
 from training.data.samples.hdri import (
@@ -32,7 +33,7 @@ from training.data.sets.hdr_files import Radiance
 from training.data.synthetic import RenderedRooms
 from training.data.vary import panoramic
 from training.data.vary.framing import nearest
-from training.data.vary.panoramic import Array, PanoramaRoom
+from training.data.vary.panoramic import PanoramaRoom
 from training.data.vary.perspective import halved_depth
 
 Sample = dict[str, torch.Tensor]
@@ -204,7 +205,7 @@ class JointValidation(Dataset[Sample]):
 
 
 def joint_samples(recipe: Recipe, folder: Path, samples: int) -> tuple[JointTraining, JointValidation, dict[str, int]]:
-    """What a scene network trains and validates on, and how much it is.
+    """What a joint network trains and validates on, and how many rooms and environments that is.
 
     Raises:
         DataError: the folder has too few rooms, or the HDRI folder is laid out otherwise.

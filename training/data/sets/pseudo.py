@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.scene import BoolArray, ImageArray
+from training.arrays import Floats
 
-Floats = npt.NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.float64)
 
 

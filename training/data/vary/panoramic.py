@@ -16,8 +16,8 @@ import numpy.typing as npt
 from edge.geometry.panorama import latitudes, longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
 from edge.scene import BoolArray, ImageArray
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 Value = TypeVar("Value", np.uint8, np.float32)
 CORNER_DECAY = 0.96
 """HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
