@@ -1,4 +1,8 @@
-"""The `edge-train` command: synthesize | clip | fit | tune | evaluate | export | import | pictures."""
+"""The `edge-train` command: every sub-command's options, and the call of the module that does its work.
+
+Data: synthesize, skies, clip, fetch. Models: fit, tune, distill, evaluate. What leaves: export, untrained, import,
+pictures.
+"""
 
 from __future__ import annotations
 
