@@ -64,7 +64,7 @@ class Clock(lightning.Callback):
         self._start_s, self._start_progress, self._before_s = 0.0, 0.0, 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start counting."""
+        """Note the time and how far the run had come."""
         assert isinstance(pl_module, NounTask)
         self._start_s = time.monotonic()
         self._before_s = pl_module.trained_s
@@ -97,7 +97,7 @@ class Report(lightning.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batch."""
+        """Draw the first batch of a validation where the logger shows pictures."""
         shows = isinstance(trainer.logger, loggers.TensorBoardLogger | loggers.WandbLogger)
         if batch_idx or not shows or not trainer.is_global_zero or trainer.state.fn != TrainerFn.FITTING:
             return
@@ -106,7 +106,7 @@ class Report(lightning.Callback):
             _show(trainer.logger, name, picture, trainer.global_step)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say the step and every number."""
+        """Log the step and every number of the validation."""
         if trainer.is_global_zero:
             numbers = {k: float(f"{float(v):.4g}") for k, v in trainer.callback_metrics.items()}
             _LOG.info("step %d: %s", trainer.global_step, numbers)

@@ -135,7 +135,7 @@ def test_plateau_cuts_when_the_error_stays() -> None:
     config = OptimConfig(steps=1, schedule="plateau", plateau_patience=1, decay_factor=0.5, final_lr_factor=0.25)
     plateau, factors = Plateau(config), []
     for error in (1.0, 0.5, 0.6, 0.6, 0.6, 0.6, 0.4, 0.6, 0.6, 0.6, 0.6):
-        plateau.saw(error)
+        plateau.step(error)
         factors.append(plateau.factor)
     assert factors == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
 

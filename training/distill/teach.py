@@ -75,7 +75,7 @@ def _nearest(depth_m: Floats, width_px: int, height_px: int) -> Floats:
 
 
 class Teacher:
-    """A model that labels pictures."""
+    """A trained model of one noun that labels pictures, seen in several views."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         """Open a checkpoint or a model folder.
@@ -93,11 +93,11 @@ class Teacher:
 
     @property
     def noun(self) -> str:
-        """Layout, depth or lighting."""
+        """What it labels: layout, depth or lighting."""
         return str(self._manifest.task)
 
     def label(self, image: ImageArray, camera: CameraModel) -> PseudoLayout | PseudoDepth | PseudoLighting:
-        """What it says, over all views.
+        """What it answers, averaged over all views; columns on which they disagree weigh less.
 
         Raises:
             GeometryError: the camera's lens is not known, or sees too little for a layout.
@@ -155,5 +155,5 @@ class Teacher:
         return PseudoLighting(canvas, (total / len(taken)).astype(np.float32), mask)
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model; no labels after that."""
         self._backend.close()

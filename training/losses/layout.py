@@ -36,7 +36,7 @@ def wall_directions(distance: Tensor) -> Tensor:
 
 
 class HorizonDepthLoss(torch.nn.Module):
-    """Weighted sum over the seen columns."""
+    """LGT-Net's: distances, the ceiling's height, the walls' directions and how they turn, over the seen columns."""
 
     def __init__(self, config: HorizonDepthLossConfig) -> None:
         """Take the weights of the terms."""
@@ -69,7 +69,7 @@ def _mean(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class LayoutLoss(torch.nn.Module):
-    """Weighted sum over the seen columns."""
+    """HorizonNet's: L1 of the boundary and binary cross entropy of the corners, over the seen columns."""
 
     def __init__(self, config: BoundaryLossConfig) -> None:
         """Take the weights of the terms."""

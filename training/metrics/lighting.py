@@ -74,7 +74,7 @@ def sphere_psnr_db(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def lighting_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
-    """Every lighting metric of one picture."""
+    """Every lighting metric of one picture, by name; both (9, 3) pre-scaled irradiance."""
     return {
         "si_irradiance_rmse": scale_invariant_irradiance_rmse(predicted, truth),
         "direction_error_deg": direction_error_deg(predicted, truth),

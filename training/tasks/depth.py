@@ -47,7 +47,7 @@ class DepthTask(NounTask):
         self._log = isinstance(recipe.net, FcrnConfig) and recipe.net.activation == "log"
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """See `DepthLoss`."""
+        """`DepthLoss` of the network's last layer."""
         loss: Tensor = self.loss(self.net.raw(batch["image"]), batch["depth"], log=self._log)
         return loss
 
@@ -56,7 +56,7 @@ class DepthTask(NounTask):
         return depth_scores(net(batch["image"]), batch["depth"])
 
     def scored(self, batch: Batch) -> int:
-        """Pictures of which any depth is known."""
+        """How many pictures of the batch have any known depth: the others are not scored."""
         return int((batch["depth"] > 0).flatten(1).any(dim=1).sum())
 
     @torch.no_grad()

@@ -37,17 +37,17 @@ class JointTask(NounTask):
 
     def terms(self, batch: Batch) -> dict[Task, Tensor]:
         """Each noun's own loss, by its share; 0 where the batch knows nothing of it."""
-        said, c = self.net.answer(batch["image"]), self._shares
-        edges = (said.boundary, said.corners)
-        light = (said.coefficients, batch["coefficients"], said.radiance, batch["cells"])
+        answer, c = self.net.answer(batch["image"]), self._shares
+        edges = (answer.boundary, answer.corners)
+        light = (answer.coefficients, batch["coefficients"], answer.radiance, batch["cells"])
         return {
-            "depth": c.depth_share * self.depth_loss(said.log_range, batch["depth"], log=True),
+            "depth": c.depth_share * self.depth_loss(answer.log_range, batch["depth"], log=True),
             "layout": c.layout_share * self.layout_loss(edges, batch["boundary"], batch["corners"], batch["seen"]),
             "lighting": c.lighting_share * self.lighting_loss(*light),
         }
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """The sum of all terms."""
+        """The sum of `terms`."""
         return sum(self.terms(batch).values(), batch["image"].new_zeros(()))
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:

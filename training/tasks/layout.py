@@ -74,7 +74,7 @@ class LayoutTask(NounTask):
 
     @torch.no_grad()
     def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
-        """Panoramas with both boundaries."""
+        """Panoramas with the true boundary and over it the network's, one below the other."""
         images, truth = batch["image"][:SHOWN], batch["boundary"][:SHOWN]
         shown = [picture_from_tensor(x, self.recipe.input) for x in images]
         overlays = [boundary_overlay(*row) for row in zip(shown, truth, self._boundary(net(images)), strict=True)]

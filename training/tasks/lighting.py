@@ -34,7 +34,7 @@ class LightingTask(NounTask):
         self.loss = LightingLoss(recipe.loss)
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """See `LightingLoss`."""
+        """`LightingLoss` of the coefficients, and of the radiance map where the network has one."""
         if isinstance(self.net, CompletionSh):
             predicted, radiance = self.net.complete(batch["image"])
         else:

@@ -109,7 +109,11 @@ def varied(radiance: Radiance, other: Radiance | None, rng: np.random.Generator,
 
 @dataclass(frozen=True)
 class LightingSample:
-    """One picture and its truth, as arrays."""
+    """One picture and its truth.
+
+    `image` (H, W, 3) RGB; `mask` (H, W) of what is seen, None = all. In units of the picture's white:
+    `coefficients` (9, 3) pre-scaled irradiance, `cells` (3, H / 16, W / 16) mean radiance.
+    """
 
     image: ImageArray
     mask: BoolArray | None
@@ -139,7 +143,7 @@ def cells_of(radiance: Radiance) -> Radiance:
 
 
 def as_tensors(sample: LightingSample, spec: InputSpec) -> dict[str, torch.Tensor]:
-    """The network's input and the truth."""
+    """`image` as the network takes it, `coefficients` and `cells`."""
     return {
         "image": torch.from_numpy(tensor_from_image(sample.image, spec, mask=sample.mask)),
         "coefficients": torch.from_numpy(sample.coefficients),

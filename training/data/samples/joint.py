@@ -73,7 +73,7 @@ def stretched(room: JointRoom, plane: Array) -> JointRoom:
 
 
 def mirrored(room: JointRoom) -> JointRoom:
-    """Left and right exchanged."""
+    """The room with left and right exchanged: picture, range and polygon."""
     return replace(
         room,
         radiance=np.ascontiguousarray(room.radiance[:, ::-1]),

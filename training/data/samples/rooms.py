@@ -209,5 +209,5 @@ class DepthSamples(Dataset[Sample]):
 
 
 def columns_of(recipe: Recipe) -> int:
-    """Output columns of a layout recipe."""
+    """How many columns a layout recipe's network answers for."""
     return recipe.input.width_px // 4 * int(getattr(recipe.net, "step_columns", 4))

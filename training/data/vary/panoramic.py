@@ -27,7 +27,11 @@ _NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 30.0
 
 @dataclass(frozen=True)
 class PanoramaRoom:
-    """A panorama and the room it shows."""
+    """A level panorama and the room it shows.
+
+    `polygon_m` (N, 2) is the floor, x right and y forward, counter-clockwise, the camera at (0, 0); both heights are
+    above the floor.
+    """
 
     image: ImageArray
     polygon_m: Array

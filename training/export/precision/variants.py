@@ -20,7 +20,7 @@ from training.export.onnx import finished, properties_of
 from training.export.precision.half import islands, to_half
 from training.export.precision.quantize import CALIBRATIONS, Calibrated, calibrate, prepared, quantized
 from training.export.precision.sensitivity import MOST_BLOCKS, Sweep, label, sweep
-from training.export.proof.parity import Yardstick, badness, require, said, variant_tolerances, worse_of
+from training.export.proof.parity import Yardstick, badness, described, require, variant_tolerances, worse_of
 
 FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 FASTER = 0.95
@@ -90,7 +90,7 @@ def machine() -> str:
 
 def row_of(name: str, size_bytes: int, parity: Sequence[Parity], time: str, verdict: str) -> str:
     """A line of the card's table of files."""
-    return f"| `{name}` | {size_bytes / 1e6:.1f} | {said(parity)} | {time} | {verdict} |"
+    return f"| `{name}` | {size_bytes / 1e6:.1f} | {described(parity)} | {time} | {verdict} |"
 
 
 def _swept(what: str, found: Sweep) -> tuple[str, ...]:
@@ -200,7 +200,8 @@ def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, sc
     row = row_of(path.name, path.stat().st_size, parity, f"{ratio:.2f} ({machine()})", verdict)
     notes = (
         f"int8: {layers} of {len(calibrated.nodes)} convolutions and additions, ranges of {len(inputs)} pictures "
-        f"learnt from ({how}). All of them in int8: {said(whole)}, {whole_ratio:.2f} of float32's time ({machine()}).",
+        f"learnt from ({how}). All of them in int8: {described(whole)}, {whole_ratio:.2f} of float32's time "
+        f"({machine()}).",
         *_swept("int8", found),
         *_scored(score, reference, path, proof.manifest),
     )

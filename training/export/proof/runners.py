@@ -89,7 +89,7 @@ def output_names(recipe: Recipe) -> tuple[str, ...]:
 
 
 class TorchBackend:
-    """A network as a `Backend`."""
+    """A PyTorch network with the interface of the device's runtimes, so that the device's readers read it."""
 
     provider = "torch"
     precision: Precision = "fp32"

@@ -22,9 +22,9 @@ from training.export.proof.parity import (
     Yardstick,
     badness,
     check_difference,
+    described,
     golden_tolerances,
     require,
-    said,
     variant_tolerances,
     worse_of,
 )
@@ -125,7 +125,7 @@ def test_a_file_too_far_off_is_refused_with_what_and_how_much() -> None:
         require([near, far], "model.fp16.onnx")
     assert badness([near, far]) == pytest.approx(1.5)
     assert worse_of([near], [far]) == (far,)
-    assert said([near]) == "depth 0.4 cm"
+    assert described([near]) == "depth 0.4 cm"
 
 
 def test_fewer_bits_may_be_farther_off() -> None:
