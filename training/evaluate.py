@@ -18,7 +18,9 @@ from edge.inference.base import Backend
 from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, Metric, sha256_of
 from edge.inference.ort import OrtBackend
 from edge.inference.timing import Speed, side_by_side
-from training.config import Recipe, SourceConfig, load_recipe
+from training.config.data import SourceConfig
+from training.config.file import load_recipe
+from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import PARTS, Part
 from training.data.sets.readers import DEPTH, LAYOUT, LIGHTING, Kind
@@ -67,12 +69,12 @@ class Places:
 
     @property
     def rooms_name(self) -> str:
-        """For tables."""
+        """As tables name it."""
         return f"rendered rooms, {self.split} split"
 
     @property
     def real_name(self) -> str:
-        """For tables."""
+        """As tables name it."""
         return "" if self.real is None else self.real.name
 
 
@@ -124,14 +126,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything measured on one model."""
+    """All sets that a model was measured on, and its speed beside a peer's where one was given."""
 
     sets: tuple[Measured, ...]
     speed: Speed | None = None
 
     @property
     def rows(self) -> tuple[Metric, ...]:
-        """What tables and cards show."""
+        """The metrics that tables and cards show, set by set."""
         return tuple(row for measured in self.sets for row in measured.rows)
 
 

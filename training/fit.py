@@ -12,7 +12,9 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from edge.errors import DataError
 from edge.scene import ImageArray
-from training.config import OptimConfig, Recipe
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.mix import splits
 from training.data.mix.order import Batches, Numbered, Shares
 from training.data.samples.pseudo_samples import with_pseudo
@@ -61,7 +64,7 @@ class Clock(lightning.Callback):
         self._start_s, self._start_progress, self._before_s = 0.0, 0.0, 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start counting."""
+        """Note the time and how far the run had come."""
         assert isinstance(pl_module, NounTask)
         self._start_s = time.monotonic()
         self._before_s = pl_module.trained_s
@@ -94,7 +97,7 @@ class Report(lightning.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the first batch."""
+        """Draw the first batch of a validation where the logger shows pictures."""
         shows = isinstance(trainer.logger, loggers.TensorBoardLogger | loggers.WandbLogger)
         if batch_idx or not shows or not trainer.is_global_zero or trainer.state.fn != TrainerFn.FITTING:
             return
@@ -103,7 +106,7 @@ class Report(lightning.Callback):
             _show(trainer.logger, name, picture, trainer.global_step)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say the step and every number."""
+        """Log the step and every number of the validation."""
         if trainer.is_global_zero:
             numbers = {k: float(f"{float(v):.4g}") for k, v in trainer.callback_metrics.items()}
             _LOG.info("step %d: %s", trainer.global_step, numbers)
@@ -114,6 +117,45 @@ def _show(logger: loggers.Logger, name: str, picture: ImageArray, step: int) -> 
         logger.experiment.add_image(name, picture, step, dataformats="HWC")
     elif isinstance(logger, loggers.WandbLogger):
         logger.log_image(name, [picture])
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on; names are Lightning's. Under torchrun, it says how many devices and nodes."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    """Of each node; all of them share each batch."""
+    nodes: int = 1
+    strategy: str = "auto"
+    """How devices share; auto is ddp for several."""
+
+    @property
+    def count(self) -> int:
+        """Devices of all nodes together."""
+        return self.devices * self.nodes
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the accelerator is, or turns out to be, the CPU."""
+        return self.accelerator == "cpu" or (self.accelerator == "auto" and not torch.cuda.is_available())
+
+    def as_started(self) -> Hardware:
+        """The same with the devices and nodes that torchrun started, where it started this process."""
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return self
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        return replace(self, devices=devices, nodes=int(os.environ["WORLD_SIZE"]) // devices)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """The processor's share of the work, on each device."""
+
+    workers: int = 1
+    """Processes that read and vary samples; 0 = none beside the one that trains."""
+    threads: int = 0
+    """Torch's threads for the network; 0 = its own choice."""
 
 
 def _loader(data: Dataset[dict[str, torch.Tensor]], batches: Batches | Shares, workers: int) -> Any:
@@ -169,26 +211,15 @@ def _start(recipe: Recipe, resume: Path | None) -> tuple[NounTask, int]:
     return build_task(recipe), steps
 
 
-def _machines(devices: int, nodes: int) -> tuple[int, int]:
-    """Devices on each node, and nodes: as torchrun says where it started this process."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
-    return devices, nodes
-
-
-def _trainer(
-    optim: OptimConfig, out: Path, *, accelerator: str, devices: int, nodes: int, strategy: str, **others: Any
-) -> lightning.Trainer:
-    if devices < 1 or nodes < 1:
-        raise DataError(f"--devices {devices}, --nodes {nodes}: give how many, at least 1 of each")
-    if optim.batch_size % (devices * nodes):
+def _trainer(optim: OptimConfig, out: Path, hardware: Hardware, **others: Any) -> lightning.Trainer:
+    if hardware.devices < 1 or hardware.nodes < 1:
+        raise DataError(f"--devices {hardware.devices}, --nodes {hardware.nodes}: give how many, at least 1 of each")
+    if optim.batch_size % hardware.count:
         raise DataError(
-            f"optim.batch_size: {optim.batch_size} samples cannot be shared evenly by {devices * nodes} devices; give "
+            f"optim.batch_size: {optim.batch_size} samples cannot be shared evenly by {hardware.count} devices; give "
             "a --batch-size that they divide"
         )
     interval = min(optim.validate_every, optim.steps)
-    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     try:
         return lightning.Trainer(
             max_steps=optim.steps,
@@ -197,11 +228,11 @@ def _trainer(
             check_val_every_n_epoch=None,
             gradient_clip_val=optim.clip_norm,
             precision=optim.precision,
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=nodes,
-            strategy=strategy,
-            sync_batchnorm=devices * nodes > 1 and not on_cpu,  # torch has none for CPUs
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy=hardware.strategy,
+            sync_batchnorm=hardware.count > 1 and not hardware.on_cpu,  # torch has none for CPUs
             use_distributed_sampler=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -213,18 +244,52 @@ def _trainer(
         raise DataError(f"{e}; correct --accelerator, --devices, --strategy or --precision") from e
 
 
+def _callbacks(optim: OptimConfig, out: Path, max_minutes: float | None) -> list[lightning.Callback]:
+    """Those of every run."""
+    early = [EarlyStopping("val/error", patience=optim.patience)] if optim.patience else []
+    checkpoints = ModelCheckpoint(
+        dirpath=out, filename="best", monitor="val/error", mode="min", save_last=True, enable_version_counter=False
+    )
+    return [Clock(optim.steps, max_minutes * 60 if max_minutes else None), Report(), *early, checkpoints]
+
+
+def _loaders(
+    train: Any, held_out: Any, optim: OptimConfig, *, first: int, devices: int, workers: int
+) -> tuple[Any, Any]:
+    """Endless batches to learn from, beginning with that of step `first`, and each device's share of the held out."""
+    if len(held_out) < devices:
+        raise DataError(f"{len(held_out)} validation samples for {devices} devices; give more data or fewer devices")
+    cv2.setNumThreads(1)  # here and not in the loader's processes: forked ones hang on threads they have not got
+    return (
+        _loader(Numbered(train, optim.seed), Batches(optim.batch_size, first), workers),
+        _loader(held_out, Shares(len(held_out), optim.batch_size // devices), 0),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's warnings of what is meant to be so."""
+    with warnings.catch_warnings():
+        for message in (
+            "does not have many workers",
+            "Checkpoint directory",
+            "dirpath has changed",
+            "in eval mode at the start of training",  # what is frozen
+            "ended before the epoch ended",  # `Batches` knows where to go on
+        ):
+            warnings.filterwarnings("ignore", message=f".*{message}.*")
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        yield
+
+
 def fit(
     recipe: Recipe,
     out: Path,
     *,
     resume: Path | None = None,
     max_minutes: float | None = None,
-    workers: int = 1,
-    threads: int = 0,
-    accelerator: str = "auto",
-    devices: int = 1,
-    nodes: int = 1,
-    strategy: str = "auto",
+    hardware: Hardware = Hardware(),
+    loading: Loading = Loading(),
     logger: str = "csv",
     show_progress: bool = True,
     callbacks: Sequence[lightning.Callback] = (),
@@ -236,12 +301,8 @@ def fit(
         out: folder for checkpoints and logs.
         resume: checkpoint to go on from.
         max_minutes: end, with the learning rate annealed, after this long.
-        workers: data loading processes of each device.
-        threads: torch's threads; 0 = its own choice.
-        accelerator: Lightning's name.
-        devices: how many of each node share a batch; under torchrun it says.
-        nodes: how many machines; under torchrun it says.
-        strategy: Lightning's name; auto is ddp for several devices.
+        hardware: what computes.
+        loading: what feeds it.
         logger: one of `LOGGERS`.
         show_progress: draw a progress bar.
         callbacks: Lightning's, beside those of every run.
@@ -249,52 +310,32 @@ def fit(
     Raises:
         DataError: data, recipe, checkpoint, devices or logger do not fit.
     """
-    if threads:
-        torch.set_num_threads(threads)
+    if loading.threads:
+        torch.set_num_threads(loading.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    optim = recipe.optim
+    optim, hardware = recipe.optim, hardware.as_started()
     lightning.seed_everything(optim.seed, workers=True, verbose=False)
     out.mkdir(parents=True, exist_ok=True)
     task, first = _start(recipe, resume)
-    devices, nodes = _machines(devices, nodes)
-    checkpoints = ModelCheckpoint(
-        dirpath=out, filename="best", monitor="val/error", mode="min", save_last=True, enable_version_counter=False
-    )
-    early = [EarlyStopping("val/error", patience=optim.patience)] if optim.patience else []
-    clock = Clock(optim.steps, max_minutes * 60 if max_minutes else None)
     trainer = _trainer(
         optim,
         out,
-        accelerator=accelerator,
-        devices=devices,
-        nodes=nodes,
-        strategy=strategy,
+        hardware,
         logger=_logger(logger, out, recipe.name),
-        callbacks=[clock, Report(), *early, *callbacks, checkpoints],
+        callbacks=[*_callbacks(optim, out, max_minutes), *callbacks],
         enable_progress_bar=show_progress,
     )
-    train, validation, counts, scenes = datasets(recipe)
-    train, pseudo = with_pseudo(train, recipe)
-    task.run = source_state() | counts | pseudo | _start_of(recipe, resume)
-    held: Any = validation
-    if len(held) < devices * nodes:
-        raise DataError(
-            f"{len(held)} validation samples for {devices * nodes} devices; give more data or fewer devices"
-        )
+    data = datasets(recipe)
+    train, pseudo = with_pseudo(data.training, recipe)
+    task.run = source_state() | data.counts | pseudo | _start_of(recipe, resume)
+    batches, held_out = _loaders(
+        train, data.validation, optim, first=first, devices=hardware.count, workers=loading.workers
+    )
     if trainer.is_global_zero:
-        splits.write(out / "splits.json", scenes, recipe.data.split_seed)
-        _LOG.info("%s: %d validation samples, %d parameters", recipe.name, len(held), _parameters(task))
-    cv2.setNumThreads(1)  # here and not in the loader's processes: forked ones hang on threads they have not got
-    held_out = _loader(held, Shares(len(held), optim.batch_size // (devices * nodes)), 0)
-    endless = _loader(Numbered(train, optim.seed), Batches(optim.batch_size, first), workers)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
-        warnings.filterwarnings("ignore", message=".*dirpath has changed.*")
-        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # what is frozen
-        warnings.filterwarnings("ignore", message=".*ended before the epoch ended.*")  # Batches knows where to go on
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        trainer.fit(task, endless, held_out, ckpt_path=resume)
+        splits.write(out / "splits.json", data.scenes, recipe.data.split_seed)
+        _LOG.info("%s: %d validation samples, %d parameters", recipe.name, len(held_out.dataset), _parameters(task))
+    with _quiet():
+        trainer.fit(task, batches, held_out, ckpt_path=resume)
         trainer.validate(task, held_out, verbose=False)
     final = out / "final.ckpt"
     trainer.save_checkpoint(final)

@@ -44,13 +44,13 @@ def _clip(folder: Path) -> tuple[ImageArray, CameraModel]:
     picture = cv2.imread(str(found[0])) if found else None
     if picture is None or not (folder / "camera.json").is_file():
         raise DataError(f"no clip in {folder}; give --clips the folder where `edge-train clip` made both")
-    said = json.loads((folder / "camera.json").read_text(encoding="utf-8"))
+    lens = json.loads((folder / "camera.json").read_text(encoding="utf-8"))
     camera = CameraModel(
-        said["projection"],
-        hfov_rad=np.deg2rad(said["hfov_deg"]) if "hfov_deg" in said else None,
-        camera_height_m=said["camera_height_m"],
-        pitch_rad=np.deg2rad(said.get("pitch_deg", 0.0)),
-        roll_rad=np.deg2rad(said.get("roll_deg", 0.0)),
+        lens["projection"],
+        hfov_rad=np.deg2rad(lens["hfov_deg"]) if "hfov_deg" in lens else None,
+        camera_height_m=lens["camera_height_m"],
+        pitch_rad=np.deg2rad(lens.get("pitch_deg", 0.0)),
+        roll_rad=np.deg2rad(lens.get("roll_deg", 0.0)),
     )
     return np.ascontiguousarray(picture[..., ::-1]), camera
 

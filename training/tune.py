@@ -32,8 +32,11 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.errors import DataError
-from training.config import OptimConfig, Recipe, SearchChoices, recipe_from_mapping
-from training.fit import fit
+from training.config.file import recipe_from_mapping
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
+from training.config.search import SearchChoices
+from training.fit import Hardware, Loading, fit
 
 _LOG = logging.getLogger(__name__)
 HEARTBEAT_S, GRACE_S = 30, 120
@@ -207,7 +210,16 @@ def _made(study: optuna.Study, before: int | None = None) -> int:
 
 
 def tune(
-    recipe: Recipe, out: Path, *, trials: int, storage: str, study: str, pruner: str = "median", **options: Any
+    recipe: Recipe,
+    out: Path,
+    *,
+    trials: int,
+    storage: str,
+    study: str,
+    pruner: str = "median",
+    max_minutes: float | None = None,
+    hardware: Hardware = Hardware(),
+    loading: Loading = Loading(),
 ) -> optuna.Study:
     """Make trials until the study has as many; writes `trials.csv` and `best.yaml`.
 
@@ -219,7 +231,9 @@ def tune(
         storage: see `open_storage`.
         study: its name.
         pruner: median stops trials worse than the median at the same step; hyperband gives few trials many steps.
-        options: of `fit`.
+        max_minutes: longest time of a trial; None = its recipe's steps.
+        hardware: what computes a trial.
+        loading: what feeds it.
 
     Raises:
         DataError: the recipe, the data or the database do not fit.
@@ -234,7 +248,15 @@ def tune(
         folder = out / f"trial-{trial.number:04d}"
         watch = Watch(trial)
         try:
-            fit(candidate, folder, callbacks=[watch], **options)
+            fit(
+                candidate,
+                folder,
+                max_minutes=max_minutes,
+                hardware=hardware,
+                loading=loading,
+                show_progress=False,
+                callbacks=[watch],
+            )
         finally:
             for checkpoint in folder.glob("*.ckpt"):
                 checkpoint.unlink()

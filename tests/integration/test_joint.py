@@ -19,7 +19,7 @@ from edge.inference.store import ModelStore
 from edge.pipeline.pipeline import Result
 from edge.scene import TASKS, CameraModel
 from tests.integration.conftest import PANORAMA, PERSPECTIVE, Served
-from training.config import load_recipe, recipe_from_mapping
+from training.config.file import load_recipe, recipe_from_mapping
 from training.export.engine import write_engine
 from training.export.proof.views import View
 from training.provenance import Origin

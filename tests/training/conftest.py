@@ -16,13 +16,24 @@ from edge.geometry.panorama import longitudes, rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.polygon import boundary_latitudes
 from edge.geometry.rigid import rotation_room_camera
-from training.config import Recipe, load_recipe, recipe_from_mapping
+from training.arrays import Array
+from training.config.file import load_recipe, recipe_from_mapping
+from training.config.recipe import Recipe
 from training.data.synthetic.rendered import write_part
+from training.fit import Hardware, Loading
 
+SHARED = Path(__file__).parents[3] / "shared"
+"""Beside the repository: the assets and evaluation data that docs/training.md lists, for those who have them."""
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+CPU, ALONE = Hardware("cpu"), Loading(workers=0, threads=1)
+"""For runs of `fit` inside a test's own process."""
 CAMERA_HEIGHT_M, HEIGHT_M = 1.5, 2.6
 
-Array = npt.NDArray[np.float64]
+
+def absent(folder: str) -> str:
+    """Why a test of data that is not in the repository is skipped."""
+    how = 'docs/training.md, "Folders of assets and evaluation data", says where to get it'
+    return f"needs ../shared/{folder}, which is not in the repository; {how}"
 
 
 def box_surface(directions: Array, half_w: float, half_d: float) -> tuple[Array, Array]:

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from edge.inference.manifest import read_manifest
-from training.config import Recipe
+from tests.training.conftest import ALONE, CPU
+from training.config.recipe import Recipe
 from training.evaluate import Places, evaluate, opened
 from training.export.proof.runners import open_model
 
@@ -71,7 +72,7 @@ def test_depth_and_lighting_are_measured_beside_baselines(
     for task, expected in (("depth", "metric absrel"), ("lighting", "direction error")):
         data = {"rooms": str(box_rooms), "hdri": str(tmp_path), "hold_out_hdri": ["b"]}
         recipe = small_recipe(task, data=data, optim={"steps": 1, "validate_every": 1})
-        final = fit(recipe, tmp_path / task, workers=0, accelerator="cpu", show_progress=False)
+        final = fit(recipe, tmp_path / task, hardware=CPU, loading=ALONE, show_progress=False)
         places = Places(rooms=box_rooms, hdri=tmp_path, hold_out_hdri=("b",))
         rows = evaluate(opened(final, threads=1), places).rows
         assert expected in {r.name for r in rows}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.errors import DataError
 from tests.training.conftest import RECIPES
-from training.config import Recipe, load_recipe, with_overrides
+from training.config.file import load_recipe, recipe_from_checkpoint, recipe_from_mapping, with_overrides
+from training.config.losses import HorizonDepthLossConfig
+from training.config.recipe import Recipe
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
@@ -29,6 +32,12 @@ def test_shipped_recipes_load(path: Path) -> None:
         ("name: depth", "", "name.*add it"),
         ("steps: 20000", "steps: -1", "optim.steps"),
         ("height_px: 192", "height_px: 200", "multiples of 32, not 256x200"),
+        (
+            "gradient: 0.5",
+            "corners: 0.5",
+            "loss: task depth does not read corners; remove it; .* gradient",
+        ),
+        ("gradient: 0.5", "gradient: -1", "loss.gradient: .*greater than or equal to 0"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_key_and_remedy(
@@ -51,6 +60,52 @@ def test_a_recipe_that_is_no_yaml_or_missing_is_refused(tmp_path: Path) -> None:
     path.write_text("a: [1\n")
     with pytest.raises(DataError, match="no YAML"):
         load_recipe(path)
+
+
+def _flat_loss(**changed: Any) -> dict[str, Any]:
+    """The `loss` that version 0.2 kept in every checkpoint, whatever its task."""
+    edges = {"boundary": 1.0, "corners": 1.0, "distance": 0.9, "ratio": 0.1, "normals": 0.1}
+    light = {"coefficients": 1.0, "irradiance": 1.0, "radiance": 0.0}
+    shares = {"depth_share": 1.0, "layout_share": 1.0, "lighting_share": 1.0}
+    return {"depth": "berhu", "berhu_on": "log", "gradient": 0.0} | edges | light | shares | changed
+
+
+@pytest.mark.parametrize(
+    ("task", "changed", "expected"),
+    [
+        ("depth", {"depth": "silog", "gradient": 0.5}, {"kind": "silog", "berhu_on": "log", "gradient": 0.5}),
+        ("layout", {"corners": 0.3}, {"boundary": 1.0, "corners": 0.3}),
+        ("lighting", {"radiance": 0.1}, {"coefficients": 1.0, "irradiance": 1.0, "radiance": 0.1}),
+    ],
+)
+def test_a_checkpoint_of_an_older_version_keeps_the_weights_its_task_read(
+    task: str, changed: dict[str, Any], expected: dict[str, Any], small_recipe: Callable[..., Recipe]
+) -> None:
+    """What other tasks read is dropped; as a recipe file the same is refused."""
+    old = small_recipe(task).model_dump(mode="json") | {"loss": _flat_loss(**changed)}
+    assert recipe_from_checkpoint(old, "old.ckpt").loss.model_dump() == expected
+    with pytest.raises(DataError, match=f"loss: task {task}.*does not read"):
+        recipe_from_mapping(old, "recipe.yaml")
+
+
+def test_a_checkpoint_of_an_older_version_may_be_of_a_scene(small_recipe: Callable[..., Recipe]) -> None:
+    """The joint task was called `scene`, its network `shared`, and its weights stood side by side."""
+    now = small_recipe("joint")
+    mapping = now.model_dump(mode="json")
+    flat = _flat_loss(gradient=0.5, corners=0.3, coefficients=0.5, radiance=0.1, lighting_share=0.5)
+    old = mapping | {"task": "scene", "net": mapping["net"] | {"net": "shared"}, "loss": flat}
+    assert recipe_from_checkpoint(old, "old.ckpt") == now
+
+
+def test_a_layout_head_reads_its_own_loss(small_recipe: Callable[..., Recipe]) -> None:
+    """The horizon-depth head has other weights than the boundary head, and a checkpoint's recipe stays what it is."""
+    mapping = small_recipe("layout").model_dump(mode="json")
+    mapping["net"] |= {"head": "horizon_depth"}
+    with pytest.raises(DataError, match="net.head horizon_depth does not read boundary, corners"):
+        recipe_from_mapping(mapping, "recipe.yaml")
+    recipe = recipe_from_mapping(mapping | {"loss": {"ratio": 0.2}}, "recipe.yaml")
+    assert recipe.loss == HorizonDepthLossConfig(ratio=0.2)
+    assert recipe_from_checkpoint(recipe.model_dump(mode="json"), "new.ckpt") == recipe
 
 
 def test_overrides_replace_only_what_is_given(small_recipe: Callable[..., Recipe]) -> None:

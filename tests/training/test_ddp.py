@@ -13,7 +13,8 @@ import torch
 import yaml
 
 from edge.errors import DataError
-from training.config import Recipe
+from tests.training.conftest import ALONE, CPU
+from training.config.recipe import Recipe
 from training.data.mix.order import Batches, Numbered, Shares
 from training.fit import fit
 from training.tasks.base import read_checkpoint
@@ -49,7 +50,7 @@ def test_two_processes_give_the_weights_of_one(
     change: dict[str, Any] = {"optim": optim, "augment": {"perspective_share": 0}, "net": {"dropout": 0}}
     change["data"] = {"rooms": str(box_rooms), "max_rooms": 15}
     loaded = small_recipe("layout", **change)
-    fit(loaded, tmp_path / "one", workers=0, threads=1, accelerator="cpu", show_progress=False)
+    fit(loaded, tmp_path / "one", hardware=CPU, loading=ALONE, show_progress=False)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(loaded.model_dump(mode="json", exclude_none=True)))
     options = ("--accelerator", "cpu", "--no-progress", "--threads", "1")

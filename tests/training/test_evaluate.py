@@ -15,7 +15,8 @@ from rich.console import Console
 
 from edge.errors import DataError, ManifestError
 from edge.inference.manifest import Manifest, read_manifest, write_manifest
-from training.config import Recipe
+from tests.training.conftest import SHARED, absent
+from training.config.recipe import Recipe
 from training.evaluate import (
     Model,
     Places,
@@ -32,7 +33,6 @@ from training.export.proof.runners import TorchBackend, manifest_of
 from training.tasks.build import build_task
 
 ENGINES = Path(__file__).parents[2] / "engines"
-SHARED = Path(__file__).parents[3] / "shared"
 
 
 def _depth_set(folder: Path, scenes: int = 2) -> Path:
@@ -174,7 +174,7 @@ def test_a_source_that_a_model_learnt_from_is_measured_where_it_did_not(
 
 
 def test_a_network_for_several_nouns_is_measured_in_each(box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
-    """One shared network (untrained here) gives sets for depth, layout and lighting, each with its own metrics."""
+    """A joint network (untrained here) gives sets for depth, layout and lighting, each with its own metrics."""
     recipe = small_recipe("joint")
     manifest = manifest_of(recipe)
     backend = TorchBackend(build_task(recipe).inference_net, manifest)
@@ -198,7 +198,7 @@ def test_what_cannot_be_measured_on_says_so(tmp_path: Path) -> None:
         sources_for(["nyu"], None, "test")
 
 
-@pytest.mark.skipif(not (SHARED / "eval" / "lighting").is_dir(), reason="needs ../shared/eval")
+@pytest.mark.skipif(not (SHARED / "eval" / "lighting").is_dir(), reason=absent("eval/lighting"))
 @pytest.mark.slow
 def test_published_numbers_of_the_protocol(tmp_path: Path) -> None:
     """On the protocol's environments the published network and the projection get the errors measured elsewhere."""

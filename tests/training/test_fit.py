@@ -15,9 +15,12 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from edge.errors import DataError
-from training.config import OptimConfig, Recipe, with_overrides
+from tests.training.conftest import CPU
+from training.config.file import with_overrides
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.sources import datasets
-from training.fit import fit
+from training.fit import Hardware, Loading, fit
 from training.tasks.base import Plateau, learning_rate, read_checkpoint
 from training.tasks.build import build_task
 
@@ -40,7 +43,8 @@ class PowerCut(lightning.Callback):
 
 
 def _run(recipe: Recipe, out: Path, **more: Any) -> dict[str, Any]:
-    final = fit(recipe, out, workers=more.pop("workers", 0), accelerator="cpu", show_progress=False, **more)
+    loading = Loading(more.pop("workers", 0), threads=1)
+    final = fit(recipe, out, hardware=more.pop("hardware", CPU), loading=loading, show_progress=False, **more)
     return read_checkpoint(final)[1]
 
 
@@ -131,7 +135,7 @@ def test_plateau_cuts_when_the_error_stays() -> None:
     config = OptimConfig(steps=1, schedule="plateau", plateau_patience=1, decay_factor=0.5, final_lr_factor=0.25)
     plateau, factors = Plateau(config), []
     for error in (1.0, 0.5, 0.6, 0.6, 0.6, 0.6, 0.4, 0.6, 0.6, 0.6, 0.6):
-        plateau.saw(error)
+        plateau.step(error)
         factors.append(plateau.factor)
     assert factors == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
 
@@ -229,20 +233,20 @@ def test_a_logger_that_is_not_installed_or_unknown_is_said(
 
 
 @pytest.mark.parametrize(
-    ("change", "more", "message"),
+    ("change", "hardware", "message"),
     [
-        ({"batch_size": 3}, {"devices": 2}, "batch_size.*3 samples"),
-        ({}, {"devices": 0}, "--devices 0.*at least 1"),
-        ({}, {"strategy": "telepathy"}, "telepathy.*correct"),
+        ({"batch_size": 3}, Hardware("cpu", devices=2), "batch_size.*3 samples"),
+        ({}, Hardware("cpu", devices=0), "--devices 0.*at least 1"),
+        ({}, Hardware("cpu", strategy="telepathy"), "telepathy.*correct"),
     ],
 )
 def test_devices_that_do_not_fit_are_refused(
-    change: dict[str, Any], more: dict[str, Any], message: str, tmp_path: Path, box_rooms: Path, small_recipe: Make
+    change: dict[str, Any], hardware: Hardware, message: str, tmp_path: Path, box_rooms: Path, small_recipe: Make
 ) -> None:
     """Before anything is trained, one message with the remedy."""
     recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim=change)
     with pytest.raises(DataError, match=message):
-        _run(recipe, tmp_path, **more)
+        _run(recipe, tmp_path, hardware=hardware)
 
 
 def test_what_a_checkpoint_does_not_hold_cannot_go_on(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:
@@ -255,12 +259,12 @@ def test_what_a_checkpoint_does_not_hold_cannot_go_on(tmp_path: Path, box_rooms:
     ):
         other = with_overrides(recipe, optim={"steps": 2, **change})
         with pytest.raises(DataError, match=message):
-            fit(other, tmp_path, resume=tmp_path / "final.ckpt", accelerator="cpu", show_progress=False)
+            fit(other, tmp_path, resume=tmp_path / "final.ckpt", hardware=CPU, show_progress=False)
     bare = read_checkpoint(tmp_path / "final.ckpt")[1]
     del bare["optimizer_states"]
     torch.save(bare, tmp_path / "bare.ckpt")
     with pytest.raises(DataError, match="weights alone.*--weights"):
-        fit(recipe, tmp_path, resume=tmp_path / "bare.ckpt", accelerator="cpu", show_progress=False)
+        fit(recipe, tmp_path, resume=tmp_path / "bare.ckpt", hardware=CPU, show_progress=False)
 
 
 def test_validation_counts_every_sample_once(tmp_path: Path, box_rooms: Path, small_recipe: Make) -> None:

@@ -16,7 +16,9 @@ import yaml
 from optuna.trial import TrialState
 
 from edge.errors import DataError
-from training.config import Recipe, load_recipe
+from tests.training.conftest import ALONE, CPU
+from training.config.file import load_recipe
+from training.config.recipe import Recipe
 from training.tune import open_storage, open_study, tune, with_values
 
 Make = Callable[..., Recipe]
@@ -25,7 +27,7 @@ SPACE: dict[str, Any] = {
     "optim.batch_size": {"low": 1, "high": 3},
     "augment.flip": {"choices": [True, False]},
 }
-ALONE: dict[str, Any] = {"workers": 0, "threads": 1, "accelerator": "cpu", "show_progress": False}
+HERE: dict[str, Any] = {"hardware": CPU, "loading": ALONE}
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def _table(out: Path) -> list[dict[str, str]]:
 def test_a_study_ends_with_its_best_recipe(tmp_path: Path, searched: Make) -> None:
     """Each trial is in the table, best first; best.yaml is a recipe with the first row's values; checkpoints go."""
     recipe = searched()
-    study = tune(recipe, tmp_path, trials=3, storage=_url("sqlite", tmp_path), study="one", pruner="none", **ALONE)
+    study = tune(recipe, tmp_path, trials=3, storage=_url("sqlite", tmp_path), study="one", pruner="none", **HERE)
     rows = _table(tmp_path)
     errors = [float(r["error"]) for r in rows]
     assert len(rows) == 3
@@ -71,7 +73,7 @@ def test_a_study_ends_with_its_best_recipe(tmp_path: Path, searched: Make) -> No
 def test_a_study_that_is_full_is_left_alone(tmp_path: Path, searched: Make) -> None:
     """The same command again makes no trial; more trials make those that lack."""
     for trials, expected in ((1, 1), (1, 1), (2, 2)):
-        tune(searched(), tmp_path, trials=trials, storage=_url("journal", tmp_path), study="one", **ALONE)
+        tune(searched(), tmp_path, trials=trials, storage=_url("journal", tmp_path), study="one", **HERE)
         assert len(_table(tmp_path)) == expected
 
 
@@ -118,7 +120,7 @@ def test_a_trial_worse_than_the_others_is_stopped(tmp_path: Path, searched: Make
                 intermediate_values={step: 1e-6 for step in range(1, 7)},
             )
         )  # fmt: skip
-    study = tune(recipe, tmp_path, trials=6, storage=url, study="one", **ALONE)
+    study = tune(recipe, tmp_path, trials=6, storage=url, study="one", **HERE)
     last = study.trials[-1]
     assert (last.state, last.last_step) == (TrialState.PRUNED, 1)
     assert _table(tmp_path)[-1]["state"] == "pruned"
@@ -137,7 +139,7 @@ def test_a_trial_whose_process_died_is_made_again(
     value = dead.suggest_float("optim.lr", 1e-4, 1e-2, log=True)
     storage.record_heartbeat(dead._trial_id)  # type: ignore[attr-defined]
     time.sleep(3.5)  # the database counts whole seconds
-    study = tune(recipe, tmp_path, trials=1, storage=url, study="one", pruner="none", **ALONE)
+    study = tune(recipe, tmp_path, trials=1, storage=url, study="one", pruner="none", **HERE)
     first, again = study.trials
     assert (first.state, again.state) == (TrialState.FAIL, TrialState.COMPLETE)
     assert again.params == {"optim.lr": value}
@@ -159,7 +161,7 @@ def test_a_space_that_does_not_fit_the_recipe_is_refused(
 ) -> None:
     """Before any trial: every end and choice must give a valid recipe."""
     with pytest.raises(DataError, match=message):
-        tune(searched(tune=space), tmp_path, trials=1, storage=_url("sqlite", tmp_path), study="one", **ALONE)
+        tune(searched(tune=space), tmp_path, trials=1, storage=_url("sqlite", tmp_path), study="one", **HERE)
 
 
 def test_values_replace_only_their_keys(searched: Make) -> None:
@@ -199,4 +201,4 @@ def test_a_database_that_cannot_be_opened_is_said(url: str, monkeypatch: pytest.
 def test_an_unknown_pruner_is_refused(tmp_path: Path, searched: Make) -> None:
     """The message lists what there is."""
     with pytest.raises(DataError, match="median, hyperband or none"):
-        tune(searched(), tmp_path, trials=1, storage=_url("journal", tmp_path), study="one", pruner="shears", **ALONE)
+        tune(searched(), tmp_path, trials=1, storage=_url("journal", tmp_path), study="one", pruner="shears", **HERE)

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from edge.errors import DataError
 from edge.geometry.pinhole import intrinsics_from_fov
 from edge.scene import CameraModel, ImageArray, Intrinsics, Task
-from training.config import SourceConfig
+from training.arrays import Array
+from training.config.data import SourceConfig
 from training.data.mix.entries import Entry, Part
 from training.data.mix.splits import parted
 from training.data.samples.hdri import area_averaged, coefficients_of, environments, protocol_picture
@@ -30,7 +31,6 @@ from training.data.synthetic import RenderedRooms
 from training.data.vary.panoramic import PanoramaRoom
 from training.data.vary.perspective import DepthPicture, view_from_panorama
 
-Array = npt.NDArray[np.float64]
 _PANORAMA = CameraModel("equirectangular")
 _YAWS = 8
 VIEW_HFOV_RAD = float(np.radians(90.0))
@@ -129,7 +129,7 @@ def room_range_cases(rooms: Path, split: str = "test", seed: int = 0) -> list[En
 
 
 def room_layout_cases(rooms: Path, split: str = "test", seed: int = 0) -> list[Entry[LayoutCase]]:
-    """Panoramas of rendered rooms."""
+    """The level panorama of each room, with its polygon and heights."""
     found = split_rooms(rooms, split, seed)
     return [Entry(f"{index:06d}", str(index), partial(_room_layout, reader, index)) for reader, index in found]
 
@@ -259,7 +259,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """As tables name it."""
         return f"{self.kind}: {self.folder.name}, {self.part}"
 
     def entries(self, task: Task) -> list[Entry[Any]]:
@@ -286,11 +286,11 @@ class Source:
         return chosen
 
     def depth_cases(self) -> list[Entry[DepthCase]]:
-        """Its pictures; raises as `entries`."""
+        """Its pictures with a lens and depth in metres; raises as `entries`."""
         return [Entry(e.name, e.scene, partial(_depth_case, e), e.part) for e in self.entries("depth")]
 
     def layout_cases(self) -> list[Entry[LayoutCase]]:
-        """Its panoramas; raises as `entries`."""
+        """Its panoramas with a room each; raises as `entries`."""
         return [Entry(e.name, e.scene, partial(_layout_case, e), e.part) for e in self.entries("layout")]
 
     def lighting_cases(self) -> dict[str, list[Entry[LightingCase]]]:

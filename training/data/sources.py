@@ -12,7 +12,9 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 
 from edge.errors import DataError
-from training.config import Recipe, SourceConfig, recipe_from_mapping
+from training.config.data import SourceConfig
+from training.config.file import recipe_from_mapping
+from training.config.recipe import Recipe
 from training.data.mix import splits
 from training.data.mix.entries import PARTS, Entry, Lazy
 from training.data.mix.mixture import Items, Mixture
@@ -66,7 +68,7 @@ class _Gathered(Generic[T]):
     scenes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, weight: float, train: Items[T], held: Items[T], what: str) -> None:
-        """Take a set; `what` counts its items."""
+        """Add a set, drawn `weight` times as often as one of weight 1; its items are counted as `what`."""
         self.train.append((weight, train))
         self.held.append((1.0, held))
         for key, items in ((what, train), (f"validation_{what}", held)):

@@ -100,7 +100,7 @@ class Labeller:
         return PseudoLayout(canvas, edges, weight, nothing, nothing, mask), room.reason
 
     def close(self) -> None:
-        """Free the models."""
+        """Free the teachers; no labels after that."""
         for teacher in self._teachers.values():
             teacher.close()
 

@@ -24,6 +24,7 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import BoolArray, CameraModel, DepthMap, ImageArray
+from training.arrays import Floats
 from training.data.samples.pseudo_samples import MIRROR_SIGN
 from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, at_columns
 from training.data.vary.panoramic import edge_weights
@@ -35,7 +36,6 @@ _SPREAD_RAD = np.deg2rad(2.0)
 """Spread of an edge over views at which its weight falls to 1/e."""
 _SPREAD_LOG = 0.1
 """Spread of depth (log) over views beyond which a pixel is taken as unknown."""
-Floats = npt.NDArray[np.float32]
 
 
 class View(NamedTuple):
@@ -75,7 +75,7 @@ def _nearest(depth_m: Floats, width_px: int, height_px: int) -> Floats:
 
 
 class Teacher:
-    """A model that labels pictures."""
+    """A trained model of one noun that labels pictures, seen in several views."""
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         """Open a checkpoint or a model folder.
@@ -93,11 +93,11 @@ class Teacher:
 
     @property
     def noun(self) -> str:
-        """Layout, depth or lighting."""
+        """What it labels: layout, depth or lighting."""
         return str(self._manifest.task)
 
     def label(self, image: ImageArray, camera: CameraModel) -> PseudoLayout | PseudoDepth | PseudoLighting:
-        """What it says, over all views.
+        """What it answers, averaged over all views; columns on which they disagree weigh less.
 
         Raises:
             GeometryError: the camera's lens is not known, or sees too little for a layout.
@@ -155,5 +155,5 @@ class Teacher:
         return PseudoLighting(canvas, (total / len(taken)).astype(np.float32), mask)
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model; no labels after that."""
         self._backend.close()

@@ -30,7 +30,7 @@ from edge.inference.manifest import (
     write_manifest,
 )
 from edge.inference.ort import OrtBackend
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.samples.rooms import assets_of
 from training.data.sets.readers import kind_of
 from training.export.card import Tried, card_text

@@ -42,7 +42,7 @@ def name_nodes(model: onnx.ModelProto) -> None:
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, npt.NDArray[np.float32]]:
-    """Float32 constants by name."""
+    """The float32 initializers, by name."""
     return {
         tensor.name: onnx.numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
@@ -51,7 +51,7 @@ def weights_of(model: onnx.ModelProto) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """Tensor -> the node that computes it."""
+    """The node that computes each tensor, by the tensor's name."""
     return {output: node for node in model.graph.node for output in node.output if output}
 
 

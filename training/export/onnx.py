@@ -28,8 +28,8 @@ BatchSize: TypeAlias = int | Literal["dynamic"]
 def properties_of(manifest: Manifest, precision: Precision) -> dict[str, str]:
     """What an ONNX file says of itself: enough to find its manifest, recipe and licence."""
     origin = manifest.provenance
-    said = {"name": manifest.name, "version": manifest.version, "task": manifest.task, "precision": precision}
-    return said | {"licence": origin.licence, "commit": origin.commit, "source": origin.recipe}
+    model = {"name": manifest.name, "version": manifest.version, "task": manifest.task, "precision": precision}
+    return model | {"licence": origin.licence, "commit": origin.commit, "source": origin.recipe}
 
 
 def write_onnx(

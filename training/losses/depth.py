@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.config import LossConfig
+from training.config.losses import DepthLossConfig
 
 BERHU_SHARE = 0.2
 SILOG_LAMBDA = 0.85
@@ -55,7 +55,7 @@ def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor
 class DepthLoss(torch.nn.Module):
     """berHu on metres or log depth, or SiLog; and the gradient term."""
 
-    def __init__(self, config: LossConfig, min_m: float, max_m: float) -> None:
+    def __init__(self, config: DepthLossConfig, min_m: float, max_m: float) -> None:
         """Targets are limited to `min_m`..`max_m`."""
         super().__init__()
         self.config, self.min_m, self.max_m = config, min_m, max_m
@@ -74,7 +74,7 @@ class DepthLoss(torch.nn.Module):
         limited = target.clamp(self.min_m, self.max_m)
         log_target = torch.log(limited)
         log_raw = raw if log else torch.log(raw.clamp(min=self.min_m))
-        if self.config.depth == "silog":
+        if self.config.kind == "silog":
             total = silog((log_raw - log_target)[valid])
         elif self.config.berhu_on == "log":
             total = berhu((log_raw - log_target)[valid])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.config import LossConfig
+from training.config.losses import BoundaryLossConfig, HorizonDepthLossConfig
 
 _NEAREST_RAD = 0.02
 """Floor edges are taken to be at least this far below the horizon: 50 camera heights away."""
@@ -36,9 +36,9 @@ def wall_directions(distance: Tensor) -> Tensor:
 
 
 class HorizonDepthLoss(torch.nn.Module):
-    """Weighted sum over the seen columns."""
+    """LGT-Net's: distances, the ceiling's height, the walls' directions and how they turn, over the seen columns."""
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: HorizonDepthLossConfig) -> None:
         """Take the weights of the terms."""
         super().__init__()
         self.config = config
@@ -69,9 +69,9 @@ def _mean(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class LayoutLoss(torch.nn.Module):
-    """Weighted sum over the seen columns."""
+    """HorizonNet's: L1 of the boundary and binary cross entropy of the corners, over the seen columns."""
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: BoundaryLossConfig) -> None:
         """Take the weights of the terms."""
         super().__init__()
         self.config = config

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from edge.geometry.harmonics import polynomials
 from edge.geometry.panorama import rays, solid_angles
-from training.config import LossConfig
+from training.config.losses import LightingLossConfig
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
@@ -26,7 +26,7 @@ class LightingLoss(torch.nn.Module):
     share: Tensor
     luminance: Tensor
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: LightingLossConfig) -> None:
         """Take the weights of the terms."""
         super().__init__()
         self.config = config

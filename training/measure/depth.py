@@ -20,7 +20,6 @@ from training.drawing import coloured_depth, coloured_error
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known
 
-Array = npt.NDArray[np.float64]
 Entries = Sequence[Entry[DepthCase]]
 BASELINE = "the set's mean depth everywhere"
 _HEADLINES: dict[str, tuple[tuple[Alignment, tuple[str, ...]], ...]] = {

@@ -16,6 +16,7 @@ from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric
 from edge.perception.layout import LayoutReader
 from edge.scene import ImageArray, RoomLayout
+from training.arrays import Array
 from training.data.evaluation import VIEW_HFOV_RAD, LayoutCase, view_of
 from training.data.mix.entries import Entry
 from training.data.vary.panoramic import PanoramaRoom, turned
@@ -35,7 +36,6 @@ from training.metrics.layout import (
     shell_depth,
 )
 
-Array = npt.NDArray[np.float64]
 Entries = Sequence[Entry[LayoutCase]]
 _WEDGE_COLUMNS = 128
 _PANORAMA_WH = (1024, 512)

@@ -13,13 +13,13 @@ from edge.inference.manifest import Manifest, Metric
 from edge.perception.canvas import CanvasMap
 from edge.perception.lighting import LightingReader
 from edge.scene import ImageArray
+from training.arrays import Array
 from training.data.evaluation import LightingCase
 from training.data.mix.entries import Entry
 from training.drawing import lit_sphere
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.lighting import ambient, lighting_metrics, sphere_exposure
 
-Array = npt.NDArray[np.float64]
 Answer = Callable[[LightingCase], npt.ArrayLike]
 Entries = Sequence[Entry[LightingCase]]
 CONSTANT = "constant (the mean training light)"

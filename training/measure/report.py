@@ -48,7 +48,7 @@ class Measured:
 
     @property
     def worst_first(self) -> list[int]:
-        """Indices of `pictures`."""
+        """Indices of `pictures`, the largest error first."""
         return sorted(range(len(self.pictures)), key=lambda i: (-self.pictures[i].error, self.pictures[i].name))
 
 
@@ -63,7 +63,7 @@ def captioned(picture: ImageArray, text: str, height_px: int) -> ImageArray:
 
 
 def side_by_side(pictures: Sequence[tuple[str, ImageArray]], height_px: int = 240) -> ImageArray:
-    """Captioned pictures in a row."""
+    """(caption, picture) pairs as one picture, in a row, each `height_px` high below its caption."""
     parts = [captioned(picture, text, height_px) for text, picture in pictures]
     gap = np.full((parts[0].shape[0], _GAP_PX, 3), 255, np.uint8)
     row = [piece for part in parts for piece in (part, gap)][:-1]
@@ -74,7 +74,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-")
 
 
-def _said(scored: Scored, ranked_by: str) -> str:
+def _described(scored: Scored, ranked_by: str) -> str:
     if not np.isfinite(scored.error):
         return "refused"
     numbers = ", ".join(f"{name} {value:.3f}" for name, value in scored.numbers.items() if np.isfinite(value))
@@ -105,9 +105,9 @@ def write_errors(sets: Sequence[Measured], folder: Path, limit: int) -> Path:
                 scored = measured.pictures[index]
                 path = place / f"{rank:04d}-{_slug(scored.name)}.jpg"
                 _write_jpeg(path, measured.draw(index))
-                said = html.escape(f"{rank}. {scored.name}: {_said(scored, measured.ranked_by)}")
+                caption = html.escape(f"{rank}. {scored.name}: {_described(scored, measured.ranked_by)}")
                 source = html.escape(f"{place.name}/{path.name}")
-                lines.append(f'<figure><img loading=lazy src="{source}"><figcaption>{said}</figcaption></figure>')
+                lines.append(f'<figure><img loading=lazy src="{source}"><figcaption>{caption}</figcaption></figure>')
         index_path = folder / "index.html"
         index_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as e:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-Array = npt.NDArray[np.float64]
+from training.arrays import Array
+
 _STEPS = 48
 _WEDGE_STEPS = 28
 
@@ -30,12 +31,12 @@ class Box:
 
     @property
     def polygon(self) -> Array:
-        """Its floor."""
+        """(4, 2) corners of its floor, metres, the camera in the middle."""
         return box_polygon(self.width_m, self.depth_m)
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """As tables name this baseline."""
         size = f"{self.width_m:.1f} x {self.depth_m:.1f}"
         height = "" if np.isnan(self.height_m) else f" x {self.height_m:.1f}"
         return f"best box round the camera ({size}{height} m)"

@@ -21,9 +21,10 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from training.arrays import Array
+
 Alignment = Literal["metric", "median", "affine", "affine_inverse"]
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
-Array = npt.NDArray[np.float64]
 LIMITS_M = (1e-3, 100.0)
 """Truth outside counts nowhere, and predictions are clipped to it, unless a data set's protocol says otherwise."""
 

@@ -8,8 +8,8 @@ from scipy.optimize import linear_sum_assignment
 
 from edge.geometry import polygon
 from edge.geometry.panorama import direction_from_angles, latitudes, longitudes, pixel_from_angles
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 _MIN_LATITUDE_RAD = np.radians(1.0)
 JUNCTION_PX = 10.0
 """A corner's end is found if it lies within this of the true one, in a panorama 1024 px wide (LGT-Net's F1)."""

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from edge.geometry.harmonics import dominant_direction, irradiance_over_pi
 from edge.geometry.panorama import rays, solid_angles
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 _ROWS = 32
 _SPHERE_PX = 64
 _WHITE_SHARE = 0.8
@@ -74,7 +74,7 @@ def sphere_psnr_db(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def lighting_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
-    """Every lighting metric of one picture."""
+    """Every lighting metric of one picture, by name; both (9, 3) pre-scaled irradiance."""
     return {
         "si_irradiance_rmse": scale_invariant_irradiance_rmse(predicted, truth),
         "direction_error_deg": direction_error_deg(predicted, truth),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import FcrnConfig
+from training.config.nets import FcrnConfig
 from training.nets.encoders import build_encoder
 
 
@@ -40,7 +40,7 @@ class Deconvolution(nn.Sequential):
 
 
 class UpConvolution(nn.Module):
-    """Unpooling and a 5x5 convolution."""
+    """`unpool` and a 5x5 convolution: twice as high and wide (Laina et al. 2016, figure 2 (b))."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         """Build with random weights."""
@@ -144,7 +144,7 @@ class Fcrn(nn.Module):
             nn.init.constant_(cast(Tensor, self.answer.bias), math.log(2.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Metres."""
+        """(B, 3, H, W) -> metres: (B, 1, H / 2, W / 2), or (B, 1, H, W) with `enlarge`."""
         raw = self.raw(x)
         if self.config.enlarge:
             raw = F.interpolate(raw, size=x.shape[2:], mode="bilinear", align_corners=True)

@@ -44,7 +44,7 @@ class ResNetEncoder(nn.Module):
         return [self.stem, *self.stages][:blocks]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Five feature maps, finest first."""
+        """(B, 3, H, W) -> five feature maps at 1/2 to 1/32 of the picture, finest first, of `channels` each."""
         x = self.stem(x)
         out = [x]
         x = self.pool(x)
@@ -66,7 +66,7 @@ class MobileNetEncoder(nn.Module):
         self.channels = tuple(_out_channels(self.features[t]) for t in self.taps)
 
     def first(self, blocks: int) -> list[nn.Module]:
-        """The first `blocks` blocks."""
+        """The first `blocks` blocks, for freezing."""
         return list(self.features[:blocks])
 
     def forward(self, x: Tensor) -> list[Tensor]:

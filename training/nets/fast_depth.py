@@ -11,7 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import FastDepthConfig
+from training.config.nets import FastDepthConfig
 
 _STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 _TAPS = (5, 3, 1)
@@ -42,7 +42,7 @@ class MobileNetBlocks(nn.Sequential):
         super().__init__(first, *[separable(i, o, 3, stride, nn.ReLU6) for i, o, stride in pairs])
 
     def first(self, blocks: int) -> list[nn.Module]:
-        """The first `blocks` blocks."""
+        """The first `blocks` blocks, for freezing."""
         return list(self)[:blocks]
 
 
@@ -60,7 +60,7 @@ class FastDepth(nn.Module):
         self.answer = nn.Sequential(nn.Conv2d(widths[-1], 1, 1, bias=False), nn.BatchNorm2d(1), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Metres."""
+        """(B, 3, H, W) -> (B, 1, H, W) metres."""
         return self.raw(x)
 
     def raw(self, x: Tensor) -> Tensor:

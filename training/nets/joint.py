@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import CompletionConfig, JointConfig
+from training.config.nets import CompletionConfig, JointConfig
 from training.nets.encoders import build_encoder, wrap_convolutions
 from training.nets.fast_depth import separable
 from training.nets.layout import HorizonNet
@@ -24,7 +24,7 @@ _FIRST_GUESS_M = 2.0
 
 
 class JointAnswer(NamedTuple):
-    """Everything the heads say of a batch."""
+    """What the heads answer to a batch."""
 
     log_range: Tensor
     """(B, 1, H / 2, W / 2) ln(metres), unlimited."""
@@ -51,7 +51,7 @@ class RangeHead(nn.Module):
         nn.init.constant_(cast(Tensor, self.answer[-1].bias), math.log(_FIRST_GUESS_M))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """(B, 1, H / 2, W / 2)."""
+        """Maps at 1/2 to 1/32 of the picture, finest first -> (B, 1, H / 2, W / 2)."""
         x = maps[-1]
         for stage, skip, finer in zip(self.stages, self.skips, maps[-2::-1], strict=True):
             x = F.interpolate(stage(x), scale_factor=2.0, mode="nearest") + skip(finer)
@@ -86,12 +86,12 @@ class JointNet(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Depth, boundary, corners, coefficients."""
-        said = self.answer(x)
+        answer = self.answer(x)
         limits = math.log(self.config.min_m), math.log(self.config.max_m)
-        return torch.exp(said.log_range.clamp(*limits)), said.boundary, said.corners, said.coefficients
+        return torch.exp(answer.log_range.clamp(*limits)), answer.boundary, answer.corners, answer.coefficients
 
     def answer(self, x: Tensor) -> JointAnswer:
-        """What the losses compare."""
+        """(B, 4, H, W) -> what the losses compare, the range not yet limited."""
         normal = (x[:, :3] - self.mean * x[:, 3:]) / self.std
         maps = self.encoder(normal)
         boundary, corners = self.layout(x, maps)

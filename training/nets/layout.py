@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.config import HorizonNetConfig
+from training.config.nets import HorizonNetConfig
 from training.nets.encoders import build_encoder, wrap_convolutions
 
 _SHARE = 8

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from edge.geometry.harmonics import projection_weights
 from edge.geometry.panorama import solid_angles
-from training.config import CompletionConfig, MobileShConfig
+from training.config.nets import CompletionConfig, MobileShConfig
 from training.nets.encoders import LeftRightWrap, MobileNetEncoder, add_mask_channel, wrap_convolutions
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

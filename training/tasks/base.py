@@ -18,7 +18,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge.errors import DataError
 from edge.scene import ImageArray
-from training.config import OptimConfig, Recipe, recipe_from_mapping
+from training.config.file import recipe_from_checkpoint
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.mix.order import seed_of
 from training.nets.encoders import (
     IMAGENET,
@@ -65,12 +67,12 @@ class Plateau:
         """What to multiply the learning rate by now."""
         return float(self._one.param_groups[0]["lr"])
 
-    def saw(self, error: float) -> None:
-        """Take note of a validation."""
+    def step(self, error: float) -> None:
+        """Give the rule the error of a validation, after which it may cut."""
         self._rule.step(error)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What `restore` takes, for a checkpoint."""
         return {"factor": self.factor, "rule": self._rule.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -121,7 +123,7 @@ class NounTask(lightning.LightningModule):
     # --- what a noun defines ---------------------------------------------------------------------------------------
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """The training loss of a batch."""
+        """The training loss of a batch, a scalar with a gradient."""
         raise NotImplementedError
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
@@ -241,7 +243,7 @@ class NounTask(lightning.LightningModule):
         for name, value in zip(names, total[1:], strict=True):
             self.log(f"val/{name}", value / max(1, total[0]), prog_bar=name == "error")
             if name == "error" and self._plateau is not None and self.trainer.state.fn == TrainerFn.FITTING:
-                self._plateau.saw(value / max(1, total[0]))
+                self._plateau.step(value / max(1, total[0]))
         self._scores.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -254,7 +256,7 @@ class NounTask(lightning.LightningModule):
         checkpoint["runs"] = [*self.history, self.run | length]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember how it was trained before."""
+        """Take over training time, earlier runs and the plateau's state."""
         self.trained_s = float(checkpoint.get("trained_s", 0.0))
         self.history = runs_of(checkpoint)
         if self._plateau is not None and "plateau" in checkpoint:
@@ -282,4 +284,4 @@ def read_checkpoint(path: Path) -> tuple[Recipe, dict[str, Any]]:
         raise DataError(f"{path}: no checkpoint ({e}); give one that `edge-train fit` wrote") from e
     if not isinstance(content, dict) or "recipe" not in content or "state_dict" not in content:
         raise DataError(f"{path}: not written by `edge-train fit` (no recipe in it); give one that was")
-    return recipe_from_mapping(content["recipe"], str(path)), content
+    return recipe_from_checkpoint(content["recipe"], str(path)), content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.errors import DataError
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.tasks.base import NounTask, read_checkpoint
 from training.tasks.depth import DepthTask
 from training.tasks.joint import JointTask

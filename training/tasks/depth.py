@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from edge.scene import ImageArray
-from training.config import FastDepthConfig, FcrnConfig, Recipe
+from training.config.losses import DepthLossConfig
+from training.config.nets import FastDepthConfig, FcrnConfig
+from training.config.recipe import Recipe
 from training.losses.depth import DepthLoss
 from training.nets.depth import Fcrn
 from training.nets.fast_depth import FastDepth
@@ -39,13 +41,13 @@ class DepthTask(NounTask):
 
     def __init__(self, recipe: Recipe) -> None:
         """Build network and loss."""
-        assert isinstance(recipe.net, FcrnConfig | FastDepthConfig)
+        assert isinstance(recipe.net, FcrnConfig | FastDepthConfig) and isinstance(recipe.loss, DepthLossConfig)
         super().__init__(recipe, FastDepth(recipe.net) if isinstance(recipe.net, FastDepthConfig) else Fcrn(recipe.net))
         self.loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m)
         self._log = isinstance(recipe.net, FcrnConfig) and recipe.net.activation == "log"
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """See `DepthLoss`."""
+        """`DepthLoss` of the network's last layer."""
         loss: Tensor = self.loss(self.net.raw(batch["image"]), batch["depth"], log=self._log)
         return loss
 
@@ -54,7 +56,7 @@ class DepthTask(NounTask):
         return depth_scores(net(batch["image"]), batch["depth"])
 
     def scored(self, batch: Batch) -> int:
-        """Pictures of which any depth is known."""
+        """How many pictures of the batch have any known depth: the others are not scored."""
         return int((batch["depth"] > 0).flatten(1).any(dim=1).sum())
 
     @torch.no_grad()

@@ -1,11 +1,13 @@
-"""Learning depth, layout and lighting at once, with one encoder."""
+"""Learning depth, layout and lighting jointly, with one encoder."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from edge.scene import Task
-from training.config import JointConfig, Recipe
+from training.config.losses import JointLossConfig
+from training.config.nets import JointConfig
+from training.config.recipe import Recipe
 from training.losses.depth import DepthLoss
 from training.losses.layout import LayoutLoss
 from training.losses.lighting import LightingLoss
@@ -16,36 +18,40 @@ from training.tasks.layout import layout_scores
 
 
 class JointTask(NounTask):
-    """Batches hold what the three nouns' do; `depth` is range, and it and `seen` are 0 where nothing is known."""
+    """Batches hold what those of the depth, layout and lighting tasks do.
+
+    `depth` (B, 1, H / 2, W / 2) is range in metres. It is 0, and `seen` too, where nothing is known.
+    """
 
     net: JointNet
 
     def __init__(self, recipe: Recipe) -> None:
         """Build network and losses."""
-        assert isinstance(recipe.net, JointConfig)
+        assert isinstance(recipe.net, JointConfig) and isinstance(recipe.loss, JointLossConfig)
         spec = recipe.input
         super().__init__(recipe, JointNet(recipe.net, spec.height_px, spec.width_px))
-        self.depth_loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m)
-        self.layout_loss = LayoutLoss(recipe.loss)
-        self.lighting_loss = LightingLoss(recipe.loss)
+        self._shares = recipe.loss
+        self.depth_loss = DepthLoss(recipe.loss.depth, recipe.net.min_m, recipe.net.max_m)
+        self.layout_loss = LayoutLoss(recipe.loss.layout)
+        self.lighting_loss = LightingLoss(recipe.loss.lighting)
 
     def terms(self, batch: Batch) -> dict[Task, Tensor]:
         """Each noun's own loss, by its share; 0 where the batch knows nothing of it."""
-        said, c = self.net.answer(batch["image"]), self.recipe.loss
-        edges = (said.boundary, said.corners)
-        light = (said.coefficients, batch["coefficients"], said.radiance, batch["cells"])
+        answer, c = self.net.answer(batch["image"]), self._shares
+        edges = (answer.boundary, answer.corners)
+        light = (answer.coefficients, batch["coefficients"], answer.radiance, batch["cells"])
         return {
-            "depth": c.depth_share * self.depth_loss(said.log_range, batch["depth"], log=True),
+            "depth": c.depth_share * self.depth_loss(answer.log_range, batch["depth"], log=True),
             "layout": c.layout_share * self.layout_loss(edges, batch["boundary"], batch["corners"], batch["seen"]),
             "lighting": c.lighting_share * self.lighting_loss(*light),
         }
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """The sum of all terms."""
+        """The sum of `terms`."""
         return sum(self.terms(batch).values(), batch["image"].new_zeros(()))
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
-        """Each noun's error, as its own task measures it, and their mean."""
+        """Each noun's error, as its own task measures it, and as `error` their mean."""
         depth, boundary, corners, coefficients = net(batch["image"])
         errors = {
             "depth": depth_scores(depth, batch["depth"])["error"],

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from edge.scene import ImageArray
-from training.config import HorizonNetConfig, Recipe
+from training.config.losses import BoundaryLossConfig, HorizonDepthLossConfig
+from training.config.nets import HorizonNetConfig
+from training.config.recipe import Recipe
 from training.losses.layout import HorizonDepthLoss, LayoutLoss
 from training.metrics.layout import iou_3d, pixel_error, room_from_boundary
 from training.nets.layout import HorizonNet, boundary_from_distance
@@ -38,37 +40,41 @@ class LayoutTask(NounTask):
     def __init__(self, recipe: Recipe) -> None:
         """Build network and loss."""
         assert isinstance(recipe.net, HorizonNetConfig)
+        assert isinstance(recipe.loss, BoundaryLossConfig | HorizonDepthLossConfig)
         spec = recipe.input
         net = HorizonNet(recipe.net, spec.height_px, spec.width_px, mask_channel=spec.mask_channel)
         super().__init__(recipe, net)
-        self.loss = LayoutLoss(recipe.loss)
-        self.distance_loss = HorizonDepthLoss(recipe.loss) if recipe.net.head == "horizon_depth" else None
+        self.loss: LayoutLoss | HorizonDepthLoss
+        if isinstance(recipe.loss, BoundaryLossConfig):
+            self.loss = LayoutLoss(recipe.loss)
+        else:
+            self.loss = HorizonDepthLoss(recipe.loss)
 
     def loss_of(self, batch: Batch) -> Tensor:
         """See `LayoutLoss`, or `HorizonDepthLoss` with that head."""
         predicted, boundary, seen = self.net(batch["image"]), batch["boundary"], batch["seen"]
         loss: Tensor
-        if self.distance_loss is not None:
-            loss = self.distance_loss(predicted, boundary, seen)
+        if isinstance(self.loss, HorizonDepthLoss):
+            loss = self.loss(predicted, boundary, seen)
         else:
             loss = self.loss(predicted, boundary, batch["corners"], seen)
         return loss
 
     def _boundary(self, predicted: tuple[Tensor, Tensor]) -> Tensor:
         """(B, 2, W), whichever head gave the answer."""
-        return predicted[0] if self.distance_loss is None else boundary_from_distance(*predicted)
+        return boundary_from_distance(*predicted) if isinstance(self.loss, HorizonDepthLoss) else predicted[0]
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """See `layout_scores`; a head that gives distances has no corners to score."""
         predicted = net(batch["image"])
-        if self.distance_loss is None:
+        if isinstance(self.loss, LayoutLoss):
             return layout_scores(predicted, batch)
         scores = layout_scores((self._boundary(predicted), torch.zeros_like(batch["corners"])), batch)
         return {name: value for name, value in scores.items() if name != "corners"}
 
     @torch.no_grad()
     def preview(self, net: nn.Module, batch: Batch) -> dict[str, ImageArray]:
-        """Panoramas with both boundaries."""
+        """Panoramas with the true boundary and over it the network's, one below the other."""
         images, truth = batch["image"][:SHOWN], batch["boundary"][:SHOWN]
         shown = [picture_from_tensor(x, self.recipe.input) for x in images]
         overlays = [boundary_overlay(*row) for row in zip(shown, truth, self._boundary(net(images)), strict=True)]

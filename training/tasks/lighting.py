@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from edge.scene import ImageArray
-from training.config import CompletionConfig, MobileShConfig, Recipe
+from training.config.losses import LightingLossConfig
+from training.config.nets import CompletionConfig, MobileShConfig
+from training.config.recipe import Recipe
 from training.losses.lighting import LightingLoss
 from training.nets.lighting import CompletionSh, MobileSh
 from training.tasks.base import Batch, NounTask
@@ -27,11 +29,12 @@ class LightingTask(NounTask):
 
     def __init__(self, recipe: Recipe) -> None:
         """Build network and loss."""
+        assert isinstance(recipe.loss, LightingLossConfig)
         super().__init__(recipe, build_lighting_net(recipe))
         self.loss = LightingLoss(recipe.loss)
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """See `LightingLoss`."""
+        """`LightingLoss` of the coefficients, and of the radiance map where the network has one."""
         if isinstance(self.net, CompletionSh):
             predicted, radiance = self.net.complete(batch["image"])
         else:

@@ -17,7 +17,9 @@ from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel
 from tests.training.conftest import box_item
-from training.config import AugmentConfig, Recipe, with_overrides
+from training.config.data import AugmentConfig
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.hdri import (
     LightingTraining,

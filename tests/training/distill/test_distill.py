@@ -14,7 +14,9 @@ import torch
 from edge.errors import DataError
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import CameraModel, ImageArray
-from training.config import Recipe, with_overrides
+from tests.training.conftest import ALONE, CPU
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.samples.pseudo_samples import MIRROR_SIGN
 from training.data.samples.unlabelled import picture_files
 from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_pseudo
@@ -80,7 +82,7 @@ def test_a_student_moves_towards_its_teacher_on_unseen_pictures(
         data={"rooms": box_rooms, "pseudo": tmp_path / "labels", "pseudo_share": 1.0, "weights": student},
         optim={"steps": 60, "batch_size": 4, "validate_every": 60, "lr": 3e-3, "warmup_steps": 5},
     )
-    final = fit(learning, tmp_path / "run", workers=0, accelerator="cpu", show_progress=False)
+    final = fit(learning, tmp_path / "run", hardware=CPU, loading=ALONE, show_progress=False)
     unseen = _pictures(tmp_path / "unseen", 6, 2)
     wanted = _answers(teacher, unseen)
     before = float((_answers(student, unseen) - wanted).abs().mean())

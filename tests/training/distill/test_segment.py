@@ -15,6 +15,7 @@ from torch import Tensor
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes
 from edge.scene import CameraModel
+from tests.training.conftest import SHARED, absent
 from training.data.sets.horizonnet import room_from_corners
 from training.data.sets.pictures import read_picture
 from training.data.sets.pseudo import PseudoLayout, read_pseudo
@@ -23,7 +24,6 @@ from training.distill.segment import surfaces_of
 from training.nets.ade20k import CLASSES, Ade20kSegmenter, read_segmenter
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SHARED = REPOSITORY.parent / "shared"
 SEGMENTER = SHARED / "assets" / "weights" / "mosaic_r4_ade20k32_mlperf_uint8qat.npz"
 ROOM = "dancing_hall"
 
@@ -66,7 +66,7 @@ def test_a_real_rooms_edges_are_found() -> None:
     """On a real panorama labelled by hand, 95 % of the edges lie within 3 degrees of the labels."""
     label = SHARED / "eval" / "layout" / "label_cor" / f"{ROOM}.txt"
     if not SEGMENTER.is_file() or not label.is_file():
-        pytest.skip("no ../shared/assets/weights and ../shared/eval/layout")
+        pytest.skip(absent("assets/weights and ../shared/eval/layout"))
     image = read_picture(next((label.parents[1] / "img").glob(f"{ROOM}.*")))
     polygon, height_m = room_from_corners(np.loadtxt(label), image.shape[1], image.shape[0], 1.6)
     truth = -np.stack(boundary_latitudes(polygon, longitudes(1024), 1.6, height_m))
@@ -81,7 +81,7 @@ def test_a_real_rooms_edges_are_found() -> None:
 def test_the_command_writes_labels_and_a_sheet(tmp_path: Path) -> None:
     """`distill label` on a real studio: labels of a room, their origin, and a picture of them."""
     if not SEGMENTER.is_file():
-        pytest.skip("no ../shared/assets/weights")
+        pytest.skip(absent("assets/weights"))
     call = [
         sys.executable, "-m", "training", "distill", "label", "--pictures", str(SHARED / "assets" / "hdri"), "--match",
         "studio__studio_small_03*", "--segmenter", str(SEGMENTER), "--out", str(tmp_path), "--threads", "1",

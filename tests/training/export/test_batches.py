@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from tests.training.conftest import RECIPES, merged
-from training.config import Recipe, load_recipe, recipe_from_mapping
+from training.config.file import load_recipe, recipe_from_mapping
+from training.config.recipe import Recipe
 from training.export.graph import read_graph
 from training.export.onnx import BATCH_NAME, finished, write_onnx
 from training.export.precision.half import islands, to_half

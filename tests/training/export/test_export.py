@@ -17,7 +17,7 @@ from edge.errors import DataError, EngineError
 from edge.inference.manifest import Metric, read_manifest, sha256_of
 from edge.inference.ort import OrtBackend
 from edge.scene import CameraModel
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.export.engine import Files, read_metrics, write_engine
 from training.export.proof.runners import manifest_of
 from training.export.proof.views import View, tensors

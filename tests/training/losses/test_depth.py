@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import LossConfig
+from training.config.losses import DepthLossConfig
 from training.losses.depth import DepthLoss, silog
 
 
@@ -33,7 +33,7 @@ def test_berhu_has_one_threshold_for_the_batch_from_its_valid_pixels() -> None:
     errors = [abs(p - t) for p, t in _valid(raw, target)]
     c = 0.2 * max(errors)
     expected = sum(e if e <= c else (e * e + c * c) / (2 * c) for e in errors) / len(errors)
-    loss = DepthLoss(LossConfig(berhu_on="metres"), 0.1, 100)
+    loss = DepthLoss(DepthLossConfig(berhu_on="metres"), 0.1, 100)
     assert float(loss(raw, target, log=False)) == pytest.approx(expected, rel=1e-5)
     assert c < 0.2 * 85  # not that of the unknown pixels
 
@@ -42,7 +42,7 @@ def test_berhus_threshold_is_no_way_for_the_gradient() -> None:
     """The gradient of each pixel is sign(e) below c and e / c above it, over the number of pixels."""
     raw, target = _batch()
     raw.requires_grad_()
-    DepthLoss(LossConfig(berhu_on="metres"), 0.1, 100)(raw, target, log=False).backward()
+    DepthLoss(DepthLossConfig(berhu_on="metres"), 0.1, 100)(raw, target, log=False).backward()
     error = (raw.detach() - target)[target > 0]
     c = 0.2 * error.abs().max()
     expected = torch.where(error.abs() <= c, error.sign(), error / c) / len(error)
@@ -58,7 +58,7 @@ def test_silog_is_eigens_formula(log: bool) -> None:
     raw = raw.clamp(min=0.2)
     d = [math.log(p) - math.log(t) for p, t in _valid(raw, target)]
     expected = 10 * math.sqrt(sum(x * x for x in d) / len(d) - 0.85 * (sum(d) / len(d)) ** 2)
-    loss = DepthLoss(LossConfig(depth="silog"), 0.1, 100)
+    loss = DepthLoss(DepthLossConfig(kind="silog"), 0.1, 100)
     found = loss(torch.log(raw) if log else raw, target, log=log)
     assert float(found) == pytest.approx(expected, rel=1e-4)
 

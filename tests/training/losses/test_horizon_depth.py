@@ -9,7 +9,7 @@ from torch import Tensor
 
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
-from training.config import LossConfig
+from training.config.losses import HorizonDepthLossConfig
 from training.losses.layout import HorizonDepthLoss, distance_from_boundary, wall_directions
 from training.nets.layout import boundary_from_distance
 
@@ -29,7 +29,7 @@ def _exact(plan: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def _loss(**weights: float) -> HorizonDepthLoss:
-    return HorizonDepthLoss(LossConfig(**({"distance": 0.0, "ratio": 0.0, "normals": 0.0} | weights)))  # type: ignore[arg-type]
+    return HorizonDepthLoss(HorizonDepthLossConfig(**({"distance": 0.0, "ratio": 0.0, "normals": 0.0} | weights)))  # type: ignore[arg-type]
 
 
 def test_a_boundary_says_the_distances_of_its_room() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from edge.geometry.harmonics import irradiance_over_pi
 from edge.geometry.panorama import rays, solid_angles
-from training.config import LossConfig
+from training.config.losses import BoundaryLossConfig, DepthLossConfig, LightingLossConfig
 from training.losses.depth import DepthLoss, berhu, gradient_difference
 from training.losses.layout import LayoutLoss
 from training.losses.lighting import LightingLoss
@@ -36,7 +36,7 @@ def test_berhu_is_continuous_with_continuous_slope_at_its_threshold() -> None:
 
 def test_unknown_depth_counts_nowhere() -> None:
     """Changing the prediction where the truth is 0 changes neither loss nor gradient."""
-    loss = DepthLoss(LossConfig(gradient=0.5), 0.1, 20)
+    loss = DepthLoss(DepthLossConfig(gradient=0.5), 0.1, 20)
     target = torch.rand(1, 1, 8, 8) + 1
     target[..., 2:5, 3:6] = 0
     raw = torch.randn(1, 1, 8, 8, requires_grad=True)
@@ -51,7 +51,7 @@ def test_unknown_depth_counts_nowhere() -> None:
 @pytest.mark.parametrize("berhu_on", ["log", "metres"])
 def test_a_perfect_depth_costs_nothing(berhu_on: str) -> None:
     """Both forms and the gradient term are 0 at the truth."""
-    loss = DepthLoss(LossConfig(berhu_on=berhu_on, gradient=1.0), 0.1, 20)  # type: ignore[arg-type]
+    loss = DepthLoss(DepthLossConfig(berhu_on=berhu_on, gradient=1.0), 0.1, 20)  # type: ignore[arg-type]
     target = torch.rand(2, 1, 8, 8) * 5 + 0.5
     assert float(loss(torch.log(target), target, log=True)) == pytest.approx(0, abs=1e-5)
     assert float(loss(target, target, log=False)) == pytest.approx(0, abs=1e-5)
@@ -76,7 +76,7 @@ def test_layout_loss_counts_seen_columns_only() -> None:
     p = 1 / (1 + np.exp(-logits.numpy()[0, 0][at]))
     t = corners.numpy()[0, 0][at]
     entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
-    loss = LayoutLoss(LossConfig(boundary=2.0, corners=0.5))
+    loss = LayoutLoss(BoundaryLossConfig(boundary=2.0, corners=0.5))
     assert float(loss((predicted, logits), boundary, corners, seen)) == pytest.approx(
         2 * edges + 0.5 * entropy, rel=1e-5
     )
@@ -87,7 +87,7 @@ def test_lighting_loss_is_scale_invariant_where_it_says_so() -> None:
     rng = np.random.default_rng(0)
     truth, predicted = rng.normal(0, 0.2, (2, 9, 3))
     truth[0], predicted[0] = 1.0, 0.9
-    loss = LightingLoss(LossConfig())
+    loss = LightingLoss(LightingLossConfig())
     ours = float(loss.si_irradiance(torch.tensor(predicted[None]).float(), torch.tensor(truth[None]).float())[0])
     normals, area = rays(64, 32), solid_angles(64, 32)[..., None]
     p, t = irradiance_over_pi(predicted, normals), irradiance_over_pi(truth, normals)

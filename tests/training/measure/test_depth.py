@@ -12,7 +12,7 @@ import pytest
 from edge.inference.base import Arrays
 from edge.inference.manifest import InverseDepthRelative, Manifest
 from edge.scene import CameraModel, Intrinsics
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.evaluation import DepthCase
 from training.data.mix.entries import Entry
 from training.export.proof.runners import TorchBackend, manifest_of

@@ -12,7 +12,7 @@ from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes
 from edge.inference.base import Arrays
 from edge.scene import CameraModel
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.evaluation import LayoutCase
 from training.data.mix.entries import Entry
 from training.data.vary.panoramic import corner_target

@@ -11,26 +11,27 @@ import pytest
 import torch
 
 from edge.errors import DataError
+from tests.training.conftest import SHARED, absent
 from training.nets.ade20k import CLASSES, read_segmenter, surface_probabilities
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "assets" / "weights"
+WEIGHTS = SHARED / "assets" / "weights"
 FILES = ("mosaic_r4_ade20k32_mlperf_uint8qat.npz", "deeplabv3plus_mnv2_ade20k32_mlperf_int8ptq.npz")
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_it_computes_what_the_publishers_executor_computes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On noise, wider than high, every logit is that of the executor kept beside the files."""
-    if not (SHARED / "graphnet.py").is_file():
-        pytest.skip("no ../shared/assets/weights")
+    if not (WEIGHTS / "graphnet.py").is_file():
+        pytest.skip(absent("assets/weights/graphnet.py"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    spec = importlib.util.spec_from_file_location("graphnet", SHARED / "graphnet.py")
+    spec = importlib.util.spec_from_file_location("graphnet", WEIGHTS / "graphnet.py")
     assert spec is not None and spec.loader is not None
     theirs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(theirs)
     picture = torch.rand(1, 3, 256, 384) * 2 - 1
     with torch.no_grad():
-        expected = theirs.GraphNet(SHARED / name, clamp=False)(picture)
-        logits = read_segmenter(SHARED / name)(picture)
+        expected = theirs.GraphNet(WEIGHTS / name, clamp=False)(picture)
+        logits = read_segmenter(WEIGHTS / name)(picture)
     assert logits.shape == (1, 32, 256, 384)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 

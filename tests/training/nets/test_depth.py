@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training.config import Decoder, FcrnConfig
+from training.config.nets import Decoder, FcrnConfig
 from training.nets.depth import Fcrn, InterleavedConvolution, unpool
 
 

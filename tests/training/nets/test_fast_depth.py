@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from edge.errors import DataError
-from training.config import FastDepthConfig, recipe_from_mapping
+from training.config.file import recipe_from_mapping
+from training.config.nets import FastDepthConfig
 from training.nets.fast_depth import FastDepth
 
 

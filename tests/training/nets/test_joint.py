@@ -1,4 +1,4 @@
-"""The shared network: smaller than what it replaces, and a panorama has no edge for it."""
+"""The joint network: smaller than what it replaces, and a panorama has no edge for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from edge.errors import DataError
-from training.config import Recipe, load_recipe
+from training.config.file import load_recipe
+from training.config.recipe import Recipe
 from training.nets.joint import JointNet
 from training.tasks.build import build_task
 
@@ -34,9 +35,9 @@ def test_one_network_is_smaller_than_three() -> None:
     for name in ("joint", "depth", "layout", "lighting"):
         task = build_task(load_recipe(RECIPES / f"{name}_edge.yaml"))
         sizes[name] = sum(p.numel() for p in task.net.parameters())
-    shared = sizes.pop("joint")
-    assert shared < sum(sizes.values())
-    assert shared < max(sizes.values()) + sorted(sizes.values())[-2]
+    joint = sizes.pop("joint")
+    assert joint < sum(sizes.values())
+    assert joint < max(sizes.values()) + sorted(sizes.values())[-2]
 
 
 def test_a_turned_panorama_has_its_range_turned(small_recipe: Callable[..., Recipe]) -> None:

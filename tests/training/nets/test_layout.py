@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.config import Encoder, HorizonNetConfig
+from training.config.nets import Encoder, HorizonNetConfig
 from training.nets.encoders import wrap_convolutions
 from training.nets.layout import HorizonNet, boundary_from_distance
 

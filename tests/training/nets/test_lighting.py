@@ -10,7 +10,7 @@ import torch
 
 from edge.errors import DataError
 from edge.geometry.harmonics import project_panorama, rotate_yaw
-from training.config import CompletionConfig, MobileShConfig
+from training.config.nets import CompletionConfig, MobileShConfig
 from training.nets.encoders import MobileNetEncoder, add_mask_channel, load_mobilenet_weights
 from training.nets.lighting import CompletionSh, MobileSh
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.config import Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.sources import datasets
 from training.tasks.build import build_task
 
@@ -24,7 +25,7 @@ def test_two_samples_can_be_learnt(name: str, box_rooms: Path, small_recipe: Cal
     task, net = NETS[name]
     mapping = small_recipe(task).model_dump(mode="json") | {"net": net}
     if name == "horizon_depth":
-        mapping["net"] = net | {"head": name}
+        mapping |= {"net": net | {"head": name}, "loss": {}}
     recipe = with_overrides(Recipe.model_validate(mapping), data={"rooms": box_rooms})
     learner, data = build_task(recipe).train(), datasets(recipe).validation
     batch = torch.utils.data.default_collate([data[i] for i in range(2)])

@@ -1,4 +1,4 @@
-"""Learning a whole scene: each noun by its own labels."""
+"""Learning jointly: each noun by its own labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from edge.scene import Task
-from training.config import Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.samples.joint import joint_samples
 from training.tasks.build import build_task
 from training.tasks.joint import JointTask

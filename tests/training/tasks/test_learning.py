@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from edge.errors import DataError
-from training.config import OptimConfig, Recipe, with_overrides
+from tests.training.conftest import ALONE, CPU
+from training.config.file import with_overrides
+from training.config.optim import OptimConfig
+from training.config.recipe import Recipe
 from training.data.samples.hdri import LightingValidation
 from training.data.samples.rooms import split_rooms
 from training.data.sources import datasets
@@ -66,7 +69,7 @@ def test_fit_writes_checkpoints_that_load_and_go_on(
 ) -> None:
     """A finished run resumes to more steps; its weights are those that were saved; too few steps are refused."""
     recipe = with_overrides(small_recipe("depth"), data={"rooms": box_rooms})
-    final = fit(recipe, tmp_path, workers=0, accelerator="cpu", show_progress=False)
+    final = fit(recipe, tmp_path, hardware=CPU, loading=ALONE, show_progress=False)
     assert {p.name for p in tmp_path.glob("*.ckpt")} == {"best.ckpt", "last.ckpt", "final.ckpt"}
     content = read_checkpoint(final)[1]
     assert content["global_step"] == 4
@@ -74,18 +77,18 @@ def test_fit_writes_checkpoints_that_load_and_go_on(
     for name, value in restored.state_dict().items():
         torch.testing.assert_close(value, content["state_dict"][name], msg=name)
     with pytest.raises(DataError, match="raise --steps"):
-        fit(recipe, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+        fit(recipe, tmp_path, resume=final, hardware=CPU, loading=ALONE, show_progress=False)
     runs = runs_of(content)
     assert [(r["steps"], r["rooms"], r["validation_rooms"]) for r in runs] == [(4, *_split_sizes(box_rooms))]
     assert {"commit", "dirty"} <= runs[0].keys()
     longer = with_overrides(recipe, optim={"steps": 6})
-    final = fit(longer, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+    final = fit(longer, tmp_path, resume=final, hardware=CPU, loading=ALONE, show_progress=False)
     content = read_checkpoint(final)[1]
     assert content["global_step"] == 6
     assert [r["steps"] for r in runs_of(content)] == [4, 6]
     other = with_overrides(small_recipe("layout"), data={"rooms": box_rooms})
     with pytest.raises(DataError, match="another network"):
-        fit(other, tmp_path, resume=final, workers=0, accelerator="cpu", show_progress=False)
+        fit(other, tmp_path, resume=final, hardware=CPU, loading=ALONE, show_progress=False)
 
 
 def _split_sizes(rooms: Path) -> tuple[int, int]:
@@ -96,7 +99,7 @@ def test_random_weights_are_not_frozen(tmp_path: Path, box_rooms: Path, small_re
     """Blocks are kept as they are only where they start from something learnt."""
     recipe = with_overrides(small_recipe("depth", optim={"freeze_blocks": 4}), data={"rooms": box_rooms})
     with pytest.raises(DataError, match="freeze_blocks.*--weights"):
-        fit(recipe, tmp_path, workers=0, accelerator="cpu", show_progress=False)
+        fit(recipe, tmp_path, hardware=CPU, loading=ALONE, show_progress=False)
 
 
 @pytest.mark.parametrize(("task", "encoder"), [("depth", "resnet18"), ("lighting", "mobilenet_v2")])
@@ -118,7 +121,7 @@ def test_imagenet_weights_that_cannot_be_had_are_said(
 def test_a_time_limit_ends_the_run(tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]) -> None:
     """With no time left, one step is made and everything is written."""
     recipe = with_overrides(small_recipe("layout"), data={"rooms": box_rooms}, optim={"steps": 50})
-    final = fit(recipe, tmp_path, max_minutes=1e-6, workers=0, accelerator="cpu", show_progress=False)
+    final = fit(recipe, tmp_path, max_minutes=1e-6, hardware=CPU, loading=ALONE, show_progress=False)
     assert read_checkpoint(final)[1]["global_step"] == 1
     assert {p.name for p in tmp_path.glob("*.ckpt")} == {"best.ckpt", "last.ckpt", "final.ckpt"}
 

@@ -21,7 +21,7 @@ from edge.geometry.harmonics import projection_weights
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import BoolArray, ImageArray
-from training.config import AugmentConfig
+from training.config.data import AugmentConfig
 from training.data.mix.mixture import Mixture
 from training.data.sets.hdr_files import Radiance, environment_files, place_of, read_environment
 from training.data.vary.masks import random_view_mask, view_masks
@@ -109,7 +109,11 @@ def varied(radiance: Radiance, other: Radiance | None, rng: np.random.Generator,
 
 @dataclass(frozen=True)
 class LightingSample:
-    """One picture and its truth, as arrays."""
+    """One picture and its truth.
+
+    `image` (H, W, 3) RGB; `mask` (H, W) of what is seen, None = all. In units of the picture's white:
+    `coefficients` (9, 3) pre-scaled irradiance, `cells` (3, H / 16, W / 16) mean radiance.
+    """
 
     image: ImageArray
     mask: BoolArray | None
@@ -139,7 +143,7 @@ def cells_of(radiance: Radiance) -> Radiance:
 
 
 def as_tensors(sample: LightingSample, spec: InputSpec) -> dict[str, torch.Tensor]:
-    """The network's input and the truth."""
+    """`image` as the network takes it, `coefficients` and `cells`."""
     return {
         "image": torch.from_numpy(tensor_from_image(sample.image, spec, mask=sample.mask)),
         "coefficients": torch.from_numpy(sample.coefficients),

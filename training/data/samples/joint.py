@@ -1,4 +1,4 @@
-"""Samples of a whole scene: a picture of a rendered room with its range, layout and light; of an HDRI, its light."""
+"""Samples for the joint task: a rendered room's picture with its range, layout and light; an HDRI's with its light."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from torch.utils.data import Dataset
 from edge.errors import DataError
 from edge.geometry.panorama import rays
 from edge.scene import BoolArray
-from training.config import JointConfig, Recipe
+from training.arrays import Array
+from training.config.nets import JointConfig
+from training.config.recipe import Recipe
 from training.data.samples.hdri import (
     LightingSample,
     area_averaged,
@@ -31,7 +33,7 @@ from training.data.sets.hdr_files import Radiance
 from training.data.synthetic import RenderedRooms
 from training.data.vary import panoramic
 from training.data.vary.framing import nearest
-from training.data.vary.panoramic import Array, PanoramaRoom
+from training.data.vary.panoramic import PanoramaRoom
 from training.data.vary.perspective import halved_depth
 
 Sample = dict[str, torch.Tensor]
@@ -71,7 +73,7 @@ def stretched(room: JointRoom, plane: Array) -> JointRoom:
 
 
 def mirrored(room: JointRoom) -> JointRoom:
-    """Left and right exchanged."""
+    """The room with left and right exchanged: picture, range and polygon."""
     return replace(
         room,
         radiance=np.ascontiguousarray(room.radiance[:, ::-1]),
@@ -203,7 +205,7 @@ class JointValidation(Dataset[Sample]):
 
 
 def joint_samples(recipe: Recipe, folder: Path, samples: int) -> tuple[JointTraining, JointValidation, dict[str, int]]:
-    """What a scene network trains and validates on, and how much it is.
+    """What a joint network trains and validates on, and how many rooms and environments that is.
 
     Raises:
         DataError: the folder has too few rooms, or the HDRI folder is laid out otherwise.

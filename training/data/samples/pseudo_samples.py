@@ -15,7 +15,7 @@ from edge.geometry.harmonics import rotate_yaw
 from edge.geometry.panorama import longitudes
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.scene import BoolArray
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.hdri import CELL_PX
 from training.data.samples.rooms import DepthSamples, columns_of

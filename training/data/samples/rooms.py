@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from edge.perception.preprocess import resize, tensor_from_image
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.hdri import area_averaged
 from training.data.samples.style import Style, style_of
@@ -209,5 +209,5 @@ class DepthSamples(Dataset[Sample]):
 
 
 def columns_of(recipe: Recipe) -> int:
-    """Output columns of a layout recipe."""
+    """How many columns a layout recipe's network answers for."""
     return recipe.input.width_px // 4 * int(getattr(recipe.net, "step_columns", 4))

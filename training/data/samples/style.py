@@ -11,7 +11,7 @@ import numpy as np
 from edge.errors import DataError
 from edge.perception.preprocess import resize
 from edge.scene import ImageArray
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.samples.unlabelled import picture_files, read_unlabelled
 
 _FDA_SHARE = 0.5
@@ -50,7 +50,7 @@ class Style:
         self._pictures, self._share = pictures, share
 
     def apply(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """The picture, changed or not."""
+        """The (H, W, 3) picture, or a new one with the look of one drawn from the folder's."""
         if not self._pictures or rng.random() >= self._share:
             return image
         style = resize(self._pictures[int(rng.integers(len(self._pictures)))], image.shape[1], image.shape[0])

@@ -18,10 +18,11 @@ import numpy as np
 from PIL import Image
 
 from edge.errors import DataError
-from training.config import Positive
+from training.arrays import Array
+from training.config.values import Positive
 from training.data.mix.entries import Entry, Part
 from training.data.sets.room_labels import CAMERA_HEIGHT_M, RoomLabel, files_by_name, lines_of, outline, reading
-from training.data.vary.panoramic import Array, PanoramaRoom
+from training.data.vary.panoramic import PanoramaRoom
 
 _PARTS: dict[str, Part] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
 _EXPECTED = "two lines `x y` (ceiling end above the horizon, floor end below) for each of 3 or more corners"

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from edge.errors import DataError
 from edge.geometry.pinhole import rays_from_pixels
 from edge.scene import ImageArray, Intrinsics
-from training.config import Count
+from training.config.values import Count
 from training.data.mix.entries import PARTS, Entry
 from training.data.vary.perspective import DepthPicture
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from edge.errors import DataError
+from training.arrays import Array
 from training.data.mix.entries import PARTS, Entry, Part
 from training.data.sets.room_labels import RoomLabel, files_by_name, json_of, lines_of, outline, reading, usable
-from training.data.vary.panoramic import Array, PanoramaRoom
+from training.data.vary.panoramic import PanoramaRoom
 
 _EXPECTED = (
     "PanoAnnotator's JSON: cameraHeight, layoutHeight, layoutPoints.points[].xyz and layoutWalls.walls[].pointsIdx"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import scipy.io
 
 from edge.errors import DataError
-from training.config import Count
+from training.config.values import Count
 from training.data.mix.entries import Entry, Part
 from training.data.vary.perspective import DepthPicture
 

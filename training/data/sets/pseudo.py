@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.scene import BoolArray, ImageArray
+from training.arrays import Floats
 
-Floats = npt.NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.float64)
 
 
@@ -70,7 +70,7 @@ _NOUNS: dict[str, type[Pseudo]] = {"layout": PseudoLayout, "depth": PseudoDepth,
 
 
 def noun_of(pseudo: Pseudo) -> str:
-    """Layout, depth or lighting."""
+    """The noun that a label is of: layout, depth or lighting."""
     return next(noun for noun, kind in _NOUNS.items() if isinstance(pseudo, kind))
 
 

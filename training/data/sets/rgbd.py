@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge.errors import DataError
-from training.config import Positive
+from training.config.values import Positive
 from training.data.mix.entries import Entry
 from training.data.sets.pictures import read_depth, read_picture
 from training.data.vary.perspective import DepthPicture

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from edge.errors import DataError, GeometryError
 from edge.geometry.polygon import contains, counter_clockwise, is_simple
+from training.arrays import Array
 from training.data.mix.entries import Entry, Part
 from training.data.sets.pictures import read_picture
-from training.data.vary.panoramic import Array, PanoramaRoom
+from training.data.vary.panoramic import PanoramaRoom
 
 CAMERA_HEIGHT_M = 1.6
 """HorizonNet's convention where nothing else is known."""

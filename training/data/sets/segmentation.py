@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.scene import BoolArray
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 Probability = npt.NDArray[np.float32]
 
 _TOUCH_RAD = np.deg2rad(2.0)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.errors import DataError
-from training.config import Count
+from training.config.values import Count
 from training.data.mix.entries import Entry, Part
 from training.data.sets.rgbd import depth_picture
 from training.data.vary.perspective import DepthPicture

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge.errors import DataError
-from training.config import Positive
+from training.config.values import Positive
 from training.data.mix.entries import Entry, Part
 from training.data.sets.horizonnet import room_label
 from training.data.sets.room_labels import CAMERA_HEIGHT_M, RoomLabel, lines_of, reading, usable

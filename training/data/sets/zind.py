@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.errors import DataError
-from training.config import Positive
+from training.config.values import Positive
 from training.data.mix.entries import PARTS, Entry, Part
 from training.data.sets.room_labels import CAMERA_HEIGHT_M, RoomLabel, json_of, outline, reading, usable
 from training.data.vary.panoramic import PanoramaRoom

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from edge.geometry.panorama import latitudes, longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
 from edge.scene import BoolArray, ImageArray
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 Value = TypeVar("Value", np.uint8, np.float32)
 CORNER_DECAY = 0.96
 """HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
@@ -27,7 +27,11 @@ _NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 30.0
 
 @dataclass(frozen=True)
 class PanoramaRoom:
-    """A panorama and the room it shows."""
+    """A level panorama and the room it shows.
+
+    `polygon_m` (N, 2) is the floor, x right and y forward, counter-clockwise, the camera at (0, 0); both heights are
+    above the floor.
+    """
 
     image: ImageArray
     polygon_m: Array

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.geometry.panorama import angles_from_direction, direction_from_angles, longitudes, rays, sampling_map
+from training.arrays import Array
 
-Array = npt.NDArray[np.float64]
 Value = TypeVar("Value", np.uint8, np.float32)
 
 

@@ -27,16 +27,16 @@ class Sweep:
     excluded: tuple[Block, ...]
     """What stays float32."""
     damage: float
-    """Of what is left in fewer bits."""
+    """What the rest, in fewer bits, is off by, as a share of what is tolerated."""
 
     @property
     def kept(self) -> frozenset[str]:
-        """Names of the nodes that stay float32."""
+        """Names of all nodes of the `excluded` blocks."""
         return frozenset(name for block in self.excluded for name in block)
 
 
 def label(block: Block) -> str:
-    """A block's first and last node."""
+    """A block as cards name it: its first and its last node."""
     return block[0] if len(block) == 1 else f"{block[0]}…{block[-1]}"
 
 

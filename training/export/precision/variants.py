@@ -20,7 +20,7 @@ from training.export.onnx import finished, properties_of
 from training.export.precision.half import islands, to_half
 from training.export.precision.quantize import CALIBRATIONS, Calibrated, calibrate, prepared, quantized
 from training.export.precision.sensitivity import MOST_BLOCKS, Sweep, label, sweep
-from training.export.proof.parity import Yardstick, badness, require, said, variant_tolerances, worse_of
+from training.export.proof.parity import Yardstick, badness, described, require, variant_tolerances, worse_of
 
 FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 FASTER = 0.95
@@ -35,7 +35,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Proof:
-    """What a file is held against."""
+    """What an exported file is compared with: the trained network's answers, and how far off it may be."""
 
     manifest: Manifest
     yardstick: Yardstick
@@ -73,7 +73,7 @@ class _Trial:
             return self.proof.yardstick.measure(backend, self.precision)
 
     def damage(self, model: onnx.ModelProto) -> float:
-        """Share of what is tolerated."""
+        """How far off it is, as a share of what is tolerated."""
         return badness(self.measure(model))
 
 
@@ -90,7 +90,7 @@ def machine() -> str:
 
 def row_of(name: str, size_bytes: int, parity: Sequence[Parity], time: str, verdict: str) -> str:
     """A line of the card's table of files."""
-    return f"| `{name}` | {size_bytes / 1e6:.1f} | {said(parity)} | {time} | {verdict} |"
+    return f"| `{name}` | {size_bytes / 1e6:.1f} | {described(parity)} | {time} | {verdict} |"
 
 
 def _swept(what: str, found: Sweep) -> tuple[str, ...]:
@@ -140,8 +140,9 @@ def make_half(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32]) -> Ou
     return Outcome("fp16", variant, row, _swept("float16", found))
 
 
-def _far(left: int) -> str:
-    return "too far from the network" if left else "no layer in it is close enough to the network"
+def _far(layers: int) -> str:
+    """That a file with so many layers of the lower precision is refused."""
+    return "too far from the network" if layers else "no layer in it is close enough to the network"
 
 
 def _best_calibrated(model: onnx.ModelProto, inputs: npt.NDArray[np.float32], trial: _Trial) -> tuple[Calibrated, str]:
@@ -166,6 +167,16 @@ def _scored(score: Score | None, before: Path, after: Path, manifest: Manifest) 
     return (f"int8 against float32: {numbers}.",)
 
 
+def _failings(layers: int, parity: tuple[Parity, ...], ratio: float) -> list[str]:
+    """Why an int8 file with so many layers in int8 is not written; none where it is close and fast enough."""
+    found = []
+    if layers == 0 or badness(parity) > 1:
+        found.append(_far(layers))
+    if ratio > FASTER:
+        found.append(f"not faster than {FASTER:g} of float32's time")
+    return found
+
+
 def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, score: Score | None = None) -> Outcome:
     """Write `model.int8.onnx` beside the float32 file if it is close enough to the network, and faster.
 
@@ -177,33 +188,24 @@ def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, sc
     reference, path = folder / FILES["fp32"], folder / FILES["int8"]
     trial = _Trial(proof, path, "int8")
     calibrated, how = _best_calibrated(prepared(read_graph(reference)), inputs, trial)
-    blocks = in_blocks(calibrated.nodes, MOST_BLOCKS)
     whole = trial.measure(quantized(calibrated))
     whole_ratio = _ratio(proof, path, reference)
+    blocks = in_blocks(calibrated.nodes, MOST_BLOCKS)
     found = sweep(blocks, lambda kept: quantized(calibrated, kept), trial.damage, limit_s=SWEEP_LIMIT_S)
-    left = len(calibrated.nodes) - len(found.kept)
+    layers = len(calibrated.nodes) - len(found.kept)
     parity = trial.measure(quantized(calibrated, found.kept))
     ratio = _ratio(proof, path, reference)
-    size = path.stat().st_size
-    close, fast = left > 0 and badness(parity) <= 1, ratio <= FASTER
-    verdict = (
-        "for CPUs and GPUs"
-        if close and fast
-        else "not written: "
-        + " and ".join(
-            text
-            for text, good in ((_far(left), close), (f"not faster than {FASTER:g} of float32's time", fast))
-            if not good
-        )
-    )
+    failings = _failings(layers, parity, ratio)
+    verdict = f"not written: {' and '.join(failings)}" if failings else "for CPUs and GPUs"
+    row = row_of(path.name, path.stat().st_size, parity, f"{ratio:.2f} ({machine()})", verdict)
     notes = (
-        f"int8: {left} of {len(calibrated.nodes)} convolutions and additions, ranges of {len(inputs)} pictures learnt "
-        f"from ({how}). All of them in int8: {said(whole)}, {whole_ratio:.2f} of float32's time ({machine()}).",
+        f"int8: {layers} of {len(calibrated.nodes)} convolutions and additions, ranges of {len(inputs)} pictures "
+        f"learnt from ({how}). All of them in int8: {described(whole)}, {whole_ratio:.2f} of float32's time "
+        f"({machine()}).",
         *_swept("int8", found),
         *_scored(score, reference, path, proof.manifest),
     )
-    row = row_of(path.name, size, parity, f"{ratio:.2f} ({machine()})", verdict)
-    if not (close and fast):
+    if failings:
         path.unlink()
         return Outcome("int8", None, row, notes)
     variant = Variant(

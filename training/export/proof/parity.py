@@ -150,7 +150,7 @@ def worse_of(a: Sequence[Parity], b: Sequence[Parity]) -> tuple[Parity, ...]:
     return tuple(max(pair, key=lambda p: p.difference) for pair in zip(a, b, strict=True))
 
 
-def said(parity: Sequence[Parity]) -> str:
+def described(parity: Sequence[Parity]) -> str:
     """For people: every quantity with its difference."""
     return ", ".join(f"{p.quantity} {p.difference:.2g} {p.unit}" for p in parity)
 
@@ -168,7 +168,7 @@ def require(parity: Sequence[Parity], what: str) -> None:
                 f"{p.pictures} pictures, allowed is {p.tolerance:g}; nothing was written: leave that precision out "
                 "(--precisions), or try another version of torch or onnxruntime"
             )
-    _LOG.info("%s: %s", what, said(parity))
+    _LOG.info("%s: %s", what, described(parity))
 
 
 def check_outputs(network: Backend, candidate: Backend, inputs: npt.NDArray[np.float32]) -> None:

@@ -30,7 +30,8 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from edge.inference.store import ModelStore
-from training.config import FcrnConfig, Recipe
+from training.config.nets import FcrnConfig
+from training.config.recipe import Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
 
@@ -88,7 +89,7 @@ def output_names(recipe: Recipe) -> tuple[str, ...]:
 
 
 class TorchBackend:
-    """A network as a `Backend`."""
+    """A PyTorch network with the interface of the device's runtimes, so that the device's readers read it."""
 
     provider = "torch"
     precision: Precision = "fp32"

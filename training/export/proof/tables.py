@@ -87,9 +87,9 @@ def tables(metrics: tuple[Metric, ...]) -> list[str]:
     lines: list[str] = []
     for titles, sets in groups.items():
         full = baselines_of(m for _, named in sets for rows in named.values() for m in rows)
-        said = [next(iter(names)) if len(names) == 1 else kind for kind, names in full.items()]
-        if said:
-            lines += [f"Each cell: the model / {' / '.join(said)}.", ""]
+        baselines = [next(iter(names)) if len(names) == 1 else kind for kind, names in full.items()]
+        if baselines:
+            lines += [f"Each cell: the model / {' / '.join(baselines)}.", ""]
         lines += ["| data | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
         lines += [
             f"| {data} | " + " | ".join(_cell(named[t], list(full)) for t in titles) + " |" for data, named in sets

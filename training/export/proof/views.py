@@ -16,7 +16,7 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel, ImageArray, Task
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import Entry, Part, spread
 

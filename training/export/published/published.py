@@ -18,7 +18,8 @@ from torch import Tensor
 
 from edge.errors import DataError
 from edge.inference.manifest import sha256_of
-from training.config import Recipe, recipe_from_mapping
+from training.config.file import recipe_from_mapping
+from training.config.recipe import Recipe
 from training.export.published.pickles import read_numpy_dict, read_torch, state_dict_of
 from training.provenance import source_state
 from training.tasks.build import build_task

@@ -12,7 +12,7 @@ from edge.geometry.harmonics import radiance_from_prescaled, rotate_yaw
 from edge.geometry.panorama import rays
 from edge.inference.manifest import InputSpec
 from tests.training.data.sets.test_hdr_files import write_exr
-from training.config import AugmentConfig
+from training.config.data import AugmentConfig
 from training.data.samples.hdri import (
     as_tensors,
     coefficients_of,

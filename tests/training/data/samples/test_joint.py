@@ -1,4 +1,4 @@
-"""Samples of whole scenes: the labels of all nouns move together."""
+"""Samples of the joint task: the labels of all nouns move together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import rays
 from edge.geometry.polygon import wall_distances
-from training.config import Recipe, with_overrides
+from training.arrays import Array
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.samples.joint import JointRoom, JointRooms, JointTraining, joint_samples, mirrored, stretched, turned
 from training.data.samples.rooms import split_rooms
 
-Array = npt.NDArray[np.float64]
 HEIGHT_M, CAMERA_M = 2.6, 1.5
 L_SHAPE = np.array([[-2.0, -2.0], [3.0, -2.0], [3.0, 3.0], [-0.8, 3.0], [-0.8, 1.2], [-2.0, 1.2]])
 

@@ -10,7 +10,7 @@ import torch
 
 from edge.geometry.panorama import longitudes, rays
 from edge.geometry.polygon import boundary_latitudes
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.rooms import LayoutSamples, columns_of
 from training.data.vary.panoramic import PanoramaRoom

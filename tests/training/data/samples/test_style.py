@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.samples.style import Style, style_of, with_amplitudes, with_histogram
 
 

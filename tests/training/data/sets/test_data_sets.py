@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from training.config import Recipe, load_recipe, with_overrides
+from tests.training.conftest import ALONE, CPU
+from training.config.file import load_recipe, with_overrides
+from training.config.recipe import Recipe
 from training.data.mix.splits import shared_scenes
 from training.data.samples.rooms import depth_pictures, split_rooms
 from training.data.sets.readers import DEPTH, LAYOUT, LIGHTING, kind_of
@@ -194,7 +196,7 @@ def test_fit_writes_which_scenes_it_learnt_from(
     """`splits.json` lies beside the checkpoints and names every scene of every set once."""
     recipe = with_overrides(small_recipe("depth"), data={"rooms": box_rooms}, optim={"precision": "32-true"})
     recipe = with_sources(recipe, [f"rgbd={pictures}"])
-    fit(recipe, tmp_path, workers=0, threads=1, accelerator="cpu", show_progress=False)
+    fit(recipe, tmp_path, hardware=CPU, loading=ALONE, show_progress=False)
     said = json.loads((tmp_path / "splits.json").read_text())
     assert [s["kind"] for s in said["sources"]] == ["rooms", "rgbd"]
     for source, count in zip(said["sources"], (40, 30), strict=True):

@@ -11,12 +11,13 @@ import pytest
 
 from edge.errors import DataError
 from edge.geometry.polygon import area_m2
+from tests.training.conftest import SHARED, absent
 from training.data.evaluation import real_layout_cases
 from training.data.sets.horizonnet import read
 
 L_ROOM = np.array([[-1.5, -2.0], [2.5, -2.0], [2.5, 1.0], [0.8, 1.0], [0.8, 3.0], [-1.5, 3.0]])
 CAMERA_M, CEILING_M = 1.6, 2.5
-REAL = Path(__file__).parents[4].parent / "shared" / "eval" / "layout"
+REAL = SHARED / "eval" / "layout"
 
 
 def corner_lines(polygon: np.ndarray, width_px: int = 1024) -> list[str]:
@@ -123,7 +124,7 @@ def test_columns_where_an_edge_is_hidden_do_not_count(tmp_path: Path) -> None:
         real_layout_cases(tmp_path)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/eval/layout beside the repository")
+@pytest.mark.skipif(not REAL.is_dir(), reason=absent("eval/layout"))
 def test_real_rooms_have_the_heights_published_with_them() -> None:
     """The heights of the ceiling above the camera, over the camera's, are those of the folder's README."""
     rooms = {e.name: e.read() for e in read(REAL)}

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from edge.errors import DataError
-from training.config import Recipe, with_overrides
+from training.config.file import with_overrides
+from training.config.recipe import Recipe
 from training.data.samples.hdri import coefficients_of
 from training.data.samples.pseudo_samples import (
     Mixed,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edge.geometry.panorama import longitudes, rays
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.sources import datasets
 from training.data.vary.panoramic import PanoramaRoom, boundary_target, corner_columns
 from training.data.vary.tilt import random_tilt, tilted_boundary, tilted_columns, tilted_picture

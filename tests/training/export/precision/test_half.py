@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from training.arrays import Floats
 from training.export.graph import head_nodes, largest_values
 from training.export.precision.half import islands, to_half
-
-Floats = npt.NDArray[np.float32]
 
 
 def _model(nodes: list[onnx.NodeProto], weights: dict[str, Floats], outputs: tuple[str, ...]) -> onnx.ModelProto:

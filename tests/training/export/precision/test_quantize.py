@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -14,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from edge.errors import DataError
+from training.arrays import Floats
 from training.export.graph import head_nodes, read_graph
 from training.export.onnx import write_onnx
 from training.export.precision.quantize import (
@@ -25,8 +25,6 @@ from training.export.precision.quantize import (
     quantisable,
     quantized,
 )
-
-Floats = npt.NDArray[np.float32]
 
 
 class _Residual(nn.Module):

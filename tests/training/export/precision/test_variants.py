@@ -14,7 +14,7 @@ import torch
 from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric, read_manifest, sha256_of
 from edge.inference.ort import OrtBackend
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.export.engine import Files, write_engine
 from training.export.precision import variants
 from training.export.proof import parity

@@ -15,16 +15,16 @@ from edge.geometry.polygon import boundary_latitudes
 from edge.inference.base import Arrays
 from edge.inference.manifest import Manifest, Parity
 from edge.scene import CameraModel
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.vary.panoramic import corner_target
 from training.export.proof.parity import (
     QUANTITIES,
     Yardstick,
     badness,
     check_difference,
+    described,
     golden_tolerances,
     require,
-    said,
     variant_tolerances,
     worse_of,
 )
@@ -125,7 +125,7 @@ def test_a_file_too_far_off_is_refused_with_what_and_how_much() -> None:
         require([near, far], "model.fp16.onnx")
     assert badness([near, far]) == pytest.approx(1.5)
     assert worse_of([near], [far]) == (far,)
-    assert said([near]) == "depth 0.4 cm"
+    assert described([near]) == "depth 0.4 cm"
 
 
 def test_fewer_bits_may_be_farther_off() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from training.config import Recipe
+from training.config.recipe import Recipe
 from training.data.samples.rooms import split_rooms
 from training.export.proof.runners import manifest_of
 from training.export.proof.views import tensors, views_of

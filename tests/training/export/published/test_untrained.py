@@ -13,7 +13,7 @@ from edge.commands.compare import compare
 from edge.errors import DataError
 from edge.inference.manifest import read_manifest
 from edge.inference.store import ModelStore
-from training.config import load_recipe
+from training.config.file import load_recipe
 from training.export.macs import multiply_adds
 from training.export.published.untrained import write_untrained
 from training.tasks.build import build_task

@@ -1,0 +1,69 @@
+"""`edge-train fit`: train a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.commands.options import Accelerator, Hdri, MaxRooms, Rooms, Sources, Threads, Workers
+from training.config.file import load_recipe, with_overrides
+
+
+def fit(
+    recipe: Annotated[Path, typer.Argument(help="training/recipes/<name>.yaml")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and logs.")],
+    rooms: Rooms = None,
+    hdri: Hdri = None,
+    source: Sources = None,
+    weights: Annotated[Path | None, typer.Option(help="To start from: an encoder's .npz, imagenet, a .ckpt.")] = None,
+    pseudo: Annotated[Path | None, typer.Option(help="Folder of pseudo-labels, from `distill label`.")] = None,
+    style: Annotated[Path | None, typer.Option(help="Folder of real pictures, for augment.style_share.")] = None,
+    pseudo_share: Annotated[float | None, typer.Option(help="Instead of the recipe's share of samples.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Checkpoint to go on from.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="End, properly annealed, after this long.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's number of steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    max_rooms: MaxRooms = None,
+    workers: Workers = 1,
+    threads: Threads = 0,
+    accelerator: Accelerator = "auto",
+    precision: Annotated[str | None, typer.Option(help="Instead of the recipe's, e.g. bf16-mixed.")] = None,
+    devices: Annotated[int, typer.Option(help="Devices that share each batch; torchrun says it itself.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines with so many devices each; torchrun says it itself.")] = 1,
+    strategy: Annotated[str, typer.Option(help="How devices share, Lightning's name: auto, ddp, ...")] = "auto",
+    logger: Annotated[str, typer.Option(help="csv, tensorboard, wandb, mlflow or comet.")] = "csv",
+    progress: Annotated[bool, typer.Option(help="Draw a progress bar.")] = True,
+) -> None:
+    """Train a recipe; checkpoints best.ckpt, last.ckpt and final.ckpt, and splits.json, go to --out."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from training.data.sources import with_sources
+    from training.fit import Hardware, Loading
+    from training.fit import fit as train
+
+    loaded = with_overrides(
+        load_recipe(recipe),
+        data={
+            "rooms": rooms,
+            "hdri": hdri,
+            "weights": weights,
+            "max_rooms": max_rooms,
+            "pseudo": pseudo,
+            "pseudo_share": pseudo_share,
+            "style": style,
+        },
+        optim={"steps": steps, "batch_size": batch_size, "precision": precision},
+    )
+    final = train(
+        with_sources(loaded, source or ()),
+        out,
+        resume=resume,
+        max_minutes=max_minutes,
+        hardware=Hardware(accelerator, devices, nodes, strategy),
+        loading=Loading(workers, threads),
+        logger=logger,
+        show_progress=progress,
+    )
+    rank_zero_only(typer.echo)(final)

@@ -1,0 +1,56 @@
+"""Losses: a recipe's `loss` section, which has the weights that its own task reads and no others."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from training.config.values import Section, Weight
+
+
+class DepthLossConfig(Section):
+    """Of `task: depth`; see `training/losses/depth.py`."""
+
+    kind: Literal["berhu", "silog"] = Field(
+        default="berhu", description="silog looks at log depth alone; where a linear network is below min_m it is blind"
+    )
+    berhu_on: Literal["log", "metres"] = "log"
+    gradient: Weight = Field(default=0.0, description="of the steps of log depth from pixel to pixel")
+
+
+class BoundaryLossConfig(Section):
+    """Of `task: layout` with `net.head: boundary`; see `LayoutLoss`."""
+
+    boundary: Weight = Field(default=1.0, description="L1 of the wall's edges, rad")
+    corners: Weight = Field(default=1.0, description="cross entropy of the corners")
+
+
+class HorizonDepthLossConfig(Section):
+    """Of `task: layout` with `net.head: horizon_depth`; see `HorizonDepthLoss`. Defaults are LGT-Net's."""
+
+    distance: Weight = Field(default=0.9, description="L1 of the walls' distances, in camera heights")
+    ratio: Weight = Field(default=0.1, description="L1 of the ceiling's height above the camera, in camera heights")
+    normals: Weight = Field(default=0.1, description="the walls' directions and their steps")
+
+
+class LightingLossConfig(Section):
+    """Of `task: lighting`; see `LightingLoss`."""
+
+    coefficients: Weight = Field(default=1.0, description="relative L1 of the coefficients")
+    irradiance: Weight = Field(default=1.0, description="scale-invariant RMS of the irradiance they give")
+    radiance: Weight = Field(default=0.0, description="L1 of the log of the coarse radiance map")
+
+
+class JointLossConfig(Section):
+    """Of `task: joint`: each noun's own section, and how much it counts beside the others."""
+
+    depth: DepthLossConfig = DepthLossConfig()
+    layout: BoundaryLossConfig = BoundaryLossConfig()
+    lighting: LightingLossConfig = LightingLossConfig()
+    depth_share: Weight = 1.0
+    layout_share: Weight = 1.0
+    lighting_share: Weight = 1.0
+
+
+LossConfig = DepthLossConfig | BoundaryLossConfig | HorizonDepthLossConfig | LightingLossConfig | JointLossConfig

@@ -1,0 +1,128 @@
+"""Networks: a recipe's `net` section, one class for each value of `net.net`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from training.config.values import Count, Positive, Section, Share
+
+Encoder = Literal["resnet18", "resnet50", "mobilenet_v2"]
+Decoder = Literal["deconv2", "deconv3", "upconv", "upproj", "fast_upproj"]
+
+
+class FcrnConfig(Section):
+    """A depth network: Laina et al., "Deeper Depth Prediction with Fully Convolutional Residual Networks" (2016)."""
+
+    net: Literal["fcrn"]
+    encoder: Encoder = "resnet50"
+    width: Positive = 1.0
+    decoder: Decoder = "upproj"
+    channels: tuple[Count, Count, Count, Count, Count] | None = Field(
+        default=None, description="channels entering the decoder and leaving each stage; None = the paper's halving"
+    )
+    skips: bool = Field(
+        default=False, description="add encoder features to the decoder's stages through 1x1 convolutions"
+    )
+    activation: Literal["linear", "log"] = Field(default="linear", description="log: the last layer is ln(metres)")
+    min_m: Positive = 0.1
+    max_m: Positive = 20.0
+    canonical_focal_px: Positive | None = Field(
+        default=None, description="train for a lens of this focal length at the input size; other lenses rescale depth"
+    )
+    port: Literal["pytorch", "tensorflow"] = Field(
+        default="pytorch",
+        description="tensorflow, for the authors' released weights: strides in the encoder's 1x1 convolutions, pooling "
+        "padded at the far end, interleaved kernels that reach up and left, a bias and a ReLU at the end",
+    )
+    enlarge: bool = Field(default=False, description="enlarge the answer to the input's size, corners aligned")
+
+
+class FastDepthConfig(Section):
+    """A small depth network: Wofk et al., "FastDepth: Fast Monocular Depth Estimation on Embedded Systems" (2019)."""
+
+    net: Literal["fast_depth"]
+    encoder_channels: tuple[Count, ...] = Field(
+        default=(32, 64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024),
+        min_length=14,
+        max_length=14,
+        description="outputs of MobileNet's blocks; pruned networks have fewer",
+    )
+    decoder_channels: tuple[Count, Count, Count, Count, Count] = (512, 256, 128, 64, 32)
+    min_m: Positive = 0.1
+    max_m: Positive = 20.0
+
+    @model_validator(mode="after")
+    def _skips_fit(self) -> FastDepthConfig:
+        encoder, decoder = self.encoder_channels, self.decoder_channels
+        if decoder[1:4] != (encoder[5], encoder[3], encoder[1]):
+            raise ValueError(
+                "decoder_channels 2 to 4 are added to the encoder's 6th, 4th and 2nd: make them equal, "
+                f"here {decoder[1:4]} and {(encoder[5], encoder[3], encoder[1])}"
+            )
+        return self
+
+
+class HorizonNetConfig(Section):
+    """A layout network: Sun et al., "HorizonNet: Learning Room Layout with 1D Representation" (2019)."""
+
+    net: Literal["horizonnet"]
+    encoder: Encoder = "resnet50"
+    width: Positive = 1.0
+    squeeze: Literal["published", "light"] = "published"
+    hidden: Count = 512
+    layers: Count = 2
+    step_columns: Count = 4
+    dropout: Share = 0.5
+    head: Literal["boundary", "horizon_depth"] = Field(
+        default="boundary",
+        description="horizon_depth: the walls' distances and the ceiling's height above the camera, both in camera "
+        "heights, as in LGT-Net (2022)",
+    )
+
+
+class MobileShConfig(Section):
+    """The plain lighting network: MobileNetV2 with 27 outputs."""
+
+    net: Literal["mobilenet_sh"]
+    width: Positive = 0.5
+
+
+class CompletionConfig(Section):
+    """The edge lighting network: analytic projection, and a low-resolution map of what clipping and the frame hide."""
+
+    net: Literal["completion"]
+    width: Positive = 1.0
+    blocks: Annotated[int, Field(ge=8, le=18)] = 11
+    hidden: Count = 48
+
+
+class JointConfig(Section):
+    """Depth, layout and light of one panorama canvas at once: one encoder, three heads."""
+
+    net: Literal["joint"]
+    layout: HorizonNetConfig = Field(description="the layout head, and the encoder that all heads read")
+    depth_channels: tuple[Count, Count, Count, Count] = Field(
+        default=(96, 64, 32, 24), description="outputs of the depth head's stages, at 1/16 to 1/2 of the picture"
+    )
+    light_hidden: Count = Field(default=48, description="as `hidden` of the completion network")
+    min_m: Positive = 0.1
+    max_m: Positive = 20.0
+
+    @property
+    def encoder(self) -> Encoder:
+        """Name of the encoder."""
+        return self.layout.encoder
+
+    @model_validator(mode="after")
+    def _one_kind_of_layout(self) -> JointConfig:
+        if self.layout.head != "boundary":
+            raise ValueError(f"the joint network's layout.head is boundary, not {self.layout.head}")
+        return self
+
+
+NetConfig = Annotated[
+    FcrnConfig | FastDepthConfig | HorizonNetConfig | MobileShConfig | CompletionConfig | JointConfig,
+    Field(discriminator="net"),
+]
