@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +22,7 @@ from edge.scene import CameraModel, Frame
 
 _STOP_S = 1.2
 _KILL_S = 0.5
+_REAP_S = 0.05
 _EVENTS_KEPT = 100
 _QUIET = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "SILENT"}
 """FFmpeg's log quotes addresses with their passwords."""
@@ -96,11 +98,11 @@ class _Child:
             with contextlib.suppress(BrokenPipeError):
                 self.popen.stdin.close()
 
-    def kill(self) -> bool:
-        """SIGKILL; False if the child sits in the kernel and does not die yet."""
+    def kill(self, wait_s: float) -> bool:
+        """SIGKILL; False if the child sits in the kernel and does not die within `wait_s`."""
         self.popen.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.popen.wait(_KILL_S)
+            self.popen.wait(wait_s)
         return self.popen.returncode is not None
 
 
@@ -143,8 +145,8 @@ class CameraProcess:
             own_s = spec.open_timeout_s + spec.read_timeout_s + 5.0
             first_picture_timeout_s = max(first_picture_timeout_s, own_s)
         self.backoff_s, self.capacity_bytes = backoff_s, capacity_bytes
-        self.since = time.time()
-        """When `state` began, seconds since the Unix epoch, UTC."""
+        self.since_s = time.monotonic()
+        """When `state` began."""
         self.restarts = 0
         self.ended = False
         """Whether a recording has been played to its end; it is not started again."""
@@ -239,15 +241,19 @@ class CameraProcess:
             if self._child is not None:
                 self._child.let_go()
 
-    def stop(self) -> None:
-        """Stop capturing; the capture process is gone on return, in under 2 s. Harmless when there is none."""
+    def stop(self, deadline_s: float | None = None) -> None:
+        """Stop capturing; the capture process is gone on return, in under 2 s. Harmless when there is none.
+
+        `deadline_s`: when it is killed if it has not ended, on the monotonic clock; the same for cameras that stop
+        together, after `request_stop` for each, keeps all of them within those 2 s.
+        """
         with self._control:
             self.request_stop()
             child = self._child
             if child is None:
                 return
             last = self.captured
-            self._end(child)
+            self._end(child, deadline_s)
             with self._slot_lock:
                 self._child, self._last_sequence = None, last
                 child.release()
@@ -288,7 +294,7 @@ class CameraProcess:
         elif status is not None:
             self._fail("offline", child.failure or child.death())
         elif (reason := self._judge(child, now_s)) is not None:
-            if not child.kill():
+            if not child.kill(_KILL_S):
                 self._undead.append(child.popen)
             self._fail("stalled", reason)
 
@@ -310,16 +316,28 @@ class CameraProcess:
     def _take_news(self) -> None:
         for kind, message in self._health.take_news():
             if kind == "state":
-                self.since = time.time()
+                self.since_s = time.monotonic()
             self._tell(kind, message)
 
     def _tell(self, kind: EventKind, message: str) -> None:
         self._events.append(CameraEvent(self.name, kind, message, time.time()))
 
-    def _end(self, child: _Child) -> None:
+    def _end(self, child: _Child, deadline_s: float | None = None) -> None:
         """Ask the child to stop, then make it."""
         child.let_go()
+        now_s = time.monotonic()
+        left_s = _STOP_S if deadline_s is None else max(deadline_s - now_s, 0.0)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.popen.wait(_STOP_S)
-        if child.popen.returncode is None and not child.kill():
+            child.popen.wait(left_s)
+        kill_s = _KILL_S if deadline_s is None else max(deadline_s + _KILL_S - time.monotonic(), _REAP_S)
+        if child.popen.returncode is None and not child.kill(kill_s):
             self._undead.append(child.popen)
+
+
+def stop_together(cameras: Sequence[CameraProcess]) -> None:
+    """Stop all of them; their processes are gone on return, in under 2 s however many hang."""
+    for camera in cameras:
+        camera.request_stop()
+    deadline_s = time.monotonic() + _STOP_S
+    for camera in cameras:
+        camera.stop(deadline_s)

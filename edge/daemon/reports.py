@@ -10,6 +10,7 @@ from edge.cameras.process import CameraProcess
 from edge.config.sections import Config, config_schema
 from edge.errors import EdgeError
 from edge.inference.store import StoredModel
+from edge.monitor.clock import WallClock
 from edge.monitor.metrics import Metrics
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Rate
@@ -131,13 +132,13 @@ def passed_over(metrics: Metrics) -> dict[str, int]:
     return {"inference too slow": metrics.missed.total, "stale": metrics.stale.total}
 
 
-def camera_state(device: str, camera: CameraProcess) -> CameraState:
+def camera_state(device: str, camera: CameraProcess, clock: WallClock) -> CameraState:
     """Whether a camera delivers, for `<camera>/state`."""
     return CameraState(
         device=device,
         camera=camera.name,
         state=camera.state,
-        since=timestamp(camera.since),
+        since=timestamp(clock.at(camera.since_s)),
         error=camera.last_error,
     )
 

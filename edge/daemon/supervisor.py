@@ -20,7 +20,7 @@ from typing import Any
 
 import cv2
 
-from edge.cameras.process import CameraProcess
+from edge.cameras.process import CameraProcess, stop_together
 from edge.config.sections import Config
 from edge.daemon import build, reports
 from edge.daemon.answers import health as health_answer
@@ -196,8 +196,8 @@ class Daemon:
             camera.request_stop()
         if self._thread.is_alive():
             self._thread.join(_LAST_INFERENCE_S)
+        stop_together(self.cameras)
         for camera in self.cameras:
-            camera.stop()
             self._publish_state(camera)
         self.publisher.stop()
         tally = self._tally()
@@ -297,7 +297,7 @@ class Daemon:
     def _publish_state(self, camera: CameraProcess) -> None:
         self.publisher.publish(
             "camera_state",
-            reports.camera_state(self.config.device.name, camera),
+            reports.camera_state(self.config.device.name, camera, self._clock),
             camera=camera.name,
         )
 

@@ -14,7 +14,7 @@ import pytest
 
 from edge.cameras import process, slot
 from edge.cameras.base import ReplaySpec, RtspSpec
-from edge.cameras.process import CameraProcess
+from edge.cameras.process import CameraProcess, stop_together
 from tests.edge.cameras.conftest import COUNT, LEVELS, MODEL, Until, plain, write_video
 from tests.edge.cameras.streams import Silent, mjpeg, serving
 
@@ -65,7 +65,7 @@ def test_pictures_arrive_with_rising_numbers(folder: Path, camera: Make, until: 
     assert front.latest(10**9) is None
     assert front.captured >= last
     assert front.last_error is None
-    assert began <= front.since <= time.time()
+    assert front.since_s <= time.monotonic()
     event = front.take_events()[0]
     assert (event.camera, event.kind, event.message) == ("front", "state", "online")
     assert front.take_events() == []
@@ -287,6 +287,23 @@ def test_stop_leaves_nothing(folder: Path, until: Until, state: str) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
+def test_cameras_that_hang_together_are_stopped_together(folder: Path, until: Until) -> None:
+    """Six stopped processes, as behind one USB hub: all gone within the two seconds that one may take."""
+    cameras = [CameraProcess(f"c{n}", ReplaySpec(folder, fps=20), MODEL) for n in range(6)]
+    for each in cameras:
+        each.start()
+    for each in cameras:
+        until(polled(each, "online"))
+    pids = [each.pid for each in cameras]
+    for pid in pids:
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+    begun_s = time.monotonic()
+    stop_together(cameras)
+    assert time.monotonic() - begun_s < 3.0  # one after the other takes at least 6 x 1.2 s
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 def test_a_camera_starts_again_after_stop(folder: Path, camera: Make, until: Until) -> None:
     """Stopped and started, a camera goes on with rising numbers."""
     front = camera("front", ReplaySpec(folder, fps=50))
@@ -306,7 +323,7 @@ def test_the_process_dies_with_its_parent(folder: Path, until: Until) -> None:
     """Kill the daemon, and its capture processes are gone too."""
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom edge.cameras.base import ReplaySpec\n"
-        "from edge.cameras.process import CameraProcess\nfrom edge.scene import CameraModel\n"
+        "from edge.cameras.process import CameraProcess, stop_together\nfrom edge.scene import CameraModel\n"
         "c = CameraProcess('front', ReplaySpec(Path(sys.argv[1]), fps=50), CameraModel('perspective')); c.start()\n"
         "while not c.sequence: time.sleep(0.01)\n"
         "print(c.pid, flush=True); time.sleep(60)\n"
