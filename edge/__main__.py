@@ -110,7 +110,8 @@ def _nothing() -> Iterator[None]:
 @contextmanager
 def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
     """A real subscriber to the daemon's broker, shown as a live table (now and then where there is no terminal)."""
-    from edge.subscribe.watcher import Watcher, show, table
+    from edge.subscribe.table import show, table
+    from edge.subscribe.watcher import Watcher
 
     assert daemon.endpoint is not None
     device = daemon.config.device
@@ -179,7 +180,7 @@ def watch(
 ) -> None:
     """Subscribe to a broker and show what devices publish, live."""
     from edge.mqtt.link import Endpoint, TlsOptions
-    from edge.subscribe.watcher import show
+    from edge.subscribe.table import show
 
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
     stop = signals_end()
