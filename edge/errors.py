@@ -21,6 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError  # capture processes come by without pydantic
 
 
 class EdgeError(Exception):
@@ -100,3 +104,14 @@ class PublishError(EdgeError):
 
 class DataError(EdgeError):
     """A data set, recipe or checkpoint is not laid out as expected."""
+
+
+def dotted(keys: Sequence[str | int]) -> str:
+    """`cameras[0].source.path`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+
+
+def explain(error: ValidationError, whole: str) -> list[str]:
+    """What pydantic found wrong, each as `key[0].key: what`, in its order; the value itself is called `whole`."""
+    details = error.errors(include_url=False, include_input=False)
+    return [f"{dotted(detail['loc']) or whole}: {detail['msg']}" for detail in details]

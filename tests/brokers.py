@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,16 +12,10 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge.commands.mosquitto import Mosquitto, mosquitto_program, unused_port
 from edge.mqtt.broker import EmbeddedBroker
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-
-
-def unused_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+__all__ = ["Mosquitto", "Subscriber", "embedded", "mosquitto", "subscribe", "unused_port", "wait_until"]
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> bool:
@@ -36,51 +26,6 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> bool:
             return True
         time.sleep(0.01)
     return bool(condition())
-
-
-@dataclass
-class Mosquitto:
-    """A Mosquitto without persistence: what it retained is gone when it restarts."""
-
-    folder: Path
-    settings: str = "allow_anonymous true\n"
-    listener: str = ""
-    port: int = field(default_factory=unused_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Mosquitto:
-        """Run it; returns when it accepts connections."""
-        config = self.folder / f"mosquitto-{self.port}.conf"
-        config.write_text(
-            f"user root\npersistence false\nlistener {self.port} 127.0.0.1\n{self.listener}{self.settings}"
-        )
-        assert MOSQUITTO is not None
-        self.process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        assert wait_until(self.accepts), "mosquitto did not start"
-        return self
-
-    def accepts(self) -> bool:
-        """Whether its port takes connections."""
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 0.2):
-                return True
-        except OSError:
-            return False
-
-    def signal(self, number: int) -> None:
-        """Send it a signal, such as SIGSTOP."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def stop(self) -> None:
-        """End it, also when it is stopped."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait(5)
-            self.process = None
 
 
 @dataclass
@@ -129,12 +74,13 @@ class Subscriber:
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     """Starts Mosquitto brokers that end with the test."""
-    if MOSQUITTO is None:
+    if mosquitto_program() is None:
         pytest.skip("mosquitto is not installed; `make test` installs it where it may")
     running: list[Mosquitto] = []
 
     def start(**options: Any) -> Mosquitto:
-        running.append(Mosquitto(tmp_path, **options))
+        settings = "user root\n" + options.pop("settings", "allow_anonymous true\n")  # for root, whose files tests are
+        running.append(Mosquitto(tmp_path, settings=settings, **options))
         return running[-1].start()
 
     yield start

@@ -1,195 +1,32 @@
-"""`edge check`: configuration, engines, cameras and broker, each tried for real, each failure with its remedy."""
+"""`edge check`: is everything there, does it work, and what to do about what does not."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
-import importlib.util
-import platform
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
 from pathlib import Path
 
-import cv2
+import typer
+from rich.table import Table
 
-from edge.cameras.csi import has_gstreamer
-from edge.cameras.process import CameraProcess
-from edge.config.sections import CameraConfig, Config
-from edge.daemon.build import endpoint_of, topics_of
-from edge.errors import EdgeError
-from edge.inference.options import InferenceOptions
-from edge.inference.serving import ServingBackend
-from edge.inference.store import ModelStore
-from edge.inference.trt.cuda_code import CudaCode, cuda_code, jetson_gpu
-from edge.mqtt.broker import EmbeddedBroker
-from edge.pipeline.engines import load_engine
-from edge.publish.trial import try_broker
-from edge.scene import Task
-
-_FIRST_PICTURE_S = 20.0
-_ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-training")
-"""Distributions that install into the one folder `onnxruntime`."""
+from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried."""
+def check(config: ConfigPath = Path("config.yaml")) -> None:
+    """Try configuration, engines (against their golden outputs), cameras and broker; exit 0 if all is well."""
+    with errors_as_exit_codes():
+        settings = loaded(config)
+        from edge.commands.checks import Finding, run_checks
 
-    what: str
-    passed: bool
-    detail: str
-
-
-def _tried(what: str, action: Callable[[], str]) -> Finding:
-    try:
-        return Finding(what, True, action())
-    except EdgeError as e:
-        return Finding(what, False, str(e))
-
-
-def _engine(config: Config, task: Task, on_progress: Callable[[str], None]) -> str:
-    name = config.tasks[task].engine
-    options = config.inference.options()
-    _, serving = load_engine(
-        ModelStore(config.inference.engines), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
-    )
-    with serving:
-        if serving.degraded is not None:
-            raise EdgeError(serving.degraded)
-        return served(serving, options)
-
-
-def served(serving: ServingBackend, options: InferenceOptions) -> str:
-    """What was asked for, what serves, how it was proved, and why nothing faster could be tried."""
-    asked = options.backend if options.precision == "auto" else f"{options.backend} {options.precision}"
-    told = [f"asked for {asked}, serves {serving.provider} {serving.precision}"]
-    if serving.plan is not None:
-        record = serving.plan.record
-        told.append(f"plan {record.key.digest[:12]} of {record.built_at}, {record.state}")
-    golden = serving.golden
-    if golden is None:
-        told.append("loads, but was not compared with a golden output")
-    else:
-        worst = max(golden.difference[n] / t if t else golden.difference[n] for n, t in golden.tolerance.items())
-        told.append(f"golden output reproduced at {worst:.0%} of its tolerance")
-    return "; ".join((*told, *serving.not_here))
-
-
-def _camera(camera: CameraConfig) -> str:
-    process = CameraProcess(
-        camera.name, camera.source.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S)
-    )
-    begun_s = time.monotonic()
-    process.start()
-    try:
-        while (got := process.latest()) is None:
-            process.poll()
-            failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
-                process.last_error if process.state == "offline" and process.last_error else None
-            )
-            if failure:
-                raise EdgeError(failure)
-            if time.monotonic() - begun_s > _FIRST_PICTURE_S:
-                raise EdgeError(f"no picture within {_FIRST_PICTURE_S:.0f} s; check the source's address and cabling")
-            time.sleep(0.02)
-    finally:
-        process.stop()
-    height, width = got.image.shape[:2]
-    if camera.projection == "equirectangular" and width != 2 * height:
-        raise EdgeError(f"sends {width}x{height}; a panorama is twice as wide as high: set projection: perspective")
-    return f"{camera.source.type}; first picture {width}x{height} after {time.monotonic() - begun_s:.1f} s"
-
-
-def _broker(config: Config) -> str:
-    broker = None
-    if config.mqtt.host is None:
-        broker = EmbeddedBroker(config.mqtt.embedded.port, config.mqtt.embedded.websocket_port)
-        broker.start()
-    try:
-        endpoint = endpoint_of(config, broker)()
-        client_id = f"{config.mqtt.client_id or config.device.name}-check"
-        return f"{'embedded, ' if broker else ''}{try_broker(endpoint, topics_of(config), client_id)}"
-    finally:
-        if broker is not None:
-            broker.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """What is installed here, and on what."""
-
-    machine: str
-    """E.g. aarch64."""
-    jetson: frozenset[int] | None
-    """Compute capabilities that a Jetson's GPU may have; None on other machines."""
-    onnxruntimes: tuple[str, ...]
-    """Distributions of ONNX Runtime, name and version."""
-    onnxruntime_code: CudaCode | None
-    """What ONNX Runtime's CUDA provider was compiled for; None if there is none."""
-    gstreamer: bool
-    """Whether OpenCV can read GStreamer pipelines."""
-
-
-def installation(root: Path = Path("/")) -> Installation:
-    """This machine's; `root`: of its file system."""
-    found = importlib.util.find_spec("onnxruntime")
-    folders = [] if found is None else [Path(f) for f in found.submodule_search_locations or ()]
-    libraries = [p for f in folders for p in (f / "capi").glob("libonnxruntime_providers_cuda.so")]
-    installed = []
-    for name in _ONNXRUNTIMES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            installed.append(f"{name} {importlib.metadata.version(name)}")
-    return Installation(
-        machine=platform.machine(),
-        jetson=jetson_gpu(root),
-        onnxruntimes=tuple(installed),
-        onnxruntime_code=cuda_code(libraries[0]) if libraries else None,
-        gstreamer=has_gstreamer(cv2.getBuildInformation()),
-    )
-
-
-def look_at(here: Installation, *, csi: bool) -> list[Finding]:
-    """What is installed and cannot work; `csi`: a CSI camera is configured. Nothing where all is well."""
-    findings = []
-    if len(here.onnxruntimes) > 1:
-        findings.append(
-            Finding(
-                "onnxruntime",
-                False,
-                f"{' and '.join(here.onnxruntimes)} are installed into one folder, and the last one written is what "
-                "runs: pip uninstall both, then install the one that is wanted",
-            )
-        )
-    code = here.onnxruntime_code
-    if here.jetson is not None and code is not None and not code.runs_on_jetson(here.jetson):
-        have = ", ".join(f"{n // 10}.{n % 10}" for n in sorted(code.cubin | code.ptx)) or "no GPU"
-        findings.append(
-            Finding(
-                "onnxruntime-gpu",
-                False,
-                f"{', '.join(here.onnxruntimes)} has code for GPUs of compute capability {have}, and none for this "
-                f"Jetson's: the package index's {here.machine} build is for servers. pip uninstall onnxruntime-gpu and "
-                "install NVIDIA's build for this JetPack, or onnxruntime for the CPU (docs/gpu.md)",
-            )
-        )
-    if csi and not here.gstreamer:
-        findings.append(
-            Finding(
-                "opencv",
-                False,
-                f"OpenCV {cv2.__version__} was built without GStreamer, which csi cameras are read through: remove "
-                "opencv-python-headless and use JetPack's OpenCV (make the environment with --system-site-packages)",
-            )
-        )
-    return findings
-
-
-def check(config: Config, on_progress: Callable[[str], None]) -> list[Finding]:
-    """Try everything the configuration names; TensorRT may build for minutes, of which `on_progress` is told."""
-    tasks = sorted({t for c in config.cameras for t in c.tasks})
-    findings = look_at(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
-    findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]
-    findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
-    findings.append(_tried("broker", lambda: _broker(config)))
-    return findings
+        logging.getLogger("edge").setLevel(logging.CRITICAL)  # the table says it
+        findings = [
+            Finding(f"configuration {config}", True, f"{len(settings.cameras)} cameras"),
+            *run_checks(settings, lambda text: err.print(text, style="dim", markup=False)),
+        ]
+    table = Table(show_edge=False)
+    for column in ("", "what", "found"):
+        table.add_column(column, overflow="fold")
+    for f in findings:
+        table.add_row("[green]ok[/]" if f.passed else "[red]FAILED[/]", f.what, f.detail.replace("[", r"\["))
+    console.print(table)
+    if not all(f.passed for f in findings):
+        raise typer.Exit(EXIT_FAILED)

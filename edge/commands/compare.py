@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
-from rich.table import Table
 
 from edge.errors import ManifestError
 from edge.inference.manifest import MANIFEST_FILE, Manifest, read_manifest_file, sha256_of
@@ -67,20 +66,20 @@ class _Entry:
 
 def _other(path: Path, manifest_path: Path | None) -> Manifest:
     """The verified manifest of an ONNX file: the one given, or the one beside it."""
-    said = manifest_path or path.parent / MANIFEST_FILE
+    given = manifest_path or path.parent / MANIFEST_FILE
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; give --against an ONNX file")
-    if manifest_path is None and not said.is_file():
+    if manifest_path is None and not given.is_file():
         raise ManifestError(
             f"{path}: an ONNX alone does not say what it takes and gives; write a JSON file with schema, name, "
             "version, task, onnx, input, output and provenance (`edge schema manifest` describes them, "
             "engines/*/manifest.json shows them), and give it with --manifest"
         )
-    manifest = read_manifest_file(said)
+    manifest = read_manifest_file(given)
     actual = sha256_of(path)
     if actual != manifest.onnx.sha256:
         raise ManifestError(
-            f"{path}: sha256 is {actual}, {said} says {manifest.onnx.sha256}: give the manifest of this file, or "
+            f"{path}: sha256 is {actual}, {given} says {manifest.onnx.sha256}: give the manifest of this file, or "
             "correct onnx.sha256 in it"
         )
     return manifest
@@ -120,7 +119,7 @@ def compare(
         names: our model's name by task, for tasks whose model is named otherwise than the task.
         engine: compare all with this one of ours instead.
         seconds: measuring time; there are 10 rounds at least.
-        on_progress: told what is being done.
+        on_progress: called with what is being done.
 
     Raises:
         EngineError: there is no such model of ours, or one cannot be loaded or run.
@@ -147,27 +146,3 @@ def compare(
     machine = f"{platform.machine()}, {cores()} cores"
     runtime = f"ONNX Runtime {onnxruntime.__version__}, CPU, float32, 1 thread"
     return Comparison(machine, runtime, len(taken), before, _load(), networks)
-
-
-def tables(comparison: Comparison) -> list[Table]:
-    """The comparison for people."""
-    loads = [comparison.load_before, comparison.load_after]
-    load = " to ".join("?" if value is None else f"{value:.2f}" for value in loads)
-    title = (
-        f"{comparison.rounds} rounds, each network once in each; {comparison.runtime} ({comparison.machine}); "
-        f"load average {load}"
-    )
-    table = Table(title=title, title_justify="left", show_edge=False)
-    for column in ("network", "input px", "file MB", "p50 ms", "min ms", "p99 ms", "/ ours", "quartiles"):
-        table.add_column(column, justify="left" if column == "network" else "right", overflow="fold")
-    for n in comparison.networks:
-        t = n.times
-        ratio = ("1", "") if n.ours else (f"{t.ratio:.2f}", f"{t.ratio_q25:.2f}–{t.ratio_q75:.2f}")
-        table.add_row(
-            f"{n.name} {n.version}" + (" (ours)" if n.ours else ""),
-            f"{n.width_px}x{n.height_px}",
-            f"{n.file_bytes / 1e6:.1f}",
-            *(f"{value:.2f}" for value in (t.p50_ms, t.min_ms, t.p99_ms)),
-            *ratio,
-        )
-    return [table]

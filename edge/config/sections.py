@@ -451,7 +451,7 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(file.data, context={"folder": path.parent})
     except ValidationError as error:
-        raise ConfigErrors([*file.duplicates, *file.problems(error, config_schema())]) from error
+        raise ConfigErrors([*file.duplicates, *file.problems(error, Config)]) from error
     if file.duplicates:
         raise ConfigErrors(file.duplicates)
     return config

@@ -1,1 +1,1 @@
-"""Pure numpy geometry: no I/O, no state."""
+"""Geometry as pure functions of arrays (numpy; polygons with shapely): no I/O, no state."""

@@ -10,6 +10,9 @@ from edge.scene import Intrinsics
 
 Array = npt.NDArray[np.float64]
 
+_NEWTON_STEPS = 30
+_NEWTON_ERROR_PX = 1e-7
+
 
 def intrinsics_from_fov(width_px: int, height_px: int, hfov_rad: float) -> Intrinsics:
     """An undistorted lens with square pixels, centred, of the given horizontal field of view in (0, pi).
@@ -34,6 +37,18 @@ def _distort(k: Intrinsics, x: Array, y: Array) -> tuple[Array, Array]:
     )
 
 
+def _distortion_jacobian(k: Intrinsics, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """The derivatives of `_distort`: of x by x, of either by the other (they are equal), and of y by y."""
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k.k1 + r2 * (k.k2 + r2 * k.k3))
+    slope = 2 * (k.k1 + r2 * (2 * k.k2 + r2 * 3 * k.k3))
+    return (
+        radial + slope * x * x + 2 * k.p1 * y + 6 * k.p2 * x,
+        slope * x * y + 2 * k.p1 * x + 2 * k.p2 * y,
+        radial + slope * y * y + 6 * k.p1 * y + 2 * k.p2 * x,
+    )
+
+
 def project(points: npt.ArrayLike, k: Intrinsics) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Camera-frame points (..., 3) -> pixels (..., 2) and a mask (...) that is True in front of the camera.
 
@@ -46,15 +61,36 @@ def project(points: npt.ArrayLike, k: Intrinsics) -> tuple[Array, npt.NDArray[np
     return np.stack([x * k.fx_px + k.cx_px, y * k.fy_px + k.cy_px], axis=-1), ahead
 
 
-def rays_at(pixels: npt.ArrayLike, k: Intrinsics, iterations: int = 30) -> Array:
-    """Pixels (..., 2) -> camera-frame rays (..., 3) with z = 1; the distortion is inverted by fixed-point iteration."""
+def rays_at(pixels: npt.ArrayLike, k: Intrinsics) -> Array:
+    """Pixels (..., 2) -> camera-frame rays (..., 3) with z = 1.
+
+    Raises:
+        GeometryError: the lens's distortion puts no ray there, or folds the picture over before it.
+    """
     p = np.asarray(pixels, dtype=np.float64)
-    xd, yd = (p[..., 0] - k.cx_px) / k.fx_px, (p[..., 1] - k.cy_px) / k.fy_px
-    x, y = xd, yd
-    for _ in range(iterations if k.distorted else 0):
-        ex, ey = _distort(k, x, y)
-        x, y = x + (xd - ex), y + (yd - ey)
+    x, y = (p[..., 0] - k.cx_px) / k.fx_px, (p[..., 1] - k.cy_px) / k.fy_px
+    if k.distorted:
+        x, y = _undistort(k, x, y)
     return np.stack([x, y, np.ones_like(x)], axis=-1)
+
+
+def _undistort(k: Intrinsics, xd: Array, yd: Array) -> tuple[Array, Array]:
+    """The inverse of `_distort` by Newton's method."""
+    x, y, solved = xd, yd, np.zeros(xd.shape, dtype=np.bool_)
+    with np.errstate(all="ignore"):  # what diverges is refused below
+        for _ in range(_NEWTON_STEPS):
+            ex, ey = _distort(k, x, y)
+            ex, ey = ex - xd, ey - yd
+            xx, xy, yy = _distortion_jacobian(k, x, y)
+            determinant = xx * yy - xy * xy
+            solved = (np.hypot(ex * k.fx_px, ey * k.fy_px) < _NEWTON_ERROR_PX) & (determinant > 0)
+            if solved.all():
+                return x, y
+            x, y = x - (yy * ex - xy * ey) / determinant, y - (xx * ey - xy * ex) / determinant
+    raise GeometryError(
+        f"at {np.mean(~solved):.0%} of the picture's pixels no ray is found that the lens's distortion puts there; "
+        "correct k1, k2, p1, p2 and k3 of its intrinsics, or calibrate again with points up to the picture's corners"
+    )
 
 
 def rays_from_pixels(k: Intrinsics) -> Array:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.errors import ManifestError
+from edge.errors import ManifestError, explain
 from edge.scene import TASKS, Task
 
 MANIFEST_FILE = "manifest.json"
@@ -330,9 +330,8 @@ def read_manifest_file(path: Path) -> Manifest:
     except OSError as e:
         raise ManifestError(f"{path}: cannot be read ({e.strerror}); every model needs a {MANIFEST_FILE}") from e
     except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        key = ".".join(str(p) for p in first["loc"]) or "(whole file)"
-        raise ManifestError(f"{path}: {key}: {first['msg']}; see the schema printed by `edge schema manifest`") from e
+        first = explain(e, "(whole file)")[0]
+        raise ManifestError(f"{path}: {first}; see the schema printed by `edge schema manifest`") from e
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:

@@ -52,6 +52,31 @@ _TURN_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
+class _Boundary:
+    """What a network says of W panorama columns, and which of it the camera can have seen."""
+
+    edges_rad: Array
+    """(2, W) latitudes of the ceiling's and the floor's edge."""
+    corner: Array
+    visible: BoolArray
+    seen: BoolArray
+    """(2, W) whether the edge itself lies inside the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """How far the wall of each of W columns is."""
+
+    distance: Array
+    above: float
+    """The ceiling's height above the camera."""
+    agreement: Array
+    """0..1, how well the column's edges agree; 0 where neither is seen."""
+    guessed: bool
+    """Whether `above` comes from edges that nobody saw."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Columns:
     """The seen columns in order of longitude; a perspective camera's run starts at its left edge."""
 
@@ -60,6 +85,15 @@ class _Columns:
     weight: Array
     corner: Array
     closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """A floor polygon, counter-clockwise, and how it was fitted."""
+
+    polygon: Array
+    fit: Fit
+    reason: str
 
 
 def _runs(mask: BoolArray) -> npt.NDArray[np.intp]:
@@ -163,7 +197,7 @@ def _attempt(columns: _Columns, raw: Array, fit: Literal["manhattan", "general"]
     return outline, f"overlaps the raw boundary by {overlap:.3f}"
 
 
-def _fit(columns: _Columns, choice: FitChoice) -> tuple[Array, Fit, str]:
+def _fit(columns: _Columns, choice: FitChoice) -> _Outline:
     """The outline by the chosen fit; what is refused falls back to the next, and the reason says so."""
     raw = _raw_outline(columns)
     order: tuple[Literal["manhattan", "general"], ...] = {
@@ -176,9 +210,9 @@ def _fit(columns: _Columns, choice: FitChoice) -> tuple[Array, Fit, str]:
     for fit in order:
         outline, reason = _attempt(columns, raw, fit)
         if outline is not None:
-            return outline, fit, "; ".join([*reasons, f"{fit}: {reason}"])
+            return _Outline(outline, fit, "; ".join([*reasons, f"{fit}: {reason}"]))
         reasons.append(f"{fit} refused: {reason}")
-    return raw, "raw", "; ".join(reasons) or "as configured"
+    return _Outline(raw, "raw", "; ".join(reasons) or "as configured")
 
 
 def layout_from_boundary(
@@ -206,9 +240,20 @@ def layout_from_boundary(
     Raises:
         GeometryError: fewer than 8 columns are seen, or the arrays differ in length.
     """
-    ceiling = np.asarray(ceiling_rad, dtype=np.float64)
-    ground = np.asarray(floor_rad, dtype=np.float64)
-    corner = np.asarray(corner_probability, dtype=np.float64)
+    boundary = _checked(ceiling_rad, floor_rad, corner_probability, visible, edges_seen)
+    ranges = _ranges(boundary, 1.0 if camera_height_m is None else camera_height_m)
+    columns = _columns(boundary, ranges)
+    return _room(boundary, ranges, _fit(columns, fit), camera_height_m)
+
+
+def _checked(
+    ceiling_rad: npt.ArrayLike,
+    floor_rad: npt.ArrayLike,
+    corner_probability: npt.ArrayLike,
+    visible: BoolArray | None,
+    edges_seen: BoolArray | None,
+) -> _Boundary:
+    ceiling, ground, corner = (np.asarray(a, dtype=np.float64) for a in (ceiling_rad, floor_rad, corner_probability))
     mask = np.ones(len(ceiling), dtype=np.bool_) if visible is None else visible
     if not len(ceiling) == len(ground) == len(corner) == len(mask):
         raise GeometryError("ceiling, floor, corners and mask must have one value per panorama column")
@@ -216,48 +261,59 @@ def layout_from_boundary(
         raise GeometryError(
             f"only {int(mask.sum())} panorama columns are seen; the field of view is too narrow for a layout"
         )
-    height = 1.0 if camera_height_m is None else camera_height_m
     seen = np.stack([mask, mask]) if edges_seen is None else edges_seen & mask
+    return _Boundary(np.stack([ceiling, ground]), corner, mask, seen)
 
+
+def _ranges(boundary: _Boundary, height: float) -> _Ranges:
+    """Distances from the floor's edge, from the ceiling's at the height for which both agree, or from their mean."""
+    ceiling, ground = boundary.edges_rad
     by_floor = height / np.tan(np.clip(-ground, *_LATITUDE_LIMITS_RAD))
     slope = np.tan(np.clip(ceiling, *_LATITUDE_LIMITS_RAD))
-    both = seen.all(axis=0)
-    measured = both if int(both.sum()) >= MIN_VISIBLE_COLUMNS else mask
+    both = boundary.seen.all(axis=0)
+    guessed = int(both.sum()) < MIN_VISIBLE_COLUMNS
+    measured = boundary.visible if guessed else both
     above = float(np.exp(np.median(np.log(by_floor[measured] * slope[measured]))))
     by_ceiling = above / slope
-    only_floor, only_ceiling = seen[1] & ~seen[0], seen[0] & ~seen[1]
+    only_ceiling, only_floor = boundary.seen & ~boundary.seen[::-1]
     distance = np.where(only_floor, by_floor, np.where(only_ceiling, by_ceiling, np.sqrt(by_floor * by_ceiling)))
-    agreement = np.exp(-np.abs(np.log(by_floor / by_ceiling)) / _AGREEMENT_LOG) * seen.mean(axis=0)
+    agreement = np.exp(-np.abs(np.log(by_floor / by_ceiling)) / _AGREEMENT_LOG) * boundary.seen.mean(axis=0)
+    return _Ranges(distance, above, agreement, guessed)
 
-    index = _runs(mask)
-    lon = longitudes(len(mask))
-    columns = _Columns(
-        longitude_rad=lon[index],
-        points=distance[index, None] * direction_from_angles(lon[index], 0.0)[:, :2],
-        weight=np.asarray(agreement[index] + 1e-3),
-        corner=corner[index],
-        closed=bool(mask.all()),
+
+def _columns(boundary: _Boundary, ranges: _Ranges) -> _Columns:
+    """What the walls are fitted to; a column counts for as much as its two edges agree."""
+    index = _runs(boundary.visible)
+    lon = longitudes(len(boundary.visible))[index]
+    return _Columns(
+        longitude_rad=lon,
+        points=ranges.distance[index, None] * direction_from_angles(lon, 0.0)[:, :2],
+        weight=np.asarray(ranges.agreement[index] + 1e-3),
+        corner=boundary.corner[index],
+        closed=bool(boundary.visible.all()),
     )
-    outline, used, reason = _fit(columns, fit)
-    area = floor.area_m2(outline)
-    edges = np.where(seen, np.stack([ceiling, ground]), np.nan).astype(np.float32)
-    if measured is not both:
-        reason += "; floor and ceiling are nowhere both in view, so the height is a guess"
+
+
+def _room(boundary: _Boundary, ranges: _Ranges, outline: _Outline, camera_height_m: float | None) -> RoomLayout:
+    height = 1.0 if camera_height_m is None else camera_height_m
+    area = floor.area_m2(outline.polygon)
+    edges = np.where(boundary.seen, boundary.edges_rad, np.nan).astype(np.float32)
+    guess = "; floor and ceiling are nowhere both in view, so the height is a guess" if ranges.guessed else ""
     return RoomLayout(
         ceiling_rad=edges[0],
         floor_rad=edges[1],
-        corner_probability=(corner * mask).astype(np.float32),
-        column_confidence=agreement.astype(np.float32),
-        polygon_m=outline,
+        corner_probability=(boundary.corner * boundary.visible).astype(np.float32),
+        column_confidence=ranges.agreement.astype(np.float32),
+        polygon_m=outline.polygon,
         camera_height_m=height,
-        ceiling_height_m=height + above,
+        ceiling_height_m=height + ranges.above,
         area_m2=area,
-        volume_m3=area * (height + above),
-        confidence=float(agreement[mask].mean()),
-        fit=used,
-        fit_reason=reason,
+        volume_m3=area * (height + ranges.above),
+        confidence=float(ranges.agreement[boundary.visible].mean()),
+        fit=outline.fit,
+        fit_reason=outline.reason + guess,
         scale="relative" if camera_height_m is None else "metric",
-        extent="room" if columns.closed else "visible",
+        extent="room" if boundary.visible.all() else "visible",
     )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from edge.derive.mesh import room_glb
-from edge.errors import GeometryError, PublishError
+from edge.errors import GeometryError, PublishError, explain
 from edge.geometry.harmonics import COEFFICIENT_NAMES
 from edge.mqtt.messages import (
     MAX_COLUMNS,
@@ -73,11 +73,9 @@ def _checked(model: type[M], /, **values: Any) -> M:
     try:
         return model(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
         raise PublishError(
-            f"{model.__name__} not published: {where or 'message'}: {first['msg']}; the model's output is not "
-            "plausible, run `edge check`"
+            f"{model.__name__} not published: {explain(error, 'message')[0]}; the model's output is not plausible, "
+            "run `edge check`"
         ) from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.commands.check import Installation, installation, look_at, served
+from edge.commands.checks import Installation, describe_serving, installation, installation_findings
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import load
 from edge.inference.store import ModelStore
@@ -88,19 +88,19 @@ def test_a_jetson_is_known_by_its_device_tree(tmp_path: Path) -> None:
 
 def test_a_sound_installation_has_no_findings() -> None:
     """Nothing to say about a machine without a GPU, nor about a Jetson with the right build, nor a server's."""
-    assert look_at(SOUND, csi=False) == []
+    assert installation_findings(SOUND, csi=False) == []
     orin = Installation(
         "aarch64", frozenset({87}), ("onnxruntime-gpu 1.24.0",), CudaCode(frozenset({87}), frozenset()), gstreamer=True
     )
-    assert look_at(orin, csi=True) == []
+    assert installation_findings(orin, csi=True) == []
     server = Installation("aarch64", None, ("onnxruntime-gpu 1.31.1",), REGISTRY_AARCH64, gstreamer=False)
-    assert look_at(server, csi=False) == []
+    assert installation_findings(server, csi=False) == []
 
 
 def test_the_package_indexs_onnxruntime_gpu_is_recognised_on_a_jetson() -> None:
     """It installs, lists CUDA, and has no code for the GPU; the finding says what to install instead."""
     here = Installation("aarch64", frozenset({87}), ("onnxruntime-gpu 1.31.1",), REGISTRY_AARCH64, gstreamer=True)
-    [finding] = look_at(here, csi=False)
+    [finding] = installation_findings(here, csi=False)
     assert not finding.passed
     assert "8.9, 9.0, 12.0, 12.1" in finding.detail
     assert "NVIDIA's build" in finding.detail
@@ -109,13 +109,13 @@ def test_the_package_indexs_onnxruntime_gpu_is_recognised_on_a_jetson() -> None:
 def test_two_onnxruntimes_are_one_too_many() -> None:
     """They overwrite each other's files."""
     here = replace(SOUND, onnxruntimes=("onnxruntime 1.31.1", "onnxruntime-gpu 1.31.1"))
-    [finding] = look_at(here, csi=False)
+    [finding] = installation_findings(here, csi=False)
     assert "uninstall both" in finding.detail
 
 
 def test_csi_cameras_need_gstreamer() -> None:
     """Only where one is configured."""
-    [finding] = look_at(SOUND, csi=True)
+    [finding] = installation_findings(SOUND, csi=True)
     assert finding.what == "opencv"
     assert "--system-site-packages" in finding.detail
 
@@ -124,12 +124,12 @@ def test_this_installation_is_described() -> None:
     """The one that runs the tests has one ONNX Runtime, and no complaint."""
     here = installation()
     assert any(name.startswith("onnxruntime") for name in here.onnxruntimes)
-    assert look_at(here, csi=False) == []
+    assert installation_findings(here, csi=False) == []
 
 
 def test_what_serves_is_told(model_folder: Callable[..., Path]) -> None:
     """What was asked for, the provider with its precision, and how well the golden output was met."""
     model = ModelStore(model_folder().parent).find("depth")
     with load(model, InferenceOptions(backend="ort-cpu")) as serving:
-        told = served(serving, InferenceOptions(backend="ort-cpu"))
+        told = describe_serving(serving, InferenceOptions(backend="ort-cpu"))
     assert told.startswith("asked for ort-cpu, serves CPUExecutionProvider fp32; golden output reproduced at ")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.commands.compare import compare, tables
+from edge.commands.bench import comparison_table
+from edge.commands.compare import compare
 from edge.errors import EngineError, ManifestError
 from edge.inference.manifest import read_manifest, write_manifest
 from edge.inference.store import ModelStore
@@ -48,7 +49,7 @@ def test_each_stands_beside_ours_of_its_task(other: Path) -> None:
     assert all(0 < n.times.min_ms <= n.times.p50_ms <= n.times.p99_ms for n in found.networks)
     assert found.networks[2].file_bytes == other.stat().st_size
     assert found.rounds >= 10
-    assert len(tables(found)[0].rows) == 5
+    assert len(comparison_table(found).rows) == 5
 
 
 def test_ours_may_be_named(other: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -184,6 +187,61 @@ def test_no_secret_is_repeated(folder: Path, text: str) -> None:
     """A wrong password or address is reported without showing it."""
     (problem,) = complaints(folder, text)
     assert "77123" not in str(problem)
+
+
+def _places(value: object, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    """Every value in plain data, with the path of keys to it."""
+    yield keys, value
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _places(child, (*keys, key))
+
+
+@pytest.mark.parametrize(
+    "address", ["rtsp://admin:77123@10.0.0.9/live", "mqtt://77123@broker", "http://h/?token=77123"]
+)
+def test_no_address_s_password_is_repeated_wherever_it_stands(folder: Path, address: str) -> None:
+    """An address in the place of any value, section, list or key: what is said of it does not hold its password."""
+    shipped = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+    refused = 0
+    for keys, value in _places(shipped):
+        for wrong in (address, {address: None}, [address]):
+            data = copy.deepcopy(shipped)
+            inner: Any = {"": data}
+            for key in ("", *keys)[:-1]:
+                inner = inner[key]
+            inner[("", *keys)[-1]] = wrong
+            try:
+                load(folder, yaml.safe_dump(data if keys else wrong))
+            except ConfigError as error:
+                refused += 1
+                assert "77123" not in str(error), (keys, value)
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        (CAMERA.replace("{type: replay, path: clips}", "77123"), "cameras[0].source", "not a number"),
+        (CAMERA.replace("{type: replay, path: clips}", "pw77123"), "cameras[0].source", "not a text"),
+        ("cameras:\n  - pw77123\n", "cameras[0]", "must be a section of keys, not a text"),
+        ("cameras: pw77123\n", "cameras", "must be a list, not a text"),
+        (CAMERA + "mqtt: pw77123\n", "mqtt", "must be a section of keys, not a text"),
+        (CAMERA + "mqtt: {host: h, username: u, password: {pw77123: 1}}\n", "mqtt.password", "must be text"),
+    ],
+)
+def test_what_stands_where_a_section_should_is_not_repeated(folder: Path, text: str, key: str, says: str) -> None:
+    """It may be a password: only its kind is said."""
+    (problem,) = complaints(folder, text)
+    assert problem.key == key
+    assert says in str(problem)
+    assert "77123" not in str(problem)
+
+
+def test_known_keys_are_those_of_the_kind_of_source(folder: Path) -> None:
+    """A key of another kind of source is answered with the keys of this one."""
+    (problem,) = complaints(folder, CAMERA.replace("path: clips", "path: clips, url: x"))
+    assert "Known here: type, path, loop, pace, fps" in str(problem)
 
 
 def test_no_secret_is_shown_by_the_configuration(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +27,38 @@ def test_project_undoes_unproject(lens: Intrinsics) -> None:
     xs, ys = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
     assert ahead.all()
     assert pixels == pytest.approx(np.stack([xs, ys], -1), abs=1e-6)
+
+
+small = st.floats(-0.3, 0.3)
+
+
+@given(k1=small, k2=small, p1=small, p2=small, k3=small)
+def test_projection_is_opencvs(k1: float, k2: float, p1: float, p2: float, k3: float) -> None:
+    """A point in front of the camera lies where OpenCV puts it, whatever the lens's distortion."""
+    lens = Intrinsics(64, 48, 50.0, 52.0, 31.0, 25.0, k1, k2, p1, p2, k3)
+    points = np.random.default_rng(0).uniform((-2, -2, 1), (2, 2, 5), (100, 3))
+    matrix = np.array([[50.0, 0, 31.0], [0, 52.0, 25.0], [0, 0, 1]])
+    expected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), matrix, np.array([k1, k2, p1, p2, k3]))
+    pixels, ahead = pinhole.project(points, lens)
+    assert ahead.all()
+    assert pixels == pytest.approx(expected[:, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize(("hfov_deg", "k1"), [(70, 0.7), (94, 0.8), (94, -0.05), (120, 3.0)])
+def test_strong_distortion_is_undone(hfov_deg: float, k1: float) -> None:
+    """Every pixel's ray projects back to the pixel, corners included, for strong pincushion and barrel lenses."""
+    lens = replace(pinhole.intrinsics_from_fov(64, 48, np.deg2rad(hfov_deg)), k1=k1)
+    pixels, _ = pinhole.project(pinhole.rays_from_pixels(lens), lens)
+    xs, ys = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
+    assert pixels == pytest.approx(np.stack([xs, ys], -1), abs=1e-6)
+
+
+@pytest.mark.parametrize("k1", [-0.5, -5.0])
+def test_a_distortion_that_folds_the_picture_over_is_refused(k1: float) -> None:
+    """No radius r has r + k1 r^3 as large as the corner of a 94 degree view: no ray is made up for it."""
+    lens = replace(pinhole.intrinsics_from_fov(64, 48, np.deg2rad(94)), k1=k1)
+    with pytest.raises(GeometryError, match="calibrate again"):
+        pinhole.rays_from_pixels(lens)
 
 
 def test_points_behind_the_camera_are_not_seen() -> None:

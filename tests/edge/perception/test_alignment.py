@@ -136,6 +136,28 @@ def test_answers_that_do_not_fit_the_room_stay_relative(room: RoomLayout) -> Non
     assert {answered(inverse, room).scale for inverse in unfit} == {"relative"}
 
 
+@pytest.mark.parametrize("columns", [38, 46])
+def test_of_two_lines_the_one_with_less_behind_the_walls_is_taken(room: RoomLayout, columns: int) -> None:
+    """Furniture that lies on a line of its own, before 60 or 70 % of the view, is not taken for the shell."""
+    shell = 1 / true_z(room)
+    covered = np.random.default_rng(0).permutation(64) < columns
+    before = np.repeat(covered, WH[0] // 64) & (shell < 0.85 * shell.max())
+    inverse = np.where(before, shell.max() - 0.75 * (shell.max() - shell), shell)
+    found = answered(inverse, room)
+    assert found.scale == "metric"
+    assert np.abs(found.depth * shell - 1)[~before].max() < 0.05
+
+
+@pytest.mark.parametrize(("noise", "scale"), [(0.0, "metric"), (0.025, "metric"), (0.035, "relative")])
+def test_a_fit_that_leaves_a_tenth_unexplained_is_chance(room: RoomLayout, noise: float, scale: str) -> None:
+    """Metres are claimed only if nine tenths of the variance of the shell's inverse depth are explained."""
+    camera = dataclasses.replace(CAMERA, hfov_rad=0.5, yaw_rad=0.6, pitch_rad=0.0)
+    shell = 1 / true_z(room, camera)
+    cells = np.random.default_rng(0).normal(0, noise, (WH[1] // 4, WH[0] // 4))
+    found = answered(shell * (1 + np.kron(cells, np.ones((4, 4)))), room, camera)
+    assert found.scale == scale
+
+
 def test_a_bare_wall_does_not_say_the_shift(room: RoomLayout) -> None:
     """A narrow view of one wall, at one depth, leaves the shift open: relative."""
     camera = dataclasses.replace(CAMERA, hfov_rad=0.5, yaw_rad=0.0, pitch_rad=0.0)

@@ -129,6 +129,30 @@ def test_disagreeing_edges_lower_the_confidence() -> None:
     assert room.column_confidence[100:140].max() < 0.5 < room.column_confidence[:100].min()
 
 
+def test_confidence_falls_to_1_over_e_at_a_spread_of_0_15() -> None:
+    """A column whose edges say distances that differ by a factor e^0.15 is trusted 1/e; others wholly."""
+    up, down = floor.boundary_latitudes(BOX, longitudes(WIDTH), 1.6, 2.7)
+    down[100:140] = np.arctan(np.tan(down[100:140]) * np.exp(0.15))
+    found = layout_from_boundary(up, down, np.zeros(WIDTH), camera_height_m=1.6).column_confidence
+    assert found[100:140] == pytest.approx(np.exp(-1), rel=1e-5)
+    assert np.delete(found, np.s_[100:140]) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("fit", ["manhattan", "general"])
+def test_walls_stand_where_their_edges_agree(fit: FitChoice) -> None:
+    """A wall of which most columns see floor and ceiling disagree is fitted to the few that agree."""
+    lon = longitudes(WIDTH)
+    up, down = floor.boundary_latitudes(BOX, lon, 1.6, 2.7)
+    front = np.abs(lon) < np.deg2rad(19)
+    up[front] = np.arctan(np.tan(up[front]) / 0.75)
+    column = (np.arctan2(BOX[:, 0], BOX[:, 1]) / (2 * np.pi) + 0.5) * WIDTH - 0.5
+    away = np.abs(np.arange(WIDTH)[:, None] - column)
+    corners = (0.96 ** np.minimum(away, WIDTH - away)).max(axis=1)
+    room = layout_from_boundary(up, down, corners, camera_height_m=1.6, fit=fit)
+    assert room.fit == fit
+    assert floor.iou(room.polygon_m, BOX) > 0.98
+
+
 def test_an_edge_outside_the_picture_is_not_published() -> None:
     """A level camera of 60 degrees vertical field sees no floor nearer than 1.6 / tan(30): those edges are null."""
     visible = np.zeros(WIDTH, dtype=np.bool_)
@@ -164,6 +188,17 @@ def test_a_height_that_nobody_saw_is_called_a_guess() -> None:
     room = layout_from_boundary(up, down, np.zeros(WIDTH), edges_seen=seen, camera_height_m=1.6)
     assert "guess" in room.fit_reason
     assert room.confidence <= 0.5
+
+
+@pytest.mark.parametrize(("columns", "guess"), [(7, True), (8, False)])
+def test_a_height_that_eight_columns_saw_is_no_guess(columns: int, guess: bool) -> None:
+    """From eight columns on in which both edges are in view the height is measured, and they alone say it."""
+    up, down = floor.boundary_latitudes(BOX, longitudes(WIDTH), 1.6, 2.7)
+    seen = np.stack([np.arange(WIDTH) < columns, np.ones(WIDTH, dtype=np.bool_)])
+    up[columns:] *= 0.7
+    room = layout_from_boundary(up, down, np.zeros(WIDTH), edges_seen=seen, camera_height_m=1.6)
+    assert ("guess" in room.fit_reason) == guess
+    assert (room.ceiling_height_m == pytest.approx(2.7, rel=1e-6)) != guess
 
 
 def _distance_reader(camera: CameraModel, columns: int) -> LayoutReader:

@@ -20,7 +20,8 @@ from edge.mqtt.topics import Topics
 from edge.publish.compose import Source, depth_message, depth_picture, layout_message, lighting_message, room_model
 from edge.publish.publisher import Publisher
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout
-from edge.subscribe.watcher import Seen, Watcher, WatchState, json_line, read, show, summary, table, text_line
+from edge.subscribe.table import json_line, show, summary, table, text_line
+from edge.subscribe.watcher import Received, Watcher, WatchState, validated
 
 TOPICS = Topics("dev")
 
@@ -34,7 +35,7 @@ def _rendered(state: WatchState, now_s: float) -> str:
 
 
 @pytest.fixture
-def seen(frame: Frame, depth: DepthMap, layout: RoomLayout, lighting: Lighting, source: Source) -> list[Seen]:
+def seen(frame: Frame, depth: DepthMap, layout: RoomLayout, lighting: Lighting, source: Source) -> list[Received]:
     """One of each result, read back as a subscriber reads it."""
     now = timestamp(time.time())
     payloads = {
@@ -48,10 +49,10 @@ def seen(frame: Frame, depth: DepthMap, layout: RoomLayout, lighting: Lighting, 
         TOPICS.of("room", camera="living"): room_model(frame, layout, source).data,
         TOPICS.of("lighting", camera="living"): lighting_message(frame, lighting, source, 0.03).encoded(),
     }
-    return [read(Incoming(topic, payload, False)) for topic, payload in payloads.items()]
+    return [validated(Incoming(topic, payload, False)) for topic, payload in payloads.items()]
 
 
-def test_the_table_shows_what_was_published(seen: list[Seen]) -> None:
+def test_the_table_shows_what_was_published(seen: list[Received]) -> None:
     """Camera, state, task, latency and the values that matter stand in the table, with their units."""
     state = WatchState()
     for message in seen:
@@ -71,7 +72,7 @@ def test_the_table_shows_what_was_published(seen: list[Seen]) -> None:
         assert part in text
 
 
-def test_rates_are_those_of_the_last_ten_seconds(seen: list[Seen]) -> None:
+def test_rates_are_those_of_the_last_ten_seconds(seen: list[Received]) -> None:
     """Messages every half second are 2 Hz, whatever happened long before; silence is 0."""
     state = WatchState()
     depth = next(s for s in seen if s.topic.endswith("/depth"))
@@ -106,7 +107,7 @@ def test_a_relative_result_shows_no_metres(frame: Frame, depth: DepthMap, layout
 )
 def test_what_does_not_fit_its_schema_is_said(topic: str, payload: bytes, error: str) -> None:
     """An invalid message is counted, shown and named, and never taken for a result."""
-    message = read(Incoming(topic, payload, False))
+    message = validated(Incoming(topic, payload, False))
     assert error in str(message.error)
     state = WatchState()
     state.add(message, 1.0)
@@ -116,7 +117,7 @@ def test_what_does_not_fit_its_schema_is_said(topic: str, payload: bytes, error:
     assert "error" in json.loads(json_line(message))
 
 
-def test_lines_are_one_message_each(seen: list[Seen]) -> None:
+def test_lines_are_one_message_each(seen: list[Received]) -> None:
     """A JSON line has topic and payload as published, pictures are told by size, text lines have the values."""
     for message in seen:
         line = json_line(message)
@@ -128,6 +129,35 @@ def test_lines_are_one_message_each(seen: list[Seen]) -> None:
         else:
             assert body["payload"] == json.loads(message.payload)
     assert "80 ms  median depth 2.50 m" in text_line(next(s for s in seen if s.topic.endswith("/depth")))
+
+
+@pytest.mark.parametrize("topic", ["edge/dev/hall/depth", "edge/dev/response/info", "elsewhere"])
+@pytest.mark.parametrize(
+    ("payload", "key", "value"),
+    [
+        (b'{"a":"\\ud800"}', "payload", {"a": "\ud800"}),
+        (b'{"a":"\xed\xa0\x80"}', "payload", {"a": "\ud800"}),
+        ("äö".encode(), "text", "äö"),
+        (b'{"a":NaN}', "text", '{"a":NaN}'),
+        (b"9" * 5000, "text", "9" * 5000),
+        (b"[" * 200_000, "text", "[" * 200_000),
+        (b'{"a":' * 100_000, "text", '{"a":' * 100_000),
+    ],
+    ids=["escaped surrogate", "raw surrogate", "text", "NaN", "long number", "deep list", "deep object"],
+)
+def test_any_payload_is_one_line_of_json(topic: str, payload: bytes, key: str, value: object) -> None:
+    """Text that is no JSON, or nested too deeply, is passed as text; every line is JSON that UTF-8 can carry."""
+    message = validated(Incoming(topic, payload, False))
+    line = json_line(message)
+    assert "\n" not in line
+    assert json.loads(line.encode("utf-8"))[key] == value
+    assert "\n" not in text_line(message)
+
+
+@pytest.mark.parametrize("topic", ["edge/dev/hall/depth/image", "edge/dev/hall/room", "elsewhere"])
+def test_pictures_are_told_by_their_size(topic: str) -> None:
+    """Bytes of a picture are never passed as text, also where the picture is none."""
+    assert json.loads(json_line(validated(Incoming(topic, b"GIF\0\xff", False))))["bytes"] == 5
 
 
 @pytest.fixture
@@ -144,7 +174,7 @@ def test_a_watcher_reads_a_real_broker(
     embedded: EmbeddedBroker, publisher: Publisher, frame: Frame, depth: DepthMap, source: Source
 ) -> None:
     """What goes through a broker arrives checked, in order, and ends up in the state."""
-    arrived: list[Seen] = []
+    arrived: list[Received] = []
     watcher = Watcher(embedded.endpoint, on_message=arrived.append)
     watcher.start()
     assert watcher.wait_connected(10)

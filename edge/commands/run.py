@@ -1,0 +1,103 @@
+"""`edge run`: the daemon, and what a subscriber gets from it, shown."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, signals_end
+from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge.daemon.supervisor import Daemon
+
+_PLAIN_TABLE_EVERY_S = 5.0
+
+
+def run(
+    config: ConfigPath = Path("config.yaml"),
+    for_s: Annotated[float | None, typer.Option("--for", min=1, help="Stop after so many seconds of serving.")] = None,
+    show: Annotated[
+        bool | None, typer.Option("--show/--quiet", help="Show what a subscriber gets; default: not under systemd.")
+    ] = None,
+) -> None:
+    """Run the daemon until Ctrl-C or SIGTERM.
+
+    With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was.
+    """
+    ended = signals_end()
+    from edge.daemon.supervisor import Daemon
+
+    with errors_as_exit_codes():
+        settings = loaded(config)
+        try:
+            daemon = Daemon(
+                settings,
+                on_progress=lambda text: err.print(text, style="dim", markup=False, highlight=False),
+                stop=ended,
+            )
+        except EdgeError as e:
+            if not ended.is_set():
+                raise
+            err.print(str(e), style="dim", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(0) from None  # it was told to end, and did
+        try:
+            daemon.start()
+            visible = show if show is not None else "INVOCATION_ID" not in os.environ
+            with _shown(daemon, for_s) if visible else nullcontext():
+                daemon.supervise(for_s)
+        finally:
+            tally = daemon.stop()
+    n = tally.published
+    counts = ", ".join(f"{task} {n[task]}" for task in ("depth", "layout", "lighting"))
+    console.print(
+        f"published: {counts}; dropped {tally.dropped}; errors {tally.errors}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if for_s is not None and tally.silent:
+        missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
+        err.print(
+            f"nothing published for {missing}; see the errors above, or run `edge check`", style="red", markup=False
+        )
+        raise typer.Exit(EXIT_FAILED)
+
+
+@contextmanager
+def _shown(daemon: Daemon, for_s: float | None) -> Iterator[None]:
+    """A real subscriber to the daemon's broker, shown as a live table (now and then where there is no terminal)."""
+    from edge.subscribe.table import show, table
+    from edge.subscribe.watcher import Watcher
+
+    device = daemon.config.device
+    ending = threading.Event()
+    if console.is_terminal:
+        arguments = {"base": device.base_topic, "device": device.name, "stop": ending}
+        thread = threading.Thread(
+            target=show, args=(daemon.endpoint, console), kwargs=arguments, name="edge-show", daemon=True
+        )
+    else:
+        watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name)
+        watcher.start()
+
+        def print_now_and_then() -> None:
+            while not ending.wait(_PLAIN_TABLE_EVERY_S):
+                console.print(table(watcher.state))
+            watcher.stop()
+
+        thread = threading.Thread(target=print_now_and_then, name="edge-show", daemon=True)
+    how = f"for {for_s:g} s" if for_s else "until Ctrl-C"
+    err.print(f"serving {how}; subscribe at {daemon.endpoint}, topic {device.base_topic}/{device.name}/#", markup=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join(5.0)
