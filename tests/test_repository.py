@@ -43,7 +43,7 @@ DISTRIBUTIONS = {
 """Packages whose distribution has another name than what is imported."""
 COME_WITH = {"drjit": "mitsuba", "google": "onnx", "pydantic_core": "pydantic", "sqlalchemy": "optuna"}
 """Packages that another one always brings along."""
-FILE_ENDINGS = ("cfg", "conf", "json", "md", "onnx", "py", "service", "sh", "toml", "yaml", "yml", "jpg")
+FILE_ENDINGS = ("md", "py", "service", "sh", "toml", "yaml", "yml")
 # Each is split, so that this file does not break its own rule.
 UNSPOKEN = {
     "a path of the machine it was written on, which no reader has": r"(?<![\w.])/wo"
