@@ -1,6 +1,7 @@
 # make run          install the device package into .venv and run the daemon on config.yaml until Ctrl-C
 # make run FOR=20   the same, for 20 s of serving
-# make test         install what tests need (torch; mosquitto through apt where missing) and run them
+# make test-device  install what the tests of edge/ need (no torch; mosquitto through apt where missing), run them
+# make test         install what all tests need (torch) and run them
 # make help         everything else
 
 PYTHON ?= python3
@@ -12,9 +13,12 @@ FOR ?=
 VENV_ARGS ?=
 PYTEST_ARGS ?=
 DEMO := build/train-demo
+# The tests that need nothing of the training stack; a test of the repository holds this list to it.
+DEVICE_TESTS := tests/edge tests/integration tests/test_repository.py tests/test_systemd.py \
+  --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-gpu check wheels format schema train-demo clean system
+.PHONY: help run test test-device test-slow test-gpu coverage check wheels format schema train-demo clean system
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +31,9 @@ run: $(VENV)/.device ## run the daemon on config.yaml; FOR=20 stops it after 20 
 test: $(VENV)/.dev system ## run the tests, but for long ones; PYTEST_ARGS for pytest's own arguments
 	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_ARGS)
 
+test-device: $(VENV)/.test system ## the tests of the device package alone, without torch
+	$(BIN)/python -m pytest -m "not slow and not gpu" $(DEVICE_TESTS) $(PYTEST_ARGS)
+
 test-slow: $(VENV)/.dev system ## run the tests that take more than ten seconds each
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
@@ -34,6 +41,13 @@ test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says
 	@$(BIN)/python -c 'import sys, edge.inference.trt.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'
 	@$(STEP) "installing pytest" $(PIP) 'pytest>=8.2' 'pytest-timeout>=2.3'
 	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev system ## which lines no test runs: a figure, and pages in build/coverage/html
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -m "not slow and not gpu" $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
 
 check: $(VENV)/.dev ## format, lint, types, import rules, repository rules
 	$(BIN)/ruff format --check .
@@ -79,6 +93,10 @@ $(VENV)/.device: $(VENV)/.python pyproject.toml
 	@$(STEP) "installing the device package (no torch; about a minute)" $(PIP) --editable .
 	@touch $@
 
+$(VENV)/.test: $(VENV)/.device
+	@$(STEP) "installing test packages (no torch; about a minute)" $(PIP) --editable '.[test]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.device
 	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,ray,dev]'
-	@touch $@
+	@touch $(VENV)/.test $@

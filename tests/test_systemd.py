@@ -104,6 +104,8 @@ def test_installed_configuration_points_at_installed_files(tmp_path: Path) -> No
     lines = [line.split("#")[0] for line in config.read_text(encoding="utf-8").splitlines()]
     paths = [line.split(":", 1)[1].strip() for line in lines if line.strip().startswith(("path:", "engines:"))]
     assert len(paths) == 3
+    [schema] = [line.split("=", 1)[1] for line in config.read_text(encoding="utf-8").splitlines() if "$schema=" in line]
+    assert (tmp_path / schema.removeprefix("/")).is_file()
     assert [path for path in paths if not (tmp_path / path.removeprefix("/")).is_dir()] == []
     assert config.stat().st_mode & 0o777 == 0o640
 

@@ -1,4 +1,4 @@
-"""Real footage through the daemon and a real Mosquitto; skipped where the evaluation data is not at hand."""
+"""Real footage through the daemon and a real Mosquitto; skipped where the evaluation data is not there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import pytest
 from tests.brokers import Mosquitto, Subscriber
 from tests.integration.conftest import SHARED, Starter, check_message
 
-pytestmark = pytest.mark.skipif(not (SHARED / "eval").is_dir(), reason="needs the evaluation data in ../shared")
+EVALUATION = SHARED / "eval"
+pytestmark = pytest.mark.skipif(
+    not EVALUATION.is_dir(), reason=f'needs real pictures in {EVALUATION} (docs/accuracy.md, "The evaluation data")'
+)
 Brokers = Callable[..., Mosquitto]
 Subscribers = Callable[..., Subscriber]
 
@@ -21,7 +24,7 @@ Subscribers = Callable[..., Subscriber]
 def panoramas_from_hdr(out: Path) -> Path:
     """The lighting set as pictures: 99th percentile at white, clipped, gamma 2.2."""
     out.mkdir()
-    for path in sorted((SHARED / "eval" / "lighting").glob("*.hdr")):
+    for path in sorted((EVALUATION / "lighting").glob("*.hdr")):
         radiance = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         picture = np.clip(radiance / np.percentile(radiance, 99), 0, 1) ** (1 / 2.2)
         cv2.imwrite(str(out / f"{path.stem}.png"), (picture * 255).astype(np.uint8))
@@ -36,10 +39,10 @@ def test_real_pictures_give_possible_results(
     broker = mosquitto()
     camera: dict[str, Any] = {"name": "real", "camera_height_m": 1.6, "projection": "equirectangular"}
     if what == "video":
-        path = SHARED / "eval" / "video" / "one-by-one-person-detection.mp4"
+        path = EVALUATION / "video" / "one-by-one-person-detection.mp4"
         camera |= {"projection": "perspective", "hfov_deg": 70.0, "camera_height_m": 2.5, "pitch_deg": -20.0}
     else:
-        path = panoramas_from_hdr(tmp_path / "p") if what == "lighting" else SHARED / "eval" / "layout" / "img"
+        path = panoramas_from_hdr(tmp_path / "p") if what == "lighting" else EVALUATION / "layout" / "img"
     camera["source"] = {"type": "replay", "path": str(path), "fps": 4.0}
     tasks = {t: {"every_frames": 1} for t in ("depth", "layout", "lighting")}
     subscriber = subscribe(broker.port)

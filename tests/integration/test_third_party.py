@@ -22,7 +22,9 @@ from edge.scene import CameraModel
 from tests.integration.conftest import PANORAMA, REPOSITORY, SHARED, Served
 
 PEER = SHARED / "peers" / "spherical_harmonic_inference" / "model.onnx"
-pytestmark = pytest.mark.skipif(not PEER.is_file(), reason="needs the published model in ../shared")
+pytestmark = pytest.mark.skipif(
+    not PEER.is_file(), reason=f'needs the published network {PEER} (docs/accuracy.md, "The evaluation data")'
+)
 
 
 @pytest.fixture

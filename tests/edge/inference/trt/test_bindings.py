@@ -14,11 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import edge
-import training
-
-HERE = Path(__file__).parent
-INFERENCE = Path(edge.__file__).parent / "inference" / "trt"
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[3]
+INFERENCE = REPOSITORY / "edge" / "inference" / "trt"
 LISTS: dict[str, set[str]] = {
     name: set(value["names"])
     for name, value in json.loads((HERE / "tensorrt_identifiers.json").read_text(encoding="utf-8")).items()
@@ -91,8 +89,8 @@ def test_nothing_that_tensorrt_removed_is_used() -> None:
     gone = LISTS["removed"] | LISTS["removed_documented"] | LISTS["removed_before"]
     flags = "|".join(sorted(LISTS["removed_builder_flags"]))
     pattern = re.compile(rf"\b(?:{'|'.join(sorted(gone))}|BuilderFlag\.(?:{flags}))\b")
-    for package in (edge, training):
-        for path in sorted(Path(package.__file__ or "").parent.rglob("*.py")):
+    for package in ("edge", "training"):
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
             found = pattern.search(path.read_text(encoding="utf-8"))
             assert found is None, f"{path}: {found and found.group()} is gone from TensorRT 11"
 
