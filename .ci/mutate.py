@@ -264,9 +264,19 @@ def try_module(
     return tally
 
 
+def read_rules() -> dict[str, Any]:
+    """What tests/mutation.yaml says; a survivor whose line is gone is a mistake."""
+    rules: dict[str, Any] = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    for entry in rules["survivors"]:
+        lines = (ROOT / entry["file"]).read_text(encoding="utf-8").splitlines()
+        if entry["line"] not in [line.strip() for line in lines]:
+            sys.exit(f"{RULES}: {entry['file']} has no line {entry['line']!r} any more; correct or remove the entry")
+    return rules
+
+
 def main() -> None:
     """Try the modules that the command line names, or all."""
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    rules = read_rules()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(rules['modules'])}; default: all")
     parser.add_argument("--sample", type=int, default=rules["sample"], help="mutants to try of each; 0 = all")

@@ -129,7 +129,7 @@ def test_overlap_of_polygons_without_an_area_is_nothing() -> None:
 
 @given(turn=st.floats(-np.pi, np.pi))
 def test_no_ray_slips_through_a_corner(turn: float) -> None:
-    """Straight at a corner, where two walls end, the room is as deep as the corner is far."""
+    """Straight at a corner, where two walls end, the room is as deep as the corner is far, whatever was rounded."""
     c, s = np.cos(turn), np.sin(turn)
     box = np.array([[2, 3], [-2, 3], [-2, -1.5], [2, -1.5]]) @ np.array([[c, s], [-s, c]])
     found = polygon.wall_distances(box, np.arctan2(box[:, 0], box[:, 1]))
