@@ -138,3 +138,13 @@ def test_walls_term_by_hand() -> None:
     assert float(_loss(normals=1.0)((wrong, torch.zeros(1, 1)), _boundary(ROOM), weights)) == pytest.approx(
         expected, rel=1e-3
     )
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_a_single_column_is_not_blown_up(weight: float) -> None:
+    """The distance of one column, off by 0.4: 0.4 in full view, 0.2 where it counts half."""
+    distance, ratio = _exact(ROOM)
+    seen = torch.zeros(1, 2, WIDTH)
+    seen[:, 1, 7] = weight
+    found = float(_loss(distance=1.0)((distance + 0.4, ratio), _boundary(ROOM), seen))
+    assert found == pytest.approx(0.4 * weight, abs=1e-3)

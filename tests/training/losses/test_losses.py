@@ -118,3 +118,15 @@ def test_a_layout_out_of_view_costs_nothing() -> None:
     zeros = torch.zeros(1, 2, 4)
     loss = LayoutLoss(BoundaryLossConfig(boundary=1.0, corners=1.0))
     assert float(loss((zeros + 1, zeros[:, :1]), zeros, zeros[:, :1] + 0.5, zeros)) == 0
+
+
+@pytest.mark.parametrize(("seen", "share"), [(1.0, 1.0), (0.5, 0.5), (0.25, 0.25)])
+def test_a_single_column_counts_as_much_as_it_is_seen(seen: float, share: float) -> None:
+    """One column in full view is the mean, one in part is not blown up to a whole: edges off by 0.3, a corner ln 2."""
+    boundary, corners = torch.zeros(1, 2, 6), torch.zeros(1, 1, 6)
+    view = torch.zeros(1, 2, 6)
+    view[0, 0, 2] = seen
+    for weights, expected in (({"boundary": 1.0, "corners": 0.0}, 0.3), ({"boundary": 0.0, "corners": 1.0}, np.log(2))):
+        loss = LayoutLoss(LossConfig(**weights))  # type: ignore[arg-type]
+        found = float(loss((boundary + 0.3, corners), boundary, corners, view))
+        assert found == pytest.approx(share * expected, rel=1e-5)
