@@ -8,6 +8,7 @@ reconnects by itself: its owner decides when.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -467,19 +468,7 @@ class Link:
             return
         sock = client.socket()
         if sock is not None:
-            try:
-                raw = socket.socket(fileno=os.dup(sock.fileno()))
-            except (OSError, ValueError):
-                raw = None  # closed meanwhile: the network thread is ending by itself
-            if raw is not None:
-                with raw:
-                    _shut(raw)
+            # One that was closed or lost meanwhile is fine: the network thread is ending by itself.
+            with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(sock.fileno())) as raw:
+                raw.shutdown(socket.SHUT_RDWR)  # wakes whoever waits on it
         client.loop_stop()
-
-
-def _shut(raw: socket.socket) -> None:
-    """End both directions, which wakes whoever waits on the socket; one that is not connected any more is fine."""
-    try:
-        raw.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
