@@ -260,3 +260,17 @@ def test_a_slots_buffers_do_not_overlap() -> None:
     writer.close()
     reader.close()
     os.close(fd)
+
+
+def test_nothing_is_said_of_a_picture_that_is_being_written(fd: int) -> None:
+    """While a buffer has no stamp, neither its picture nor how long it stood still is given."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    sequence = writer.write(plain(1), 0.0, 9.0, 2.0)
+    assert reader.unchanged_s == 7.0
+    stamp = slot._FIRST_BUFFER + sequence % slot.BUFFERS * slot._BUFFER_WORDS + slot._STAMP
+    for wrong in (0, sequence + slot.BUFFERS):
+        reader._memory.words[stamp] = wrong
+        assert reader.latest() is None
+        assert reader.unchanged_s == 0.0
+    writer.close()
+    reader.close()
