@@ -66,6 +66,11 @@ format: $(VENV)/.dev ## put the code into the house format
 schema: $(VENV)/.dev ## write edge/config/config.schema.json anew, after a change of edge/config/sections.py
 	$(BIN)/python -c 'import json, edge.config.sections as c; print(json.dumps(c.config_schema(), indent=2))' > edge/config/config.schema.json
 
+.PHONY: mutate
+mutate: $(VENV)/.dev ## change the code and see whether tests notice; MODULES=edge/geometry SAMPLE=20 for less (docs/mutation.md)
+	@$(STEP) "installing cosmic-ray" $(PIP) --editable '.[mutate]'
+	$(BIN)/python .ci/mutate.py $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE))
+
 train-demo: $(VENV)/.dev ## every stage of training on a tiny scale, into build/train-demo (minutes)
 	$(BIN)/python -m training synthesize --out $(DEMO)/rooms --rooms 30 --size 256x128 --samples 4 --views 0
 	$(BIN)/python -m training fit training/recipes/demo.yaml --out $(DEMO)/run --rooms $(DEMO)/rooms --threads 1

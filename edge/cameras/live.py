@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 
 from edge.cameras.base import Picture, PictureError, Source
-from edge.cameras.picture import rgb_from_any
+from edge.cameras.picture import opencv_errors, rgb_from_any
 from edge.errors import CameraError, ImageError
 
 
@@ -33,11 +33,10 @@ class LiveSource(Source):
         Raises:
             CameraError: OpenCV could not; the message ends in `remedy`.
         """
-        try:
+        with opencv_errors(self.label, remedy):
             capture = cv2.VideoCapture(target, backend, list(parameters))
-        except cv2.error as error:
-            raise CameraError(f"{self.label}: OpenCV could not open it ({error.err}). {remedy}") from error
-        if not capture.isOpened():
+            opened = capture.isOpened()
+        if not opened:
             capture.release()
             raise CameraError(f"{self.label}: cannot be opened. {remedy}")
         self._capture = capture
@@ -47,18 +46,17 @@ class LiveSource(Source):
         """The next picture, dated when it was grabbed, before it is decoded."""
         if self._capture is None:
             raise CameraError(f"{self.label}: is not open. Open it before reading")
-        try:
+        with opencv_errors(self.label, self.remedy):
             if not self._capture.grab():
                 raise CameraError(f"{self.label}: stopped sending pictures. {self.remedy}")
             captured_at, captured_monotonic_s = time.time(), time.monotonic()
             decoded, picture = self._capture.retrieve()
             if not decoded:
                 raise PictureError(f"{self.label}: sent a picture that does not decode. {self.remedy}")
-            return Picture(rgb_from_any(picture), captured_at, captured_monotonic_s)
-        except cv2.error as error:
-            raise CameraError(f"{self.label}: OpenCV failed while reading ({error.err}). {self.remedy}") from error
-        except ImageError as error:
-            raise PictureError(f"{self.label}: {error}") from error
+            try:
+                return Picture(rgb_from_any(picture), captured_at, captured_monotonic_s)
+            except ImageError as error:
+                raise PictureError(f"{self.label}: {error}") from error
 
     def close(self) -> None:
         """Give the device back; harmless when it is not open."""

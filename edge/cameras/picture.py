@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import ImageError
+from edge.errors import CameraError, ImageError
 from edge.scene import ImageArray
 
 MIN_SIDE_PX = 16
 _HASH_GRID = 64
+
+
+@contextlib.contextmanager
+def opencv_errors(label: str, remedy: str) -> Iterator[None]:
+    """OpenCV's exceptions in the block as a `CameraError`."""
+    try:
+        yield
+    except cv2.error as error:
+        raise CameraError(f"{label}: OpenCV failed ({error.err or error}). {remedy}") from error
 
 
 def rgb_from_any(picture: npt.NDArray[np.generic], *, bgr: bool = True) -> ImageArray:

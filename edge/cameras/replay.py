@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edge.cameras.base import EndOfStream, Picture, PictureError, ReplaySpec, Source
-from edge.cameras.picture import rgb_from_any
+from edge.cameras.picture import opencv_errors, rgb_from_any
 from edge.errors import CameraError, ImageError
 from edge.scene import ImageArray
 
@@ -79,29 +80,31 @@ class _Video(_Recording):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._capture = cv2.VideoCapture()
-        self.rewind()
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        with self._opencv():
+            self._capture = cv2.VideoCapture()
+            self.rewind()
+            fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else _FALLBACK_VIDEO_FPS
 
     def read(self) -> ImageArray | None:
-        try:
+        with self._opencv():
             decoded, picture = self._capture.read()
-        except cv2.error as error:
-            raise CameraError(
-                f"{self.path}: does not decode ({error.err}). Convert it, e.g. to H.264 in MP4"
-            ) from error
-        if not decoded:
-            return None
-        self._decoded += 1
-        try:
-            return rgb_from_any(picture)
-        except ImageError as error:
-            raise PictureError(f"{self.path}: {error}") from error
+            if not decoded:
+                return None
+            self._decoded += 1
+            try:
+                return rgb_from_any(picture)
+            except ImageError as error:
+                raise PictureError(f"{self.path}: {error}") from error
+
+    def _opencv(self) -> AbstractContextManager[None]:
+        return opencv_errors(str(self.path), "Convert it, e.g. to H.264 in MP4")
 
     def rewind(self) -> None:
         self._decoded = 0
-        if not self._capture.open(str(self.path), cv2.CAP_FFMPEG):
+        with self._opencv():
+            opened = self._capture.open(str(self.path), cv2.CAP_FFMPEG)
+        if not opened:
             raise CameraError(
                 f"{self.path}: is not a readable video; it may be cut short or of a kind that FFmpeg does not know. "
                 "Copy it again, or convert it, e.g. to H.264 in MP4"
@@ -111,7 +114,8 @@ class _Video(_Recording):
         self._capture.release()
 
     def shortfall(self) -> str | None:
-        promised = round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        with self._opencv():
+            promised = round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         missing = promised - self._decoded
         if missing < max(2, 0.02 * promised):  # the promise is an estimate for some containers
             return None

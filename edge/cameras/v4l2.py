@@ -10,6 +10,7 @@ import cv2
 
 from edge.cameras.base import V4l2Spec
 from edge.cameras.live import LiveSource
+from edge.cameras.picture import opencv_errors
 from edge.errors import CameraError
 
 
@@ -41,10 +42,11 @@ class V4l2Source(LiveSource):
         capture = self.connect(
             target, cv2.CAP_V4L2, (), f"Another program may hold it: `fuser -v {target}` names it; stop it"
         )
-        for key, value in wanted.items():
-            capture.set(key, value)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        size = round(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        with opencv_errors(self.label, f"Ask for a mode that it has: v4l2-ctl --list-formats-ext -d {self.path}"):
+            for key, value in wanted.items():
+                capture.set(key, value)
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+            size = round(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         if size != (spec.width_px or size[0], spec.height_px or size[1]):
             self.warn(
                 f"{self.label}: sends {size[0]}x{size[1]} px, not {spec.width_px}x{spec.height_px}. "

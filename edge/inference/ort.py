@@ -207,7 +207,9 @@ class OrtBackend:
                 return self._infer(batch)
             pieces = [self._infer(batch[at : at + self.max_batch]) for at in range(0, len(batch), self.max_batch)]
         except Exception as e:
-            raise EngineError(f"{self._path}: inference failed ({_first_line(e)})") from e
+            raise EngineError(
+                f"{self._path}: inference failed ({_first_line(e)}); check the engine with `edge check`"
+            ) from e
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in self._outputs}
 
     def _infer(self, batch: npt.NDArray[np.float32]) -> Arrays:

@@ -8,10 +8,12 @@ reconnects by itself: its owner decides when.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections import deque
@@ -26,6 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import MQTTException as SubscribeException
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import ConfigError, PublishError
@@ -50,6 +53,8 @@ _CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 2.0
 _SILENCES = 3
 """Unanswered attempts with a version that once worked before the other is tried too: the broker may be another."""
+_REFUSED_BY_PAHO = (ValueError, MQTTException, SubscribeException, struct.error)
+"""What paho raises of values that do not fit a packet; all else that it raises is an OSError."""
 _WINDOW = 64
 """QoS-1 messages that may wait for their acknowledgement; the owner keeps below it."""
 
@@ -235,7 +240,7 @@ class Link:
         try:
             self._apply_tls(client)
             self._connect(client, version)
-        except (OSError, ValueError, paho.WebsocketConnectionError) as error:
+        except (OSError, *_REFUSED_BY_PAHO) as error:
             raise translated(error, self.endpoint) from error
         self._client = client
         client.loop_start()
@@ -404,8 +409,8 @@ class Link:
         client = self._client
         if client is None or not self._up:
             raise NotConnectedError(f"broker {self.endpoint}: not connected; it is tried again")
-        properties = self._properties(metadata) if self.version == "5" else None
         try:
+            properties = self._properties(metadata) if self.version == "5" else None
             info = client.publish(
                 topic,
                 payload,
@@ -413,7 +418,10 @@ class Link:
                 retain=retain and self.limits.retain_available,
                 properties=properties,
             )
-        except (ValueError, MQTTException) as error:
+        except OSError as error:
+            self._up = False
+            raise NotConnectedError(f"broker {self.endpoint}: connection lost ({error}); it is tried again") from error
+        except _REFUSED_BY_PAHO as error:
             raise UnsendableError(f"{topic}: {len(payload)} bytes cannot be published ({error}); send less") from error
         if info.rc != paho.MQTT_ERR_SUCCESS:
             self._up = False
@@ -460,19 +468,7 @@ class Link:
             return
         sock = client.socket()
         if sock is not None:
-            try:
-                raw = socket.socket(fileno=os.dup(sock.fileno()))
-            except (OSError, ValueError):
-                raw = None  # closed meanwhile: the network thread is ending by itself
-            if raw is not None:
-                with raw:
-                    _shut(raw)
+            # One that was closed or lost meanwhile is fine: the network thread is ending by itself.
+            with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(sock.fileno())) as raw:
+                raw.shutdown(socket.SHUT_RDWR)  # wakes whoever waits on it
         client.loop_stop()
-
-
-def _shut(raw: socket.socket) -> None:
-    """End both directions, which wakes whoever waits on the socket; one that is not connected any more is fine."""
-    try:
-        raw.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return

@@ -213,3 +213,64 @@ def test_only_touched_memory_is_taken() -> None:
     assert os.fstat(fd).st_blocks * 512 < 1_000_000 < os.fstat(fd).st_size
     writer.close()
     os.close(fd)
+
+
+def test_the_newest_picture_has_its_own_times(fd: int) -> None:
+    """After a round of all buffers each picture still has its number, size, times, and time without a change."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES, first_sequence=7), slot.SlotReader(fd, CAPACITY_BYTES)
+    for n in range(7, 14):
+        assert writer.write(plain(n, 16 + n, 20 + n), 1000.0 + n, 10.0 * n, 10.0 * n - n / 4) == n
+        assert reader.unchanged_s == n / 4
+        got = reader.latest(n - 1)
+        assert got is not None
+        assert (got.sequence, got.captured_at, got.captured_monotonic_s) == (n, 1000.0 + n, 10.0 * n)
+        assert got.image.shape == (20 + n, 16 + n, 3)
+        assert (reader.taken, reader.sequence) == (n, n)
+    writer.write(plain(0), 0.0, 50.0)
+    assert reader.unchanged_s == 0.0
+    assert reader.taken == 13
+    assert not writer.taken
+    writer.close()
+    reader.close()
+
+
+def test_memory_that_says_nonsense_is_not_read(fd: int) -> None:
+    """A size of nothing, or beyond the capacity, is no picture; the reader gives up and does not hang."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    sequence = writer.write(plain(1), 0.0, 0.0)
+    at = slot._FIRST_BUFFER + sequence % slot.BUFFERS * slot._BUFFER_WORDS
+    for width, height in ((0, 48), (64, 0), (1281, 720), (2**31, 2**31)):
+        reader._memory.words[at + slot._WIDTH], reader._memory.words[at + slot._HEIGHT] = width, height
+        assert reader.latest() is None
+    writer.close()
+    reader.close()
+
+
+def test_a_slots_buffers_do_not_overlap() -> None:
+    """For a capacity that is no multiple of a page: three pictures of that size stay whole beside each other."""
+    capacity = 17 * 19 * 3
+    fd = slot.create(capacity)
+    writer, reader = slot.SlotWriter(fd, capacity), slot.SlotReader(fd, capacity)
+    assert os.fstat(fd).st_size == 4 * 4096
+    for n in range(1, 4):
+        writer.write(plain(n, 17, 19), 0.0, 0.0)
+    seen = [(int(pixels.min()), int(pixels.max())) for pixels in reader._memory.pixels]
+    assert seen == [(3, 3), (1, 1), (2, 2)]
+    assert slot.file_size_bytes(4097) == 4096 * 7
+    writer.close()
+    reader.close()
+    os.close(fd)
+
+
+def test_nothing_is_said_of_a_picture_that_is_being_written(fd: int) -> None:
+    """While a buffer has no stamp, neither its picture nor how long it stood still is given."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    sequence = writer.write(plain(1), 0.0, 9.0, 2.0)
+    assert reader.unchanged_s == 7.0
+    stamp = slot._FIRST_BUFFER + sequence % slot.BUFFERS * slot._BUFFER_WORDS + slot._STAMP
+    for wrong in (0, sequence + slot.BUFFERS):
+        reader._memory.words[stamp] = wrong
+        assert reader.latest() is None
+        assert reader.unchanged_s == 0.0
+    writer.close()
+    reader.close()

@@ -93,6 +93,57 @@ def test_dominant_direction_finds_a_lamp(lon: float, lat: float) -> None:
     assert 0.9 < strength <= 1.0
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_strength_is_the_lamps_share_of_the_light(share: float) -> None:
+    """A lamp that gives this share of the ambient light, before uniform walls that give the rest.
+
+    The order-1 terms of a point light are 2 times its ambient term: (2/3 * 3/4pi) / (1/4pi).
+    """
+    lamp = harmonics.polynomials([0.6, 0.0, 0.8]) * [1, 2, 2, 2, 0, 0, 0, 0, 0]
+    uniform = harmonics.project_panorama(np.ones((16, 32, 3)))
+    light = share * lamp[:, None] + (1 - share) * uniform
+    direction, strength = harmonics.dominant_direction(light)
+    assert strength == pytest.approx(share)
+    assert direction == pytest.approx([0.6, 0.0, 0.8])
+
+
+def test_the_brighter_colour_leads() -> None:
+    """Green counts 0.7152 of luminance, red 0.2126, blue 0.0722 (Rec. 709): three lamps of one colour each."""
+    light = np.zeros((9, 3))
+    light[0] = 1.0
+    light[3, 0], light[1, 1], light[2, 2] = 0.5, 0.5, 0.5  # red from +x, green from +y, blue from +z
+    direction, strength = harmonics.dominant_direction(light)
+    rec709 = np.array([0.2126, 0.7152, 0.0722])
+    assert direction == pytest.approx(rec709 / np.linalg.norm(rec709))
+    assert strength == pytest.approx(0.25 * np.linalg.norm(rec709))
+
+
+def test_darkness_has_no_direction() -> None:
+    """Without ambient light, or with less than none, the direction is up and the strength 0."""
+    for ambient in (0.0, -1.0):
+        light = np.zeros((9, 3))
+        light[0], light[1] = ambient, 0.5
+        direction, strength = harmonics.dominant_direction(light)
+        assert direction.tolist() == [0, 0, 1]
+        assert strength == 0
+
+
+def test_radiance_is_in_the_published_basis() -> None:
+    """Radiance coefficients are integrals of radiance times the basis that Ramamoorthi and Hanrahan print (eq. 3)."""
+    constants = np.array([0.282095, *[0.488603] * 3, *[1.092548] * 2, 0.315392, 1.092548, 0.546274])
+    directions, omega = rays(256, 128), solid_angles(256, 128)
+    environment = RNG.random((128, 256, 1))
+    expected = constants * np.einsum("hwk,hw->k", harmonics.polynomials(directions), environment[..., 0] * omega)
+    found = harmonics.radiance_from_prescaled(harmonics.project_panorama(environment))
+    assert found[:, 0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_rotation_is_three_by_three() -> None:
+    """Another shape is named."""
+    with pytest.raises(GeometryError, match=r"\(4, 4\)"):
+        harmonics.rotation_matrix(np.eye(4))
+
+
 def test_no_direction_without_a_difference() -> None:
     """Uniform light has strength 0."""
     assert harmonics.dominant_direction(harmonics.project_panorama(np.ones((16, 32, 3))))[1] == pytest.approx(
@@ -104,5 +155,8 @@ def test_wrong_shapes_are_refused() -> None:
     """27 flat numbers and a square picture are named as what they are."""
     with pytest.raises(GeometryError, match="reshape"):
         harmonics.irradiance_over_pi(np.zeros(27), [0, 0, 1])
-    with pytest.raises(GeometryError, match="2H"):
-        harmonics.project_panorama(np.zeros((32, 32, 3)))
+    with pytest.raises(GeometryError, match="reshape"):
+        harmonics.irradiance_over_pi(np.zeros((8, 3)), [0, 0, 1])
+    for shape in ((32, 32, 3), (32, 64)):
+        with pytest.raises(GeometryError, match="2H"):
+            harmonics.project_panorama(np.zeros(shape))

@@ -81,3 +81,70 @@ def test_redundant_corners_go_and_real_ones_stay() -> None:
     cleaned = walls.without_redundant_corners(padded)
     assert len(cleaned) == 4
     assert polygon.area_m2(cleaned) == pytest.approx(4)
+
+
+def test_shapes_that_are_no_polygon_are_refused() -> None:
+    """Points in space, a bare list and an infinite corner: the message says what a polygon is."""
+    for bad in (np.zeros((4, 3)), np.zeros(6), [[0, 0], [1, np.inf], [0, 1]]):
+        with pytest.raises(GeometryError, match="at least 3 finite corners"):
+            polygon.area_m2(bad)
+
+
+def test_counter_clockwise_is_positive() -> None:
+    """With x right and y forward: right, forward, left is counter-clockwise, of area +1; turning keeps the corners."""
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+    assert polygon.signed_area_m2(square) == 1
+    assert polygon.signed_area_m2(square[::-1]) == -1
+    assert polygon.counter_clockwise(square).tolist() == square.tolist()
+    assert polygon.counter_clockwise(square[::-1]).tolist() == square.tolist()
+
+
+def test_a_line_is_not_simple() -> None:
+    """An outline without an area is none, nor is one that touches itself."""
+    assert not polygon.is_simple([[0, 0], [1, 0], [2, 0]])
+    assert not polygon.is_simple([[0, 0], [2, 0], [2, 2], [1, 0], [0, 2]])
+
+
+def test_simplifying_keeps_what_is_further_off_than_the_tolerance() -> None:
+    """A bump of 0.1 m goes at 0.11 and stays at 0.09; the outline is not closed twice."""
+    bumped = np.array([[0, 0], [1, 0.1], [2, 0], [2, 2], [0, 2]], float)
+    assert len(polygon.simplified(bumped, 0.11)) == 4
+    assert sorted(polygon.simplified(bumped, 0.09).tolist()) == sorted(bumped.tolist())
+
+
+def test_the_camera_is_inside_or_on_the_outline() -> None:
+    """The origin by default, else the given point; the outline counts as inside."""
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
+    assert polygon.contains(square)
+    assert not polygon.contains(square + [3, 0])
+    assert polygon.contains(square, (1.0, 0.5))
+    assert not polygon.contains(square, (1.01, 0.5))
+
+
+def test_overlap_of_polygons_without_an_area_is_nothing() -> None:
+    """Two lines share no area, and have none."""
+    line = [[0, 0], [1, 0], [2, 0]]
+    assert polygon.iou(line, line) == 0
+
+
+@given(turn=st.floats(-np.pi, np.pi))
+def test_no_ray_slips_through_a_corner(turn: float) -> None:
+    """Straight at a corner, where two walls end, the room is as deep as the corner is far, whatever was rounded."""
+    c, s = np.cos(turn), np.sin(turn)
+    box = np.array([[2, 3], [-2, 3], [-2, -1.5], [2, -1.5]]) @ np.array([[c, s], [-s, c]])
+    found = polygon.wall_distances(box, np.arctan2(box[:, 0], box[:, 1]))
+    assert found == pytest.approx(np.hypot(box[:, 0], box[:, 1]))
+
+
+def test_nothing_is_met_outside() -> None:
+    """From outside a room, rays that miss it meet no wall; those that hit it meet the near side first."""
+    box = np.array([[-1, 2], [1, 2], [1, 4], [-1, 4]], float)
+    assert polygon.wall_distances(box, [0.0, np.pi, np.pi / 2, -0.6]).tolist() == [2.0, np.inf, np.inf, np.inf]
+
+
+def test_boundary_of_a_prism_room() -> None:
+    """At 2 m a floor 2 m below is 45 degrees down, and a ceiling 2 / sqrt 3 m above 30 degrees up."""
+    box = np.array([[2, 2], [-2, 2], [-2, -2], [2, -2]], float)
+    ceiling, floor = polygon.boundary_latitudes(box, [0.0, np.pi / 2], 2.0, 2.0 + 2 / np.sqrt(3))
+    assert floor == pytest.approx(np.deg2rad([-45, -45]))
+    assert ceiling == pytest.approx(np.deg2rad([30, 30]))

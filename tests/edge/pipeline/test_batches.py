@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -71,10 +73,9 @@ def test_the_next_frame_is_prepared_while_the_network_runs(accelerated: Bench) -
     fetched = threading.Event()
 
     class Patient(Network):
-        def run(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
-            self.runs += 1
+        def infer(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
             assert self.runs > 1 or fetched.wait(10.0)
-            return super().run(batch)
+            return super().infer(batch)
 
     class Told(Camera):
         def latest(self, after_sequence: int) -> Frame | None:
@@ -139,6 +140,59 @@ def test_an_accelerated_pipeline_says_the_same(bench: Bench, accelerated: Bench)
         said.append([(r.frame.sequence, metres(r)) for r in one.results])
     assert len(said[0]) == 40
     assert said[0] == said[1]
+
+
+def test_a_picture_of_another_size_is_read_by_its_own(bench: Bench, accelerated: Bench) -> None:
+    """Depth by a canonical focal length depends on the picture's shape: each answer is read by that of its own frame.
+
+    The network is still at a picture when the next one, upright instead of flat or the other way, is prepared.
+    """
+
+    class Slow(Network):
+        def infer(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            time.sleep(0.03)
+            return super().infer(batch)
+
+    class Turning(Camera):
+        def latest(self, after_sequence: int) -> Frame | None:
+            frame = super().latest(after_sequence)
+            upright = frame is not None and frame.sequence % 2
+            return replace(frame, image=frame.image.transpose(1, 0, 2).copy()) if frame and upright else frame
+
+    said = []
+    for one in (bench, accelerated):
+        camera = Turning("a")
+        one.add(camera, Cadence(every_frames=1), Slow())
+        for _ in range(4):
+            camera.shoot()
+            one.pipeline.step()
+        one.run_out()
+        assert not one.errors
+        said.append([metres(r) for r in one.results])
+    assert said[0] == said[1]
+    assert said[0][0] == said[0][2] != said[0][1] == said[0][3]
+
+
+def test_an_answer_is_read_before_the_second_run_after_it(bench: Bench) -> None:
+    """An accelerator that was quick while nobody looked does not overwrite what is not read yet."""
+    held = Held()
+    later = Bench(held.submit)
+    for one in (bench, later):
+        held.holding, camera = False, Camera("a")
+        one.add(camera, Cadence(every_frames=1), Levels())
+        held.holding = one is later
+        for camera.level in (10, 60):
+            camera.shoot()
+            one.pipeline.step()
+        while held.waiting:
+            held.release()
+        held.holding = False  # the third picture is inferred the moment it is handed over
+        camera.level = 110
+        camera.shoot()
+        one.run_out()
+        assert not one.errors
+    assert [r.frame.sequence for r in later.results] == [1, 2, 3]
+    assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
 
 
 def test_a_flicker_is_two_cuts(bench: Bench) -> None:

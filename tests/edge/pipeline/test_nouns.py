@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from edge.errors import EngineError
 from edge.pipeline.pipeline import Engine
 from edge.pipeline.schedule import Cadence
-from edge.scene import CameraModel, Frame
+from edge.scene import CameraModel, DepthMap, Frame
 from tests.edge.pipelines import (
     MODEL,
     NOUNS,
@@ -19,6 +21,8 @@ from tests.edge.pipelines import (
     JointNetwork,
     Network,
 )
+
+MOUNTED = CameraModel("perspective", hfov_rad=1.2, camera_height_m=1.6)
 
 
 def test_a_network_for_several_nouns_runs_once_a_frame(bench: Bench) -> None:
@@ -132,3 +136,67 @@ def test_a_network_for_several_nouns_that_fails_is_run_once_a_frame(bench: Bench
     bench.run_out()
     assert sorted(e[1] for e in bench.errors) == sorted(NOUNS)
     assert sum(bench.pipeline.counters.batches.values()) == 1
+
+
+def test_a_layout_that_is_refused_scales_depth_no_more(bench: Bench) -> None:
+    """Depth agrees with the last layout only until the network gives one that cannot be read."""
+
+    class Torn(JointNetwork):
+        def infer(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            answer = super().infer(batch)
+            return answer if self.runs == 1 else answer | {"corners": answer["corners"][..., 1:].copy()}
+
+    camera = Camera("a")
+    engine = Engine(SCENE, Torn())
+    for task in ("layout", "depth"):
+        bench.pipeline.add(camera, MOUNTED, task, engine, Cadence(every_frames=1))
+    for _ in range(2):
+        camera.shoot()
+        bench.run_out()
+    assert [e[1] for e in bench.errors] == ["layout"]
+    first, second = (r.value for r in bench.results if isinstance(r.value, DepthMap))
+    assert first.aligned_to_layout is not None
+    assert second.aligned_to_layout is None
+
+
+def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench) -> None:
+    """Whatever the network answers to another camera meanwhile, light is that of its own frame, and costs no run."""
+    camera, other, network = Camera("a"), Camera("b"), JointNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
+    bench.pipeline.add(other, MODEL, "depth", engine, Cadence(every_frames=1))
+    for now_s, shooting in ((100.0, camera), (100.5, camera), (100.55, other), (100.6, other), (100.7, None)):
+        bench.clock.now_s = now_s
+        if shooting is not None:
+            shooting.shoot()
+        bench.run_out()
+    assert not bench.errors
+    assert [r.frame.sequence for r in bench.results if r.task == "lighting"] == [1, 2]
+    assert network.runs == 4
+
+
+def test_a_noun_that_falls_due_while_its_frame_is_inferred_waits_for_the_answer(accelerated: Bench) -> None:
+    """The frame that the network is at for depth is not given to it again for light."""
+
+    class Slow(JointNetwork):
+        def infer(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+            time.sleep(0.03)
+            return super().infer(batch)
+
+    camera, network = Camera("a"), Slow()
+    engine = Engine(SCENE, network)
+    accelerated.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
+    accelerated.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
+    camera.shoot()
+    accelerated.run_out()
+    camera.shoot()
+    for now_s in (100.5, 100.7):
+        accelerated.clock.now_s = now_s
+        accelerated.pipeline.step()
+    accelerated.run_out()
+    assert not accelerated.errors
+    assert sorted((r.task, r.frame.sequence) for r in accelerated.results) == [
+        ("depth", 1), ("depth", 2), ("lighting", 1), ("lighting", 2)
+    ]  # fmt: skip
+    assert network.runs == 2

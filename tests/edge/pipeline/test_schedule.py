@@ -158,3 +158,87 @@ def test_a_frame_that_is_passed_over_is_not_counted_off() -> None:
     assert turn.late_s(5.0) is None
     newest = 12
     assert turn.late_s(5.0) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("frames", "periods_late", "missed"),
+    [(1, 5.5, 0), (3, 5.5, 2), (100, 5.5, 5), (100, 0.5, 0), (100, 1.0, 1), (2, 0.0, 0)],
+)
+def test_a_result_is_missed_where_a_period_passed_and_a_frame_was_there(
+    frames: int, periods_late: float, missed: int
+) -> None:
+    """Whole periods that the turn is late, but never more than the frames that came and were not taken."""
+    newest = 1
+    turn = Turn(lambda: newest, Cadence(every_s=2.0), 0.0)
+    assert turn.take(1, 0.0) == 0
+    newest = 1 + frames
+    assert turn.take(newest, 2.0 + 2.0 * periods_late) == missed
+
+
+def test_the_first_frame_misses_nothing() -> None:
+    """However late the first is, nothing was wanted before it came."""
+    for cadence in (Cadence(every_s=1.0), Cadence(every_frames=2)):
+        turn = Turn(lambda: 9, cadence, 0.0)
+        assert turn.late_s(7.0) == 7.0
+        assert turn.take(9, 7.0) == 0
+
+
+def test_frames_that_were_wanted_are_missed() -> None:
+    """Every third frame: of the nine that came since, three were wanted, of which this is one."""
+    for came, missed in ((3, 0), (5, 0), (6, 1), (9, 2), (11, 2)):
+        turn = Turn(lambda: 1, Cadence(every_frames=3), 0.0)
+        turn.take(1, 0.0)
+        assert turn.take(1 + came, 0.0) == missed
+
+
+def test_a_turn_in_time_keeps_its_beat_and_a_late_one_starts_afresh() -> None:
+    """Due every 2 s: served half a second late it is due 2 s after the last due time, 5 s late it is due at once."""
+    newest = 1
+    turn = Turn(lambda: newest, Cadence(every_s=2.0), 10.0)
+    assert turn.late_s(9.9) is None
+    assert turn.late_s(10.0) == 0.0
+    turn.take(1, 10.5)
+    newest = 2
+    assert turn.late_s(11.9) is None
+    assert turn.late_s(12.0) == 0.0
+    turn.take(2, 17.0)
+    newest = 3
+    assert turn.late_s(17.0) == 0.0
+    assert turn.late_s(18.0) == 1.0
+
+
+def test_a_turn_by_frames_is_late_from_when_it_was_first_seen_to_be() -> None:
+    """Every second frame: due when somebody first sees the second new frame, and late from then on."""
+    newest = 1
+    turn = Turn(lambda: newest, Cadence(every_frames=2), 0.0)
+    assert turn.late_s(3.0) == 3.0
+    turn.take(1, 3.0)
+    newest = 2
+    assert turn.late_s(4.0) is None
+    newest = 3
+    assert turn.late_s(5.0) == 0.0
+    assert turn.late_s(8.0) == 3.0
+
+
+def test_a_frame_that_was_taken_is_not_due_again() -> None:
+    """Nothing is due without a new frame, neither before the first nor after the last."""
+    turn = Turn(lambda: 0, Cadence(every_s=1.0), 0.0)
+    assert turn.late_s(5.0) is None
+    turn.take(4, 5.0)
+    assert (turn.seen, turn.taken, turn.taken_s) == (4, 4, 5.0)
+    for newest in (4, 3):
+        turn.newest = lambda newest=newest: newest  # type: ignore[misc]
+        assert turn.late_s(50.0) is None
+
+
+def test_of_two_that_fell_due_together_the_one_served_longer_ago_goes_first() -> None:
+    """Jobs are never compared themselves, and the order in which they came does not decide."""
+    schedule: Schedule[object] = Schedule()
+    turns, jobs = [Turn(lambda: 2, Cadence(every_s=1.0), 0.0) for _ in range(3)], [object() for _ in range(3)]
+    for turn, job, taken_s in zip(turns, jobs, (3.0, 1.0, 2.0), strict=True):
+        turn.taken_s = taken_s
+        schedule.add(turn, job)
+    assert list(schedule.due(5.0)) == [jobs[1], jobs[2], jobs[0]]
+    turns[0].due_s = -1.0
+    assert schedule.due(5.0)[0] is jobs[0]
+    assert not schedule.due(-5.0)

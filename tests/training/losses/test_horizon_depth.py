@@ -93,3 +93,58 @@ def test_columns_out_of_view_count_nowhere() -> None:
     other = wrong.detach().clone()
     other[..., 20:40] += 3
     torch.testing.assert_close(loss((other, ratio), _boundary(ROOM), seen), value.detach())
+
+
+def test_the_ceiling_is_the_median_over_columns() -> None:
+    """Some columns that say nonsense of the ceiling do not move it; an edge above the horizon counts as far away."""
+    boundary = _boundary(ROOM)
+    boundary[:, 0, :20] = 0.3
+    assert float(distance_from_boundary(boundary)[1]) == pytest.approx((CEILING_M - CAMERA_M) / CAMERA_M, abs=0.02)
+    boundary[:, 1, 5] = -0.1
+    assert float(distance_from_boundary(boundary)[0][0, 0, 5]) == pytest.approx(1 / np.tan(0.02))
+
+
+def test_terms_out_of_view_count_by_the_greater_of_their_edges() -> None:
+    """A column of which only the ceiling's edge is seen, by half, counts half in the mean distance."""
+    distance, ratio = _exact(ROOM)
+    wrong = distance.clone()
+    wrong[..., 0] += 1.0
+    seen = torch.zeros(1, 2, WIDTH)
+    seen[:, 0, 0], seen[:, 1, 10:12] = 0.5, 1.0
+    assert float(_loss(distance=1.0)((wrong, ratio), _boundary(ROOM), seen)) == pytest.approx(0.5 / 2.5, abs=1e-3)
+    assert float(_loss(distance=1.0)((wrong, ratio), _boundary(ROOM), SEEN * 0)) == 0
+
+
+def test_walls_term_by_hand() -> None:
+    """1 - cosine over pairs of columns and the mean |difference| of turns over triples, from angles by hand."""
+    rng = np.random.default_rng(0)
+    distance, _ = _exact(ROOM)
+    wrong = distance * torch.from_numpy(rng.uniform(0.8, 1.2, (1, 1, WIDTH))).float()
+    seen = rng.uniform(0.2, 1, WIDTH)
+
+    def steps(d: Tensor) -> np.ndarray:
+        lon = longitudes(WIDTH)
+        p = d[0, 0].double().numpy()[:, None] * np.stack([np.sin(lon), np.cos(lon)], axis=1)
+        s = np.roll(p, -1, axis=0) - p
+        return np.asarray(s / np.linalg.norm(s, axis=1, keepdims=True))
+
+    a, b = steps(wrong), steps(distance_from_boundary(_boundary(ROOM))[0])
+    pair = seen * np.roll(seen, -1)
+    triple = pair * np.roll(pair, -1)
+    cosine = (pair * (1 - (a * b).sum(axis=1))).sum() / pair.sum()
+    turn = np.abs((np.roll(a, -1, axis=0) - a) - (np.roll(b, -1, axis=0) - b))
+    expected = cosine + (triple[:, None] * turn).sum() / (2 * triple.sum())
+    weights = torch.from_numpy(np.stack([seen, 0 * seen])).float()[None]
+    assert float(_loss(normals=1.0)((wrong, torch.zeros(1, 1)), _boundary(ROOM), weights)) == pytest.approx(
+        expected, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_a_single_column_is_not_blown_up(weight: float) -> None:
+    """The distance of one column, off by 0.4: 0.4 in full view, 0.2 where it counts half."""
+    distance, ratio = _exact(ROOM)
+    seen = torch.zeros(1, 2, WIDTH)
+    seen[:, 1, 7] = weight
+    found = float(_loss(distance=1.0)((distance + 0.4, ratio), _boundary(ROOM), seen))
+    assert found == pytest.approx(0.4 * weight, abs=1e-3)

@@ -95,3 +95,38 @@ def test_lighting_loss_is_scale_invariant_where_it_says_so() -> None:
     assert ours == pytest.approx(np.sqrt((area * (scale * p - t) ** 2).sum() / (area * t * t).sum()), rel=0.02)
     scaled = loss.si_irradiance(torch.tensor(3 * predicted[None]).float(), torch.tensor(truth[None]).float())
     assert float(scaled[0]) == pytest.approx(ours, rel=1e-4)
+
+
+def test_corners_may_count_by_themselves() -> None:
+    """With a third row, a corner counts as that says, whatever is seen of its edges; the edges as before."""
+    torch.manual_seed(2)
+    boundary, corners = torch.randn(1, 2, 4), torch.rand(1, 1, 4)
+    predicted, logits = torch.randn(1, 2, 4), torch.randn(1, 1, 4)
+    seen = torch.tensor([[[1.0, 1, 0, 0], [1, 0, 0, 1], [0, 1, 1, 0.5]]])
+    e = (predicted - boundary).abs()[0]
+    edges = float(e[0, 0] + e[0, 1] + e[1, 0] + e[1, 3]) / 4
+    p, t = torch.sigmoid(logits)[0, 0], corners[0, 0]
+    entropy = -(t * p.log() + (1 - t) * (1 - p).log())
+    expected = float(entropy[1] + entropy[2] + 0.5 * entropy[3]) / 2.5
+    loss = LayoutLoss(BoundaryLossConfig(boundary=2.0, corners=0.5))
+    found = float(loss((predicted, logits), boundary, corners, seen))
+    assert found == pytest.approx(2 * edges + 0.5 * expected, rel=1e-5)
+
+
+def test_a_layout_out_of_view_costs_nothing() -> None:
+    """Where no column is seen there is nothing to learn, and no division by 0."""
+    zeros = torch.zeros(1, 2, 4)
+    loss = LayoutLoss(BoundaryLossConfig(boundary=1.0, corners=1.0))
+    assert float(loss((zeros + 1, zeros[:, :1]), zeros, zeros[:, :1] + 0.5, zeros)) == 0
+
+
+@pytest.mark.parametrize(("seen", "share"), [(1.0, 1.0), (0.5, 0.5), (0.25, 0.25)])
+def test_a_single_column_counts_as_much_as_it_is_seen(seen: float, share: float) -> None:
+    """One column in full view is the mean, one in part is not blown up to a whole: edges off by 0.3, a corner ln 2."""
+    boundary, corners = torch.zeros(1, 2, 6), torch.zeros(1, 1, 6)
+    view = torch.zeros(1, 2, 6)
+    view[0, 0, 2] = seen
+    for weights, expected in (({"boundary": 1.0, "corners": 0.0}, 0.3), ({"boundary": 0.0, "corners": 1.0}, np.log(2))):
+        loss = LayoutLoss(LossConfig(**weights))  # type: ignore[arg-type]
+        found = float(loss((boundary + 0.3, corners), boundary, corners, view))
+        assert found == pytest.approx(share * expected, rel=1e-5)

@@ -133,3 +133,25 @@ def test_a_constant_can_be_aligned(alignment: Alignment) -> None:
     if alignment == "median":
         known = truth[truth > 0]
         assert errors["rmse_m"] == pytest.approx(np.sqrt(((known - np.median(known)) ** 2).mean()))
+
+
+def test_what_lies_on_the_limits_is_not_known() -> None:
+    """Truth counts between the limits, not at them; by default between a millimetre and 100 m."""
+    scores = DepthScores(limits_m=(1.0, 10.0))
+    scores.add([2.0, 2.0, 2.0], [1.0, 10.0, 4.0])
+    assert scores.pixels == [1]
+    assert scores.per_image["rmse_m"] == pytest.approx(2.0)
+    assert LIMITS_M == (1e-3, 100.0)
+
+
+def test_inverse_depth_that_is_aligned_below_nought_is_as_far_as_can_be() -> None:
+    """An aligned inverse depth of 0 or less is behind infinity: it is taken to be at the greatest depth."""
+    truth = np.array([1.0, 1.0, 2.0, 50.0, 60.0])
+    inverse = np.array([1.0, 1.0, 0.5, -0.5, 0.0])
+    scores = DepthScores("affine_inverse", (0.1, 80.0))
+    predicted = 1 / np.maximum(inverse, 1e-3)
+    scores.add(predicted, truth)
+    slope, shift = np.polyfit(1 / predicted, 1 / truth, 1)
+    fitted = slope / predicted + shift
+    expected = np.clip(1 / np.maximum(fitted, 1 / 80.0), 0.1, 80.0)
+    assert scores.per_image["rmse_m"] == pytest.approx(np.sqrt(((expected - truth) ** 2).mean()))

@@ -168,3 +168,55 @@ def test_a_room_twice_as_large_is_off_by_its_own_horizon() -> None:
     lon = longitudes(256)
     one, two = wall_distances(L_ROOM, lon), wall_distances(L_ROOM * 2, lon)
     assert depth_agreement(two, one) == (pytest.approx(np.sqrt((one**2).mean())), 0.0)
+
+
+def test_a_raw_boundary_is_kept_from_the_horizon_and_the_poles() -> None:
+    """Floor edges above 1 degree are taken to be there, edges straight down or up to be 0.01 rad before it."""
+    boundary = np.stack([np.full(8, -np.pi / 4), np.full(8, np.pi / 4)])
+    outline, height = room_from_boundary(boundary, 2.0)
+    assert np.hypot(*outline.T) == pytest.approx(2.0)
+    assert height == pytest.approx(4.0)
+    for floor_rad, distance_m in ((-0.5, 2 / np.tan(np.radians(1))), (2.0, 2 / np.tan(np.pi / 2 - 0.01))):
+        odd = boundary.copy()
+        odd[1, 3] = floor_rad
+        assert np.hypot(*room_from_boundary(odd, 2.0)[0][3]) == pytest.approx(distance_m)
+    for ceiling_rad, above_m in ((0.5, 2 * np.tan(np.radians(1))), (-2.0, 2 * np.tan(np.pi / 2 - 0.01))):
+        odd = boundary.copy()
+        odd[0] = ceiling_rad
+        assert room_from_boundary(odd, 2.0)[1] == pytest.approx(2 + above_m)
+
+
+def test_ends_come_in_pairs() -> None:
+    """Ceiling and floor ends on both sides: ends of one side alone are a mistake and not left out in silence."""
+    ends = np.array([[50.0, 50.0]])
+    with pytest.raises(ValueError, match="zip"):
+        junction_f1((ends, ends), (ends,), 1024)  # type: ignore[arg-type]
+
+
+def test_reach_of_a_junction_is_ten_pixels() -> None:
+    """An end exactly within reach is found, one a little beyond is not, and the reach can be given."""
+    one = np.array([[50.0, 50.0]])
+    for off_px, reach_px, f1 in ((10.0, 10.0, 1.0), (10.1, 10.0, 0.0), (3.0, 2.0, 0.0), (2.0, 2.0, 1.0)):
+        other = one + [off_px, 0]
+        assert junction_f1((one, one), (other, other), 1024, within_px=reach_px) == f1
+    assert junction_f1((one, one), (one + [10, 0], one - [0, 10]), 1024) == 1.0
+    assert junction_f1((one, one), (one + [11, 0], one - [0, 10]), 1024) == 0.5
+
+
+def test_only_counted_columns_take_part() -> None:
+    """The mean of the difference over the counted columns of each boundary; a boundary without any adds nothing."""
+    a, b = np.zeros((2, 4)), np.zeros((2, 4))
+    b[0] = np.pi * np.array([0.1, 0.2, 0.3, 0.4])
+    b[1] = np.pi * np.array([-0.2, 0.0, 0.0, 0.0])
+    counted = np.array([[True, False, False, True], [True, True, False, False]])
+    assert pixel_error(a, b, counted) == pytest.approx(0.25 + 0.1)
+    counted[1] = False
+    assert pixel_error(a, b, counted) == pytest.approx(0.25)
+    assert pixel_error(a, b) == pytest.approx(0.25 + 0.05)
+
+
+def test_prisms_of_other_height_by_hand() -> None:
+    """Two rooms of 4 x 4 m half over each other, 2 and 3 m high: 16 of 32 + 48 - 16 cubic metres."""
+    room = box_polygon(4, 4)
+    assert iou_3d(room, 2.0, room + [2, 0], 3.0) == pytest.approx(16 / 64)
+    assert iou_3d(room, 2.0, room + [9, 0], 3.0) == 0

@@ -85,3 +85,38 @@ def test_the_sphere_shows_the_side_that_faces_the_camera() -> None:
     behind[0], behind[1] = 1.0, -0.5  # light from behind the camera
     light = irradiance_over_pi(behind, normals)
     assert light[32, 32, 0] == pytest.approx(1.5)
+
+
+def test_a_black_prediction_is_as_far_off_as_a_millionth() -> None:
+    """The logarithm of nothing is none: the level is taken to be at least 1e-6."""
+    assert ambient_log_error(np.zeros((9, 3)), _uniform(1, 1, 1)) == pytest.approx(np.log(1e6))
+    assert ambient_log_error(_uniform(0.5, 0.5, 0.5), _uniform(1, 1, 1)) == pytest.approx(np.log(2))
+
+
+def test_the_level_is_luminance() -> None:
+    """A prediction that has only green has 0.7152 of white's level (Rec. 709), one of red 0.2126, of blue 0.0722."""
+    for channel, luminance in enumerate((0.2126, 0.7152, 0.0722)):
+        one = np.eye(3)[channel]
+        assert ambient_log_error(_uniform(*one), _uniform(1, 1, 1)) == pytest.approx(-np.log(luminance))
+
+
+def test_the_exposure_leaves_the_brightest_hundredth_out() -> None:
+    """Light from above and behind the camera: the 99th percentile of the sphere's pixels becomes 0.8."""
+    light = _uniform(1, 1, 1)
+    light[1:4] = np.array([[-0.31], [0.52], [0.17]])
+    normals, inside = sphere_normals(64)
+    seen = np.sort(1 + normals[inside][:, [1, 2, 0]] @ light[1:4, 0])
+    assert sphere_exposure(light) == pytest.approx(0.8 / seen[round(0.99 * len(seen))], rel=2e-3)
+    assert np.isfinite(sphere_exposure(_uniform(0, 0, 0)))
+
+
+def test_sphere_psnr_is_that_of_the_encoded_pictures() -> None:
+    """Two coloured, shaded spheres: exposed by the truth, clipped, encoded, and the mean square over all of them."""
+    truth, guess = _uniform(1.0, 0.8, 0.6), _uniform(0.9, 0.9, 0.5)
+    truth[1:4] = [[-0.4, -0.3, -0.2], [0.3, 0.3, 0.3], [0.1, 0.0, -0.1]]
+    normals, inside = sphere_normals(64)
+    n = normals[inside]
+    first_order = n[:, [1, 2, 0]]
+    scale = 0.8 / np.percentile(truth[0] + first_order @ truth[1:4], 99)
+    p, t = (np.clip(scale * (c[0] + first_order @ c[1:4]), 0, 1) ** (1 / 2.2) for c in (guess, truth))
+    assert sphere_psnr_db(guess, truth) == pytest.approx(-10 * np.log10(((p - t) ** 2).mean()), rel=1e-6)

@@ -64,6 +64,26 @@ def test_learning_rate_warms_up_and_anneals() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
+def test_steps_of_the_learning_rate_fall_where_they_are_said_to() -> None:
+    """By steps of 10 with a factor of 0.5: steps 0 to 9 at full height, 10 to 19 at half, 20 at a quarter."""
+    config = OptimConfig(steps=100, lr=2.0, warmup_steps=0, schedule="step", decay_every=10, decay_factor=0.5)
+    rates = [learning_rate(config, step, step / 100) for step in (0, 9, 10, 19, 20)]
+    assert rates == pytest.approx([2.0, 2.0, 1.0, 1.0, 0.5])
+    warming = config.model_copy(update={"warmup_steps": 4})
+    assert [learning_rate(warming, step, 0.0) for step in range(5)] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+
+
+def test_curves_of_the_learning_rate() -> None:
+    """Half way, a cosine is half way down and a polynomial at 0.5 to its power; both end at the stated share."""
+    base = OptimConfig(steps=100, lr=1.0, warmup_steps=0, final_lr_factor=0.2)
+    cosine = base.model_copy(update={"schedule": "cosine"})
+    poly = base.model_copy(update={"schedule": "poly", "poly_power": 0.9})
+    assert learning_rate(cosine, 50, 0.5) == pytest.approx(0.2 + 0.8 * 0.5)
+    assert learning_rate(poly, 50, 0.5) == pytest.approx(0.2 + 0.8 * 0.5**0.9)
+    for config in (cosine, poly):
+        assert [learning_rate(config, 0, p) for p in (-1.0, 0.0, 1.0, 2.0)] == pytest.approx([1.0, 1.0, 0.2, 0.2])
+
+
 def test_fit_writes_checkpoints_that_load_and_go_on(
     tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]
 ) -> None:
