@@ -127,6 +127,6 @@ def test_a_single_column_counts_as_much_as_it_is_seen(seen: float, share: float)
     view = torch.zeros(1, 2, 6)
     view[0, 0, 2] = seen
     for weights, expected in (({"boundary": 1.0, "corners": 0.0}, 0.3), ({"boundary": 0.0, "corners": 1.0}, np.log(2))):
-        loss = LayoutLoss(LossConfig(**weights))  # type: ignore[arg-type]
+        loss = LayoutLoss(BoundaryLossConfig(**weights))
         found = float(loss((boundary + 0.3, corners), boundary, corners, view))
         assert found == pytest.approx(share * expected, rel=1e-5)
