@@ -282,7 +282,6 @@ class Pipeline:
         for job in jobs:
             begun_s = self._clock()
             try:
-                _check_finite(outputs, job.outputs)
                 value = self._read(job, outputs, frame)
             except Exception as e:  # noqa: BLE001 - one noun must not end the others; reported and counted
                 self._failed([job], e)
@@ -298,6 +297,7 @@ class Pipeline:
         layout = self._layouts.get(frame.camera)
         if job.task == "layout":
             self._layouts.pop(frame.camera, None)  # a layout that is refused must not go on scaling depth
+        _check_finite(outputs, job.outputs)
         value = job.reader.read(outputs, frame.captured_monotonic_s, layout)
         if isinstance(value, RoomLayout):
             self._layouts[frame.camera] = value

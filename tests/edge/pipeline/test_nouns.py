@@ -138,13 +138,15 @@ def test_a_network_for_several_nouns_that_fails_is_run_once_a_frame(bench: Bench
     assert sum(bench.pipeline.counters.batches.values()) == 1
 
 
-def test_a_layout_that_is_refused_scales_depth_no_more(bench: Bench) -> None:
-    """Depth agrees with the last layout only until the network gives one that cannot be read."""
+@pytest.mark.parametrize("how", ["torn", "not finite"])
+def test_a_layout_that_is_refused_scales_depth_no_more(bench: Bench, how: str) -> None:
+    """Depth agrees with the last layout only until the network gives one that cannot be read, or is no number."""
+    refused = np.zeros((1, 1, 63), np.float32) if how == "torn" else np.full((1, 1, 64), np.nan, np.float32)
 
     class Torn(JointNetwork):
         def infer(self, batch: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
             answer = super().infer(batch)
-            return answer if self.runs == 1 else answer | {"corners": answer["corners"][..., 1:].copy()}
+            return answer if self.runs == 1 else answer | {"corners": refused}
 
     camera = Camera("a")
     engine = Engine(SCENE, Torn())
