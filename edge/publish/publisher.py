@@ -224,13 +224,14 @@ class Publisher:
         failures = 0
         while not self._stopping.is_set():
             lasted_s = 0.0
-            if self._connect():
+            connected, error = attempt(self._connect)
+            if connected:
                 since_s = time.monotonic()
                 _, error = attempt(self._serve)
                 lasted_s = time.monotonic() - since_s
                 self._settle_loss(lasted_s)
-                if error is not None:
-                    self._report(error)
+            if error is not None:
+                self._report(error)
             failures = 0 if lasted_s >= STEADY_S else failures + 1
             self._stopping.wait(backoff(max(failures - 1, 0), *self._retry_s))
 
