@@ -15,9 +15,11 @@ from training.data.synthetic.description import Array, Piece, View, rectangle, w
 from training.data.synthetic.looks import exposure_target
 from training.data.synthetic.tops import SEATS, TOPS, on_piece, top_m
 
-SHARES = {"room": 0.36, "top": 0.36, "legs": 0.1, "wall": 0.1, "corner": 0.08}
-"""Where a camera is -> share of views; in a room without such furniture a close one is across the room."""
-TRIES = 24
+SHARES = {"room": 0.3, "top": 0.44, "legs": 0.09, "wall": 0.1, "corner": 0.07}
+"""Where a camera is -> share of views; in a room without such furniture a close one is across the room or at a wall."""
+TRIES = 30
+FLOOR, FLOOR_SHARE = 0.05, 0.05
+"""A close camera that sees more floor than this is taken in so many cases only: what is below need not be the floor."""
 SPACE_M = 0.12
 """Least distance of a camera from whatever is there."""
 FIRST_M = 0.2
@@ -95,23 +97,26 @@ def _directions(view: View, columns: int, rows: int) -> Array:
     return np.asarray(d / np.linalg.norm(d, axis=1, keepdims=True))
 
 
-def _first_m(site: Site, view: View) -> float:
-    """Distance to the nearest box or wall ahead that more than a fifth of the view's middle meets."""
-    d = _directions(view, 5, 5)
+def _ahead(site: Site, view: View) -> tuple[float, float]:
+    """Distance that four fifths of a view's middle reach at least, and the share of it that shows the floor."""
+    d = _directions(view, 7, 7)
     p = np.asarray(view.position_m)
     with np.errstate(divide="ignore", invalid="ignore"):
         flat = np.hypot(d[:, 0], d[:, 1])
         reach = wall_distances(site.polygon - p[:2], np.arctan2(d[:, 0], d[:, 1])) / flat
-        reach = np.minimum(reach, np.where(d[:, 2] < 0, -p[2] / d[:, 2], (site.height_m - p[2]) / d[:, 2]))
+        level = np.where(d[:, 2] < 0, -p[2] / d[:, 2], (site.height_m - p[2]) / d[:, 2])
+        floor = (d[:, 2] < 0) & (level < reach)
+        reach = np.minimum(reach, level)
         middle, half, turn = _boxes(site.pieces)
         if len(turn):
             origin = _local(p - middle, turn)[:, None]
             ray = _local(np.broadcast_to(d, (len(turn), *d.shape)), turn)
             a, b = (-half[:, None] - origin) / ray, (half[:, None] - origin) / ray
             enter, leave = np.minimum(a, b).max(-1), np.maximum(a, b).min(-1)
-            met = np.where((enter <= leave) & (leave > 0), np.maximum(enter, 0), np.inf)
-            reach = np.minimum(reach, met.min(axis=0))
-    return float(np.quantile(reach, 0.2))
+            met = np.where((enter <= leave) & (leave > 0), np.maximum(enter, 0), np.inf).min(axis=0)
+            floor &= met > reach
+            reach = np.minimum(reach, met)
+    return float(np.quantile(reach, 0.2)), float(floor.mean())
 
 
 def _view(
@@ -137,7 +142,7 @@ def _over_top(rng: np.random.Generator, site: Site) -> View | None:
         return None
     base = bases[int(rng.integers(len(bases)))]
     half, level = np.array(base.size_m[:2]) / 2, top_m(base, site.catalog)
-    side, along, off_m = int(rng.integers(4)), float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.1, 0.75))
+    side, along, off_m = int(rng.integers(4)), float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.2, 0.5))
     local = np.array([along * half[0], (half[1] + off_m) * (1 if side == 1 else -1)])
     if side > 1:
         local = np.array([(half[0] + off_m) * (1 if side == 3 else -1), along * half[1]])
@@ -237,9 +242,12 @@ def camera(rng: np.random.Generator, site: Site) -> View:
     for _ in range(TRIES if kind != "room" else 0):
         view = _KINDS[kind](rng, site)
         if view is None:
-            break
-        if clearance_m(site, np.array(view.position_m)) >= SPACE_M and _first_m(site, view) >= FIRST_M:
-            return view
+            kind = "wall"
+            continue
+        if clearance_m(site, np.array(view.position_m)) >= SPACE_M:
+            first_m, floor = _ahead(site, view)
+            if first_m >= FIRST_M and (floor < FLOOR or rng.random() < FLOOR_SHARE):
+                return view
     for _ in range(3):
         view = _across(rng, site)
         if view is not None and clearance_m(site, np.array(view.position_m)) >= SPACE_M:

@@ -13,7 +13,7 @@ from training.data.synthetic.description import Array, Opening, Piece, rectangle
 from training.data.synthetic.lamps import lit_lamps
 from training.data.synthetic.openings import leaf
 from training.data.synthetic.site import Site, sized
-from training.data.synthetic.tops import things_on_tops
+from training.data.synthetic.tops import TOPS, things_on_tops
 
 WALL_PLANS: dict[str, list[tuple[str, float]]] = {
     "living": [("sofa", 1), ("shelf", 0.7), ("drawer", 0.7), ("armchair", 0.6), ("sofa", 0.4), ("plant", 0.7),
@@ -292,3 +292,6 @@ def _stand_about(site: Site, use: str, density: float, height_m: float) -> None:
         for kind, chance in CENTRE_PLANS[use]:
             if rng.random() < chance * density:
                 _in_middle(site, kind)
+    for kind in rng.permutation(["table", "coffee_table", "desk", "drawer"]):
+        if not any(p.kind in TOPS for p in site.pieces):
+            _against_wall(site, str(kind))
