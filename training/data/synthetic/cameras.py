@@ -172,7 +172,7 @@ def _near_wall(rng: np.random.Generator, site: Site) -> View | None:
     """At arm's length from a wall, looking at it or along it."""
     a, u, n, length_m = wall_frame(site.polygon, int(rng.integers(len(site.polygon))))
     xy = a + u * rng.uniform(0, length_m) + n * rng.uniform(0.4, 1.2)
-    yaw_rad = float(np.arctan2(-n[0], -n[1]) + np.radians(rng.uniform(-75, 75)))
+    yaw_rad = float(np.arctan2(-n[0], -n[1]) + np.radians(rng.choice([-1, 1]) * rng.uniform(15, 75)))
     z_m = min(float(rng.uniform(0.6, 1.9)), site.height_m - 0.2)
     return _view(rng, site, xy, z_m, yaw_rad, float(rng.uniform(-35, 25)), roll_deg=4.5)
 
