@@ -13,8 +13,10 @@ from training.data.synthetic.lamps import ceiling_lamps
 from training.data.synthetic.looks import Light, ceiling_covering, lit, surface, wall_covering
 from training.data.synthetic.openings import Beyond, fits, leaf, window
 
-USES = {"hall": "hall", "closet": "clutter"}
+USES = {"hall": ("hall",), "closet": ("clutter",)}
 """What halls and closets are furnished as; rooms as anything."""
+OPEN_USES = ("kitchen", "kitchen", "dining", "living", "living", "office")
+"""What rooms are furnished as that are open to the room."""
 
 
 def _back(polygon: Array, o: Opening, beyond: Beyond) -> Opening:
@@ -60,7 +62,9 @@ def annex(
     on = rng.random() < (0.75 if light.lamps > 0 and not light.few else 0.25)
     level = (light.lamps or 1.0) * float(np.exp(rng.uniform(-1, 0.7))) * (0.15 if light.few else 1.0) if on else 0.0
     clear = [leaf(polygon, o).buffer(0.05)] if o.leaf_deg > 0 and not o.inwards else []
-    pieces, _ = furnish(rng, which.polygon, which.height_m, [back, *panes], clear, catalog, level, USES.get(which.kind))
+    uses = USES.get(which.kind, OPEN_USES if o.kind == "opening" else ())
+    use = str(rng.choice(uses)) if uses else None
+    pieces, _ = furnish(rng, which.polygon, which.height_m, [back, *panes], clear, catalog, level, use)
     pieces += ceiling_lamps(rng, which.polygon, which.height_m, catalog, level, needed=on and not panes)
     own_floor, own_walls = rng.random() < 0.5, rng.random() < 0.55
     mood = str(rng.choice(["white", "painted", "mixed"], p=[0.45, 0.4, 0.15]))
