@@ -11,7 +11,7 @@ from training.data.synthetic.assets import Catalog
 from training.data.synthetic.description import Array, Opening, behind, leaf_ends, wall_frame
 from training.data.synthetic.looks import paint
 
-WIDE_SHARE = 0.42
+WIDE_SHARE = 0.5
 """Share of rooms with wide openings."""
 DOOR_STATES = {"open": 0.58, "none": 0.1, "shut": 0.25, "passage": 0.07}
 """What doors are like -> share: leaf open, without leaf, shut, or a dead-end corridor instead."""
@@ -183,7 +183,7 @@ def openings(
                 break
     doors = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.05, 0.12, 0.21, 0.26, 0.22, 0.14])) if wide else 0
     for _ in range(doors):
-        for _ in range(3):
+        for _ in range(6):
             wall = int(rng.choice(wide))
             if _add(rng, polygon, height_m, _door(rng, wall, lengths[wall], height_m, catalog), out, rooms, leaves):
                 break

@@ -47,7 +47,7 @@ from training.data.synthetic.plans import floor_plan
 
 GENERATOR = "rooms-3"
 """Changes whenever the same seed would give another room."""
-NEAR_OPENING_SHARE = 0.3
+NEAR_OPENING_SHARE = 0.4
 """Share of panorama cameras within a metre of a door or opening, where there is one."""
 
 
