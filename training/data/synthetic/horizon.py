@@ -17,7 +17,7 @@ import shapely
 
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
-from training.data.synthetic.description import Array, Opening, behind, wall_frame
+from training.data.synthetic.description import Array, Opening, Piece, behind, rectangle, wall_frame
 
 KINDS = ("none", "door", "window", "opening")
 """What a column may look at, by its number."""
@@ -53,6 +53,21 @@ def column_kinds(
         along, across = (met - a) @ u, (met - a) @ np.array([-u[1], u[0]])
         out[(along >= 0) & (along <= length) & (np.abs(across) < 1e-4 * (1 + reach))] = kind
     return out
+
+
+def ceiling_shown(polygon: Array, slopes: npt.ArrayLike, longitudes_rad: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """(W,) 1 where the level ceiling meets the first wall, 0 where one of the slopes over `slopes` (S, 4, 2) does."""
+    lon = np.asarray(longitudes_rad, np.float64)
+    met = wall_distances(polygon, lon)[:, None] * np.stack([np.sin(lon), np.cos(lon)], axis=1)
+    floors = [shapely.Polygon(corners).buffer(0.01) for corners in np.asarray(slopes, np.float64).reshape(-1, 4, 2)]
+    under = [shapely.contains_xy(floor, met[:, 0], met[:, 1]) for floor in floors]
+    return np.asarray(~np.any([np.zeros(len(lon), bool), *under], axis=0), dtype=np.uint8)
+
+
+def slopes_of(pieces: Sequence[Piece]) -> Array:
+    """(S, 4, 2) floors under the slopes of a room."""
+    floors = [rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad) for p in pieces if p.kind == "slope"]
+    return np.array([np.asarray(f.exterior.coords)[:4] for f in floors], np.float64).reshape(-1, 4, 2)
 
 
 def extended_plans(

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from training.data.synthetic.assets import Catalog
-from training.data.synthetic.description import Array, Piece, vivid
+from training.data.synthetic.description import Array, Piece, rectangle, vivid
 from training.data.synthetic.looks import of_temperature
 from training.data.synthetic.site import Site
 
@@ -70,7 +70,8 @@ def few_lamps(rng: np.random.Generator, polygon: Array, height_m: float, pieces:
     for i in rng.permutation(standing)[:wanted]:
         flux, color = float(rng.uniform(2, 10)), of_temperature(float(rng.uniform(2000, 6500)))
         out[i] = replace(out[i], radiance=(flux * color[0], flux * color[1], flux * color[2]))
-    inner = shapely.Polygon(polygon).buffer(-0.3)
+    slopes = [rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad) for p in out if p.kind == "slope"]
+    inner = shapely.Polygon(polygon).buffer(-0.3).difference(shapely.union_all(slopes))
     x0, y0, x1, y1 = inner.bounds
     for _ in range(60 * max(0, wanted - len(standing))):
         xy = rng.uniform([x0, y0], [x1, y1])

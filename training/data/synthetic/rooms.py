@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from training.data.synthetic.annexes import annex, placed
 from training.data.synthetic.assets import Catalog
 from training.data.synthetic.cameras import Site, camera, free_point
-from training.data.synthetic.ceilings import hung
+from training.data.synthetic.ceilings import hung, under_slopes
 from training.data.synthetic.description import (
     Annex,
     Array,
@@ -45,7 +45,7 @@ from training.data.synthetic.looks import (
 from training.data.synthetic.openings import Beyond, leaf, openings
 from training.data.synthetic.plans import floor_plan
 
-GENERATOR = "rooms-3"
+GENERATOR = "rooms-4"
 """Changes whenever the same seed would give another room."""
 NEAR_OPENING_SHARE = 0.4
 """Share of panorama cameras within a metre of a door or opening, where there is one."""
@@ -91,7 +91,9 @@ def _furnished(
     pieces, footprints = furnish(rng, plan, height_m, holes, [], catalog, level, style, camera_at)
     bright = any(o.kind == "window" for o in holes) or any(max(p.radiance) > 0 for p in pieces)
     lamps = ceiling_lamps(rng, plan, height_m, catalog, level, needed=not bright and not light.few)
-    pieces = pieces + lamps + hung(rng, plan, height_m, holes, lamps)
+    clear = [shapely.Point(p.position_m[:2]).buffer(max(p.size_m[:2]) * 0.75) for p in lamps]
+    bars = hung(rng, plan, height_m, holes, [*clear, shapely.Point(camera_at).buffer(0.4)])
+    pieces = [*under_slopes(pieces, bars), *lamps, *bars]
     return (few_lamps(rng, plan, height_m, pieces) if light.few else pieces), footprints
 
 

@@ -18,7 +18,7 @@ class Solid:
     normals: Array
     uv: Array
     role: str
-    """floor, ceiling, wall0, wall1, trim, wood, fabric, matt, gloss, leaf, glow."""
+    """floor, ceiling, slope, wall0, wall1, trim, wood, fabric, matt, gloss, leaf, glow."""
 
     @property
     def area_m2(self) -> float:
@@ -237,7 +237,16 @@ def _bulb(w: float, d: float, h: float) -> list[Solid]:
     return [cord, joined(glass, "glow")]
 
 
+def _slope(w: float, d: float, h: float) -> list[Solid]:
+    """The underside of a roof that comes down towards +y, and its two ends."""
+    x, y = w / 2, d / 2
+    under = quad([[-x, y, 0], [x, y, 0], [x, -y, h], [-x, -y, h]], "slope")
+    ends = [quad([[s, y, 0], [s, y, h], [s, -y, h], [s, 0, h / 2]], "slope") for s in (-x, x)]
+    return [under, *ends]
+
+
 _BUILDERS = {
+    "slope": _slope,
     "laptop": _laptop, "bottle": _bottle, "cup": _cup, "rack": _rack, "books": _books, "bulb": _bulb, "island": _chest,
     "tall_unit": _wardrobe,
     "monitor": _monitor, "tv": _monitor, "radiator": _radiator, "wardrobe": _wardrobe,

@@ -116,7 +116,7 @@ class Tracer:
         """Material of a role, and its triangles with texture coordinates that fit it."""
         surfaces = {
             "floor": room.floor, "ceiling": room.ceiling, "wall0": room.walls[0], "wall1": room.walls[1],
-            "wood": room.wood, "fabric": room.fabric,
+            "wood": room.wood, "fabric": room.fabric, "slope": room.ceiling,
         }  # fmt: skip
         for k, one in enumerate(room.annexes):
             surfaces |= {f"floor@{k}": one.floor, f"ceiling@{k}": one.ceiling, f"wall0@{k}": one.wall}

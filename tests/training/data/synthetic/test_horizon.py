@@ -9,16 +9,19 @@ import shapely
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
 from training.data.synthetic.assets import Catalog
-from training.data.synthetic.description import Opening, Room, behind
+from training.data.synthetic.description import Opening, Piece, Room, behind
 from training.data.synthetic.horizon import (
     KINDS,
+    ceiling_shown,
     column_kinds,
     extended_latitudes,
     extended_plans,
     opening_segments,
     openings_of,
+    slopes_of,
 )
 from training.data.synthetic.rooms import describe
+from training.data.synthetic.shapes import furniture
 
 WIDTH = 256
 BOX = np.array([[-2.0, -2.0], [2.0, -2.0], [2.0, 2.0], [-2.0, 2.0]])
@@ -106,6 +109,19 @@ def test_a_plan_that_is_known() -> None:
         extended = extended_latitudes(floor, ceiling, 1.5, 2.5, 360)
         assert extended[1][270] == pytest.approx(np.arctan2(1.5, 5.0), abs=1e-3)
         assert extended[0][270] == pytest.approx(-np.arctan2(1.0, 5.0 if open_above else 2.0), abs=1e-3)
+
+
+def test_slopes_hide_the_ceilings_edge() -> None:
+    """In a box with a slope at its north wall, columns that meet that wall, or a side wall under it, show no edge."""
+    slope = Piece("slope", None, (0.0, 1.5, 1.5), (4.0, 1.0, 1.0), 0.0, (1, 1, 1), False)
+    shown = ceiling_shown(BOX, slopes_of([slope]), np.radians([0, 40, 50, 60, 70, 90, 180, -50, -70]))
+    assert shown.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 1]
+    under = furniture("slope", slope.size_m)[0].moved((1, 1, 1), slope.turn_rad, slope.position_m)
+    at_wall = under.vertices[under.vertices[:, 2] < 1.6]
+    assert np.allclose(at_wall[:, 1:], [2.0, 1.5])
+    assert np.allclose(under.normals @ [0, -1, -1], np.sqrt(2))
+    assert not len(slopes_of([]))
+    assert ceiling_shown(BOX, slopes_of([]), [0.0]).all()
 
 
 def test_rooms_of_before_are_read(rooms: list[Room]) -> None:

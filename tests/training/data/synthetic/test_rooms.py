@@ -25,6 +25,7 @@ from training.data.synthetic.assets import (
     read_catalog,
     sky_window,
 )
+from training.data.synthetic.ceilings import floor_of
 from training.data.synthetic.description import Room, View, behind, leaf_ends, rectangle, wall_frame
 from training.data.synthetic.horizon import column_kinds, opening_segments
 from training.data.synthetic.lamps import STANDING
@@ -74,7 +75,7 @@ def test_plans_are_of_many_kinds(rooms: list[Room]) -> None:
     assert min(areas) < 5
     assert max(areas) > 50
     assert np.mean([r.height_m > 3.2 for r in rooms]) >= 0.04
-    assert any(all("lamp" in p.kind or "beam" in p.kind for p in r.pieces) for r in rooms)
+    assert any(all(any(w in p.kind for w in ("lamp", "bulb", "beam", "slope")) for p in r.pieces) for r in rooms)
     assert max(len(r.pieces) for r in rooms) > 35
 
 
@@ -244,6 +245,27 @@ def test_beams_hang_under_the_ceiling(rooms: list[Room]) -> None:
             floor = rectangle(p.position_m[:2], p.size_m[0], p.size_m[1], p.turn_rad)
             assert floor.intersection(outline).area > 0.75 * floor.area
     assert 0.12 < seen / len(rooms) < 0.5
+
+
+def test_slopes_leave_space(rooms: list[Room]) -> None:
+    """A slope comes down at a wall over no higher opening, furniture or camera; some rooms have one or two."""
+    counts = []
+    for room in rooms:
+        slopes = [p for p in room.pieces if p.kind == "slope"]
+        counts.append(len(slopes))
+        for slope in slopes:
+            floor, knee_m = floor_of(slope), slope.position_m[2]
+            assert shapely.Polygon(room.polygon).buffer(0.02).contains(floor)
+            assert not floor.contains(shapely.Point(0, 0))
+            for p in room.pieces:
+                if p.kind not in ("slope", "bulb"):
+                    assert p.position_m[2] + p.size_m[2] <= knee_m or not floor_of(p).intersects(floor)
+            for o in room.openings:
+                a, u, _, _ = wall_frame(room.polygon, o.wall)
+                hole = shapely.LineString([a + u * o.left_m, a + u * (o.left_m + o.width_m)])
+                assert o.top_m < knee_m or hole.distance(floor) > 0.09
+    assert 0.04 < np.mean(np.array(counts) > 0) < 0.25
+    assert max(counts) == 2
 
 
 def test_furniture_is_inside_and_apart(rooms: list[Room]) -> None:
