@@ -112,9 +112,16 @@ def hung(
 
 
 def under_slopes(pieces: list[Piece], bars: list[Piece]) -> list[Piece]:
-    """The pieces without those that would reach into a slope."""
+    """The pieces without those that would reach into a slope, nor what stands on them."""
     slopes = [(floor_of(b), b.position_m[2]) for b in bars if b.kind == "slope"]
-    return [
+    gone = [
         p for p in pieces
-        if not any(p.position_m[2] + p.size_m[2] > knee and floor_of(p).intersects(floor) for floor, knee in slopes)
+        if any(p.position_m[2] + p.size_m[2] > knee and floor_of(p).intersects(floor) for floor, knee in slopes)
     ]  # fmt: skip
+    carried = [
+        p for p in pieces
+        if any(p.position_m[2] > g.position_m[2] + 0.3 * g.size_m[2] and floor_of(g).intersects(floor_of(p))
+               for g in gone)
+    ]  # fmt: skip
+    lost = {id(p) for p in (*gone, *carried)}
+    return [p for p in pieces if id(p) not in lost]

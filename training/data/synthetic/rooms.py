@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from training.data.synthetic.annexes import annex, placed
 from training.data.synthetic.assets import Catalog
-from training.data.synthetic.cameras import Site, camera, free_point
+from training.data.synthetic.cameras import Interior, camera, free_point
 from training.data.synthetic.ceilings import hung, under_slopes
 from training.data.synthetic.description import (
     Annex,
@@ -143,8 +143,8 @@ def describe(seed: int, index: int, catalog: Catalog, views: int = 3, style: str
     room = replace(room, openings=tuple(holes), pieces=moved_pieces(camera_at, phi, pieces))
     room = replace(room, annexes=_annexes(rng, plan, holes, beyond, light, catalog, room, (camera_at, phi)))
     free = shapely.transform(_free(plan, camera_at, footprints), lambda p: moved(camera_at, phi, p))
-    site = Site(polygon, height_m, free, (*room.pieces, *_leaves(polygon, holes)), light.few, catalog)
-    return replace(room, views=tuple(camera(rng, site) for _ in range(views)))
+    interior = Interior(polygon, height_m, free, (*room.pieces, *_leaves(polygon, holes)), light.few, catalog)
+    return replace(room, views=tuple(camera(rng, interior) for _ in range(views)))
 
 
 def _annexes(

@@ -247,6 +247,25 @@ def test_beams_hang_under_the_ceiling(rooms: list[Room]) -> None:
     assert 0.12 < seen / len(rooms) < 0.5
 
 
+def test_things_stand_on_something(rooms: list[Room]) -> None:
+    """Each small thing above the floor rests on a piece's surface, within its outline; some tops carry six and more."""
+    counts = []
+    for room in rooms:
+        bases = [p for p in room.pieces if p.kind in TOPS | SEATS]
+        carried = [0] * len(bases)
+        for thing in room.pieces:
+            if thing.kind in ("cup", "plate", "bottle", "bowl", "laptop", "cushion", "keyboard", "thing", "books"):
+                under = [
+                    k for k, b in enumerate(bases)
+                    if abs(top_m(b, Catalog()) - thing.position_m[2]) < 1e-9
+                    and floor_of(b).buffer(1e-6).contains(shapely.Point(thing.position_m[:2]))
+                ]  # fmt: skip
+                assert under
+                carried[under[0]] += 1
+        counts += carried
+    assert np.mean(np.array(counts) >= 5) > 0.1
+
+
 def test_slopes_leave_space(rooms: list[Room]) -> None:
     """A slope comes down at a wall over no higher opening, furniture or camera; some rooms have one or two."""
     counts = []
