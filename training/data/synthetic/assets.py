@@ -1,8 +1,9 @@
 """What rooms are made of: a folder of models, textures, pictures and skies, or shapes and textures made here.
 
 The folder, each part optional: `furniture/*.glb` (y up, any unit, front towards +z; the kind is read from the file's
-name), `textures/` and `pictures/` (.jpg, .png), `hdri/` (.hdr, .exr; those not named `indoor...` or `studio...` go
-behind windows). A name matches Quaternius' ones (`PREFIXES`) or, in a folder with none of these, a word of `WORDS`.
+name), `objects/*.glb` (anything, made small enough to stand on a table), `textures/` and `pictures/` (.jpg, .png),
+`hdri/` (.hdr, .exr; those not named `indoor...` or `studio...` go behind windows). A name matches Quaternius' ones
+(`PREFIXES`) or, in a folder with none of these, a word of `WORDS`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ SIZES: dict[str, tuple[Span, Span, Span]] = {
     "monitor": ((0.45, 0.75), (0.16, 0.2), (0.36, 0.5)), "tv": ((0.8, 1.4), (0.18, 0.25), (0.52, 0.85)),
     "wardrobe": ((0.9, 2.0), (0.5, 0.65), (1.85, 2.2)), "radiator": ((0.6, 1.4), (0.08, 0.14), (0.5, 0.6)),
     "screen": ((1.0, 1.8), (0.04, 0.06), (1.2, 1.6)), "whiteboard": ((1.0, 2.0), (0.02, 0.04), (0.8, 1.1)),
-    "books": ((0.15, 0.3), (0.12, 0.22), (0.05, 0.25)),
+    "books": ((0.15, 0.3), (0.12, 0.22), (0.05, 0.25)), "thing": ((0.05, 0.2), (0.05, 0.2), (0.05, 0.3)),
+    "cup": ((0.07, 0.1), (0.07, 0.1), (0.08, 0.13)), "bottle": ((0.06, 0.1), (0.06, 0.1), (0.18, 0.34)),
+    "bowl": ((0.14, 0.28), (0.14, 0.28), (0.06, 0.12)), "laptop": ((0.3, 0.38), (0.22, 0.27), (0.18, 0.25)),
+    "keyboard": ((0.3, 0.45), (0.11, 0.15), (0.015, 0.03)), "cushion": ((0.35, 0.5), (0.3, 0.5), (0.1, 0.16)),
+    "rack": ((0.8, 1.3), (0.4, 0.6), (0.9, 1.5)), "island": ((1.2, 2.4), (0.6, 1.0), (0.86, 0.94)),
+    "tall_unit": ((0.58, 0.62), (0.58, 0.64), (2.0, 2.3)),
 }  # fmt: skip
 """Kind -> ranges of width, depth and height in metres."""
 
@@ -79,6 +85,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "door": ("door",), "cabinet": ("cabinet",), "plate": ("plate",), "books": ("book",),
 }  # fmt: skip
 """Kind -> words in names of models; the first kind with a word in the name has it."""
+NO_THINGS = ("Street_", "Streets_", "Pistol", "Revolver", "Shotgun", "FlareGun", "Sword", "Claymore", "Spear", "Bow_",
+             "Scythe", "Axe", "Dagger", "Arrow", "Raft", "Tent", "Paddle", "Hammer", "Tank4")  # fmt: skip
+"""Words in names of objects that lie on no table: weapons, and flat or large things."""
+RESTING = ("table", "coffee_table", "desk", "drawer", "nightstand", "counter", "bed", "sofa")
+"""Kinds on which things stand."""
 INDOORS = ("indoor", "studio")
 
 KNOWN_HEIGHTS_M: dict[str, float] = {
@@ -113,6 +124,8 @@ class Catalog:
     furniture: dict[str, tuple[str, ...]] = field(default_factory=dict)
     extents: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     """Asset -> width, depth, height in its own unit, z up."""
+    rests: dict[str, float] = field(default_factory=dict)
+    """Asset -> height of the largest surface that things can stand on, as a share of its own height."""
     textures: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(PROCEDURAL))
     pictures: tuple[str, ...] = ()
     skies: tuple[str, ...] = ()
@@ -147,6 +160,11 @@ class Catalog:
         known = KNOWN_HEIGHTS_M.get(Path(asset).stem)
         return (height_m if known is None else known * (0.94 + 0.12 * (height_m % 0.1) / 0.1)) / self.extents[asset][2]
 
+    def model(self, asset: str) -> Path:
+        """Its file; objects' names begin with their folder."""
+        assert self.root is not None
+        return self.root / asset if asset.startswith("objects/") else self.root / "furniture" / asset
+
     @property
     def summary(self) -> str:
         """How much of each there is, for the file's attributes."""
@@ -179,7 +197,11 @@ def read_catalog(root: Path | None, pictures: bool = True, without_skies: tuple[
     if not root.is_dir():
         raise DataError(f"no asset folder at {root}; give a folder with furniture/, textures/, hdri/, or leave it out")
     furniture = _by_kind(_names(root / "furniture", ".glb"))
-    extents = {n: _extent(root / "furniture" / n) for names in furniture.values() for n in names}
+    things = tuple(f"objects/{n}" for n in _names(root / "objects", ".glb") if not any(w in n for w in NO_THINGS))
+    paths = {n: root / "furniture" / n for names in furniture.values() for n in names} | {n: root / n for n in things}
+    extents = {n: _extent(path) for n, path in paths.items()}
+    rests = {n: _rest(paths[n]) for kind in RESTING for n in furniture.get(kind, ())}
+    furniture |= {"thing": things} if things else {}
     found = _names(root / "textures", ".jpg", ".jpeg") + _names(root / "textures", ".png")
     textures = {
         role: tuple(n for n in found if any(w in n.lower() for w in words)) or PROCEDURAL[role]
@@ -187,12 +209,31 @@ def read_catalog(root: Path | None, pictures: bool = True, without_skies: tuple[
     }
     skies = tuple(n for n in _names(root / "hdri", *ENDINGS) if not n.startswith(INDOORS) and n not in without_skies)
     hung = tuple(_names(root / "pictures", ".jpg", ".jpeg", ".png")) if pictures else ()
-    return Catalog(root, furniture, extents, textures, hung, skies)
+    return Catalog(root, furniture, extents, rests, textures, hung, skies)
 
 
 def _extent(path: Path) -> tuple[float, float, float]:
     w, d, h = np.ptp(np.concatenate([p.vertices for p in model_parts(path)]), axis=0)
     return float(w), float(d), float(h)
+
+
+def _rest(path: Path) -> float:
+    """Share of a model's height at which most of its surface faces up; see `Catalog.rests`."""
+    levels, areas = [], []
+    parts = model_parts(path)
+    high = max(float(p.vertices[:, 2].max()) for p in parts)
+    for part in parts:
+        a, b, c = (part.vertices[part.faces[:, i]] for i in range(3))
+        normal = np.cross(b - a, c - a)
+        level = (a[:, 2] + b[:, 2] + c[:, 2]) / (3 * high)
+        up = (normal[:, 2] > 0.95 * np.linalg.norm(normal, axis=1)) & (level > 0.3)
+        levels.append(level[up])
+        areas.append(normal[up, 2])
+    level, area = np.concatenate(levels), np.concatenate(areas)
+    if not area.sum() > 0:
+        return 1.0
+    near = np.abs(level[:, None] - level[None]) < 0.02
+    return float(np.max(level, initial=0, where=near[int(np.argmax(near @ area))]))
 
 
 @dataclass(frozen=True)

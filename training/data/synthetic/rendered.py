@@ -11,9 +11,18 @@ not full yet. Every file appears whole, by a rename, so a killed run leaves noth
     boundary_rad    (2, W)    float32  latitude of ceiling (negative) and floor (positive) edge: HorizonNet's sign, down
     corners_px      (M, 3)    float32  x, y of ceiling, y of floor, by x; what the camera sees: where a wall hides
                                        another there are two with one x. Continuous: the first pixel's centre is 0.5
+    opening_kind    (W,)      uint8    what opening the wall of a column has there: 0 none, 1 door, 2 window, 3 opening
+    extended_rad    (2, W)    float32  as boundary_rad, but through open doors and openings; see `horizon`
+    openings_m      (K, 2, 2) float32  ends of the openings on the plan, and openings_kind (K,) uint8 as above
+    extended_floor_m, extended_ceiling_m (N, 2) float32  outlines that extended_rad is of
+    ceiling_shown   (W,)      uint8    0 where the ceiling slopes down to the wall: its level edge is hidden
+    slopes_m        (S, 4, 2) float32  floors under such slopes
     view_image      (V, h, w, 3) uint8, view_depth_m (V, h, w) float16 z-depth, view_intrinsics (V, 4) fx fy cx cy px,
     view_angles_rad (V, 3) yaw pitch roll, view_position_m (V, 3), view_exposure (V,)
     attributes      index, height_m, camera_height_m, exposure, style, description (JSON)
+
+Polygon, boundary and corners are those of the room alone, closed at every opening. Rooms of generators before `rooms-3`
+lack what names openings and extended; `horizon.openings_of` reads both. Where `ceiling_shown` is missing it is 1.
 """
 
 from __future__ import annotations
@@ -34,6 +43,14 @@ from edge.geometry.polygon import boundary_latitudes, wall_distances
 from training.data.mix.entries import Part, part_of
 from training.data.synthetic.assets import Catalog
 from training.data.synthetic.description import Room, View
+from training.data.synthetic.horizon import (
+    ceiling_shown,
+    column_kinds,
+    extended_latitudes,
+    extended_plans,
+    opening_segments,
+    slopes_of,
+)
 from training.data.synthetic.rooms import relit
 from training.data.synthetic.stage import build
 from training.data.synthetic.tracer import Shot, Tracer
@@ -100,6 +117,7 @@ def room_arrays(room: Room, panorama: Shot, views: list[Shot]) -> Item:
         "boundary_rad": -np.stack([ceiling, floor]).astype(np.float32),
         "corners_px": visible_corners(room.polygon, room.camera_height_m, room.height_m, width_px),
     }
+    item |= _through_openings(room, width_px)
     if views:
         h, w = views[0].distance_m.shape
         item |= {
@@ -115,6 +133,22 @@ def room_arrays(room: Room, panorama: Shot, views: list[Shot]) -> Item:
         "style": room.style, "description": room.to_json(),
     }  # fmt: skip
     return item
+
+
+def _through_openings(room: Room, width_px: int) -> Item:
+    """What the columns show of openings and of what is beyond, and where the ceiling is not level."""
+    segments, kinds = opening_segments(room.polygon, room.openings)
+    outlines = extended_plans(room.polygon, room.height_m, room.openings, [a.polygon for a in room.annexes])
+    extended = extended_latitudes(*outlines, room.camera_height_m, room.height_m, width_px)
+    slopes = slopes_of(room.pieces)
+    return {
+        "ceiling_shown": ceiling_shown(room.polygon, slopes, longitudes(width_px)),
+        "slopes_m": slopes.astype(np.float32),
+        "opening_kind": column_kinds(room.polygon, segments, kinds, longitudes(width_px)),
+        "extended_rad": extended.astype(np.float32),
+        "openings_m": segments.astype(np.float32), "openings_kind": kinds,
+        "extended_floor_m": outlines[0].astype(np.float32), "extended_ceiling_m": outlines[1].astype(np.float32),
+    }  # fmt: skip
 
 
 def render_room(

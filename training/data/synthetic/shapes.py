@@ -18,7 +18,7 @@ class Solid:
     normals: Array
     uv: Array
     role: str
-    """floor, ceiling, wall0, wall1, trim, wood, fabric, matt, gloss, leaf, glow."""
+    """floor, ceiling, slope, wall0, wall1, trim, wood, fabric, matt, gloss, leaf, glow."""
 
     @property
     def area_m2(self) -> float:
@@ -193,14 +193,69 @@ def _wardrobe(w: float, d: float, h: float) -> list[Solid]:
     return [box([0, 0, h / 2], [w, d, h], "wood"), *fronts, *knobs]
 
 
+def _laptop(w: float, d: float, h: float) -> list[Solid]:
+    back = d / 2 - 0.01
+    return [box([0, 0, 0.009], [w, d, 0.018], "gloss"), box([0, back, h / 2], [w, 0.012, h], "gloss")]
+
+
+def _bottle(w: float, d: float, h: float) -> list[Solid]:
+    r = min(w, d) / 2
+    return [cylinder([0, 0, 0], r, r, 0.6 * h, "gloss", 12),
+            cylinder([0, 0, 0.6 * h], r, 0.35 * r, 0.15 * h, "gloss", 12),
+            cylinder([0, 0, 0.75 * h], 0.35 * r, 0.35 * r, 0.25 * h, "gloss", 12)]  # fmt: skip
+
+
+def _cup(w: float, d: float, h: float) -> list[Solid]:
+    r = min(w, d) / 2
+    handle = [box([r + 0.012, 0, z * h], [0.03, 0.012, 0.012], "gloss") for z in (0.3, 0.75)]
+    handle.append(box([r + 0.022, 0, 0.52 * h], [0.01, 0.012, 0.45 * h], "gloss"))
+    return [cylinder([0, 0, 0], 0.8 * r, r, h, "gloss", 12), *handle]
+
+
+def _rack(w: float, d: float, h: float) -> list[Solid]:
+    """Bars for laundry or clothes between two frames."""
+    t = 0.018
+    bars = [box([0, d * ((i + 0.5) / 5 - 0.5), h - t], [w, t, t], "gloss") for i in range(5)]
+    feet = [box([x * (w - t) / 2, 0, t / 2], [t, d, t], "gloss") for x in (-1, 1)]
+    rungs = [box([x * (w - t) / 2, 0, h - t], [t, d, t], "gloss") for x in (-1, 1)]
+    return [*bars, *feet, *rungs, *_legs(w, 0.5 * d, h, t, "gloss")]
+
+
+def _books(w: float, d: float, h: float) -> list[Solid]:
+    """A pile, none quite as large as the lowest."""
+    count = max(1, int(h / 0.035))
+    sizes = [[w * (1 - 0.07 * (i % 3)), d * (1 - 0.05 * (i % 4)), 0.96 * h / count] for i in range(count)]
+    return [box([0, 0, h * (i + 0.5) / count], sizes[i], "gloss", 0.12 * (i % 3 - 1)) for i in range(count)]
+
+
+def _bulb(w: float, d: float, h: float) -> list[Solid]:
+    """A lit bulb on a cord."""
+    r = min(w, d) / 2
+    cord = box([0, 0, (h + 1.6 * r) / 2], [0.01, 0.01, h - 1.6 * r], "matt")
+    glass = [cylinder([0, 0, 0], 0.5 * r, r, 0.8 * r, "glow", 10),
+             cylinder([0, 0, 0.8 * r], r, 0.4 * r, 0.8 * r, "glow", 10)]  # fmt: skip
+    return [cord, joined(glass, "glow")]
+
+
+def _slope(w: float, d: float, h: float) -> list[Solid]:
+    """The underside of a roof that comes down towards +y, and its two ends."""
+    x, y = w / 2, d / 2
+    under = quad([[-x, y, 0], [x, y, 0], [x, -y, h], [-x, -y, h]], "slope")
+    ends = [quad([[s, y, 0], [s, y, h], [s, -y, h], [s, 0, h / 2]], "slope") for s in (-x, x)]
+    return [under, *ends]
+
+
 _BUILDERS = {
+    "slope": _slope,
+    "laptop": _laptop, "bottle": _bottle, "cup": _cup, "rack": _rack, "books": _books, "bulb": _bulb, "island": _chest,
+    "tall_unit": _wardrobe,
     "monitor": _monitor, "tv": _monitor, "radiator": _radiator, "wardrobe": _wardrobe,
     "table": _table, "coffee_table": _table, "desk": _table, "chair": _seat, "sofa": _sofa, "armchair": _sofa,
     "bed": _bed, "shelf": _shelf, "wall_shelf": _shelf, "drawer": _chest, "nightstand": _chest, "counter": _chest,
     "fridge": _chest, "oven": _chest, "plant": _plant, "small_plant": _plant, "floor_lamp": _lamp, "table_lamp": _lamp,
 }  # fmt: skip
 _ROLES = {"carpet": "fabric", "picture": "picture", "mirror": "mirror", "panel_lamp": "glow", "bathtub": "gloss",
-          "crate": "matt", "screen": "fabric"}  # fmt: skip
+          "crate": "matt", "screen": "fabric", "cushion": "fabric", "beam": "matt", "wooden_beam": "wood"}  # fmt: skip
 
 
 def furniture(kind: str, size_m: tuple[float, float, float]) -> list[Solid]:
@@ -209,6 +264,6 @@ def furniture(kind: str, size_m: tuple[float, float, float]) -> list[Solid]:
     build = _BUILDERS.get(kind)
     if build is not None:
         return build(w, d, h)
-    if kind in ("stool", "trash", "plate"):
+    if kind in ("stool", "trash", "plate", "bowl"):
         return [cylinder([0, 0, 0], min(w, d) / 2.2, min(w, d) / 2, h, "gloss")]
     return [box([0, 0, h / 2], [w, d, h], _ROLES.get(kind, "gloss"))]

@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import DataError
+from training.data.synthetic.horizon import openings_of
 from training.data.synthetic.rendered import RenderedRooms
 
 Picture = npt.NDArray[np.uint8]
 CEILING, FLOOR, CORNER = (255, 210, 0), (0, 230, 255), (255, 0, 90)
+EXTENDED = (255, 255, 255)
+OPENINGS = np.array([(0, 0, 0), (255, 120, 0), (80, 160, 255), (0, 220, 0)], np.uint8)
+"""Colours of the strip that says what opening a column looks at: none, door, window, opening."""
 
 
 def depth_picture(depth_m: npt.ArrayLike, far_m: float = 6.0) -> Picture:
@@ -24,22 +28,26 @@ def depth_picture(depth_m: npt.ArrayLike, far_m: float = 6.0) -> Picture:
     return np.asarray(np.where((d > 0)[..., None], colored, 0), dtype=np.uint8)
 
 
-def layout_picture(image: Picture, boundary_rad: npt.ArrayLike, corners_px: npt.ArrayLike) -> Picture:
-    """The panorama with its ceiling and floor edge and its corners drawn."""
+def layout_picture(
+    image: Picture, boundary_rad: npt.ArrayLike, corners_px: npt.ArrayLike, kinds: npt.NDArray[np.uint8],
+    extended_rad: npt.ArrayLike,
+) -> Picture:  # fmt: skip
+    """The panorama with the edges of its ceiling and floor, also as seen through openings, its corners and openings."""
     out = np.ascontiguousarray(image).copy()
     height, width = out.shape[:2]
-    rows = (np.asarray(boundary_rad) / np.pi + 0.5) * height
-    for row, color in zip(rows, (CEILING, FLOOR), strict=True):
+    rows = (np.concatenate([extended_rad, boundary_rad]) / np.pi + 0.5) * height
+    for row, color in zip(rows, (EXTENDED, EXTENDED, CEILING, FLOOR), strict=True):
         points = np.stack([np.arange(width), np.clip(row, 0, height - 1)], axis=1)
         cv2.polylines(out, [np.rint(points).astype(np.int32)], False, color, 1)
     for x, top, bottom in np.asarray(corners_px):
         cv2.line(out, (int(x), int(top)), (int(x), int(bottom)), CORNER, 1)
+    out[: max(1, height // 40)] = OPENINGS[kinds]
     return np.asarray(out, dtype=np.uint8)
 
 
 def _strip(item: dict[str, Any]) -> Picture:
     height, width = item["panorama"].shape[:2]
-    drawn = layout_picture(item["panorama"], item["boundary_rad"], item["corners_px"])
+    drawn = layout_picture(item["panorama"], item["boundary_rad"], item["corners_px"], *openings_of(item))
     row = [item["panorama"], drawn, depth_picture(item["range_m"])]
     cells = []
     for image, depth in zip(item.get("view_image", ()), item.get("view_depth_m", ()), strict=True):

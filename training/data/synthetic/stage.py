@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from training.data.synthetic.annexes import as_room
 from training.data.synthetic.assets import Catalog, model_parts, sky_window
-from training.data.synthetic.description import Array, Color, Opening, Piece, Room, wall_frame
+from training.data.synthetic.description import Array, Color, Opening, Piece, Room, leaf_ends, wall_frame
 from training.data.synthetic.shapes import Solid, box, furniture, joined, quad, unshared
 
 WOODEN = frozenset({"table", "coffee_table", "desk", "drawer", "nightstand", "chair", "stool", "bed", "shelf", "door",
@@ -21,6 +22,8 @@ SHINY = frozenset({"fridge", "oven", "washer", "basin", "toilet", "bathtub", "co
                    "small_plant", "box"})  # fmt: skip
 LEAF: Color = (0.09, 0.22, 0.05)
 WHITE: Color = (0.8, 0.8, 0.8)
+COVERINGS = ("floor", "ceiling", "wall0")
+"""Roles of which an annex has its own, named `floor@0` and so on."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,16 @@ class Stage:
         key = role or solid.role
         self.solids[key].append(solid)
         self.colors[key].append(np.tile(np.asarray(color, np.float32), (len(solid.vertices), 1)))
+
+    def take(self, other: Stage, which: int) -> None:
+        """Put in all of an annex's stage, its coverings under names of their own."""
+        for role, solids in other.solids.items():
+            key = f"{role}@{which}" if role in COVERINGS else role
+            self.solids[key] += solids
+            self.colors[key] += other.colors[role]
+        self.pictures += other.pictures
+        self.glows += other.glows
+        self.beams += other.beams
 
     def merged(self, role: str) -> tuple[Solid, npt.NDArray[np.float32]]:
         """All triangles of a material and their colours."""
@@ -99,7 +112,7 @@ class _Wall:
         return box(center, [x1 - x0, abs(out1 - out0), z1 - z0], role, turn)
 
 
-def _wall(stage: Stage, room: Room, index: int) -> None:
+def _wall(stage: Stage, room: Room, index: int, catalog: Catalog) -> None:
     wall = _Wall(*wall_frame(room.polygon, index))
     holes = sorted((o for o in room.openings if o.wall == index), key=lambda o: o.left_m)
     role = "wall1" if index == room.accent_wall else "wall0"
@@ -110,18 +123,28 @@ def _wall(stage: Stage, room: Room, index: int) -> None:
         stage.add(wall.rect(x, o.left_m, 0, h, role), color)
         if o.bottom_m > 0:
             stage.add(wall.rect(o.left_m, right, 0, o.bottom_m, role), color)
-        stage.add(wall.rect(o.left_m, right, o.bottom_m + o.height_m, h, role), color)
+        if o.top_m < h - 1e-6:
+            stage.add(wall.rect(o.left_m, right, o.top_m, h, role), color)
         x = right
-        _hole(stage, room, wall, o, role, color)
+        if o.kind != "back":
+            _hole(stage, room, wall, o, role, color)
+        _framed(stage, room, wall, o)
+        if o.kind == "window":
+            _window(stage, room, wall, o, catalog)
     stage.add(wall.rect(x, wall.length_m, 0, h, role), color)
-    doors = [(o.left_m - 0.07, o.left_m + o.width_m + 0.07) for o in holes if o.bottom_m < 0.15]
-    _mouldings(stage, room, wall, doors)
+    _mouldings(stage, room, wall, holes)
 
 
-def _mouldings(stage: Stage, room: Room, wall: _Wall, doors: list[tuple[float, float]]) -> None:
+def _mouldings(stage: Stage, room: Room, wall: _Wall, holes: list[Opening]) -> None:
+    framed = [(o.left_m - _frame_m(o), o.left_m + o.width_m + _frame_m(o), o) for o in holes]
+    doors = [(left, right) for left, right, o in framed if o.bottom_m < 0.15]
+    high = [(left, right) for left, right, o in framed if o.top_m > room.height_m - room.cornice_m]
     if room.cornice_m > 0:
-        top = room.height_m
-        stage.add(wall.bar(0, wall.length_m, top - room.cornice_m, top, -0.03, 0.0, "trim"), room.trim.color)
+        top, x = room.height_m, 0.0
+        for left, right in [*high, (wall.length_m, wall.length_m)]:
+            if left - x > 0.02:
+                stage.add(wall.bar(x, left, top - room.cornice_m, top, -0.03, 0.0, "trim"), room.trim.color)
+            x = right
     if room.skirting_m > 0:
         x = 0.0
         for left, right in [*doors, (wall.length_m, wall.length_m)]:
@@ -130,33 +153,48 @@ def _mouldings(stage: Stage, room: Room, wall: _Wall, doors: list[tuple[float, f
             x = right
 
 
+def _frame_m(o: Opening) -> float:
+    """Width of the frame about an opening, and what keeps mouldings off; wide ones have none."""
+    return 0.07 if o.kind in ("door", "window", "passage") or (o.kind == "back" and o.width_m < 1.0) else 0.0
+
+
 def _hole(stage: Stage, room: Room, wall: _Wall, o: Opening, role: str, color: Color) -> None:
-    left, right, low, high, deep = o.left_m, o.left_m + o.width_m, o.bottom_m, o.bottom_m + o.height_m, o.recess_m
+    """The inner sides of an opening, and what shuts its end unless it leads somewhere."""
+    left, right, low, high, deep = o.left_m, o.left_m + o.width_m, o.bottom_m, o.top_m, o.recess_m
+    through = o.kind == "passage" or o.beyond >= 0
     sides = [
         ([(left, low, deep), (left, low, 0), (left, high, 0), (left, high, deep)], role, color),
         ([(right, low, 0), (right, low, deep), (right, high, deep), (right, high, 0)], role, color),
         ([(left, high, 0), (right, high, 0), (right, high, deep), (left, high, deep)], role, color),
         ([(left, low, deep), (right, low, deep), (right, low, 0), (left, low, 0)],
-         "floor" if o.kind == "passage" else "trim", room.floor.color if o.kind == "passage" else room.trim.color),
+         "floor" if through else "trim", room.floor.color if through else room.trim.color),
     ]  # fmt: skip
     for corners, side_role, side_color in sides:
         stage.add(quad([wall.at(x, z, out) for x, z, out in corners], side_role), side_color)
-    t = 0.06
-    for x0, x1, z0, z1 in ((left - t, left, max(low - t, 0), high + t), (right, right + t, max(low - t, 0), high + t),
-                           (left, right, high, high + t)):  # fmt: skip
-        stage.add(wall.bar(x0, x1, z0, z1, -0.015, 0.0, "trim"), room.trim.color)
-    if o.kind == "window":
-        _window(stage, room, wall, o)
-    else:
+    if o.kind != "window" and o.beyond < 0:
         stage.add(wall.rect(left, right, low, high, role if o.kind == "passage" else "trim", deep), o.color)
 
 
-def _window(stage: Stage, room: Room, wall: _Wall, o: Opening) -> None:
+def _framed(stage: Stage, room: Room, wall: _Wall, o: Opening) -> None:
+    """The frame about a door or window, on this side of the wall."""
+    t = _frame_m(o) - 0.01
+    left, right, low, high = o.left_m, o.left_m + o.width_m, o.bottom_m, o.top_m
+    if t > 0 and high + t < room.height_m:
+        below = max(low - t, 0)
+        for x0, x1, z0 in ((left - t, left, below), (right, right + t, below), (left, right, high)):
+            stage.add(wall.bar(x0, x1, z0, high + t, -0.015, 0.0, "trim"), room.trim.color)
+
+
+def _window(stage: Stage, room: Room, wall: _Wall, o: Opening, catalog: Catalog) -> None:
     left, right, low, high = o.left_m, o.left_m + o.width_m, o.bottom_m, o.bottom_m + o.height_m
     pane = wall.rect(left, right, low, high, "glow", o.recess_m)
     u = (pane.uv - [left, low]) / [o.width_m, o.height_m]
     pane = Solid(pane.vertices, pane.normals, u, "glow")
-    stage.glows.append(Glow(pane, (o.radiance * o.color[0], o.radiance * o.color[1], o.radiance * o.color[2])))
+    if room.sky is not None and catalog.root is not None:
+        view = sky_window(catalog.root / "hdri" / room.sky, o.heading_rad)
+        stage.glows.append(Glow(pane, (o.radiance, o.radiance, o.radiance), view))
+    else:
+        stage.glows.append(Glow(pane, (o.radiance * o.color[0], o.radiance * o.color[1], o.radiance * o.color[2])))
     if low > 0.15:
         stage.add(wall.bar(left - 0.05, right + 0.05, low - 0.04, low, -0.06, 0.0, "trim"), room.trim.color)
     near, far = o.recess_m - 0.045, o.recess_m - 0.005
@@ -190,7 +228,7 @@ def _part_look(piece: Piece, index: int, base: Color, main: bool) -> tuple[str, 
 
 def _model(stage: Stage, piece: Piece, catalog: Catalog) -> None:
     assert catalog.root is not None and piece.asset is not None
-    parts = model_parts(catalog.root / "furniture" / piece.asset)
+    parts = model_parts(catalog.model(piece.asset))
     scale = np.asarray(piece.size_m) / catalog.extents[piece.asset]
     solids = [
         unshared(p.vertices, p.faces, p.normals, "matt").moved(scale, piece.turn_rad, piece.position_m) for p in parts
@@ -248,24 +286,40 @@ def _hang(stage: Stage, piece: Piece) -> None:
     stage.pictures.append((Solid(placed.vertices, placed.normals, corners, "picture"), piece.asset or ""))
 
 
+def _shut_leaf(stage: Stage, wall: _Wall, o: Opening) -> None:
+    left, right = o.left_m + 0.01, o.left_m + o.width_m - 0.01
+    stage.add(wall.bar(left, right, 0.01, o.height_m - 0.01, o.recess_m - 0.03, o.recess_m, "wood"))
+    stage.add(wall.bar(left + 0.05, left + 0.15, 0.98, 1.01, o.recess_m - 0.07, o.recess_m - 0.05, "gloss"))
+
+
+def _leaf(stage: Stage, room: Room, wall: _Wall, o: Opening, catalog: Catalog) -> None:
+    """The leaf of a door, in its frame or turned about its hinge."""
+    if o.leaf_deg == 0 and o.asset is None:
+        _shut_leaf(stage, wall, o)
+        return
+    hinge, end = np.array([wall.at(x, 0.0, o.recess_m - 0.025)[:2] for x in (o.left_m + o.width_m, o.left_m)])
+    if o.leaf_deg > 0:
+        hinge, end = leaf_ends(room.polygon, o)
+    (x, y), turn = (hinge + end) / 2, float(np.arctan2(*(end - hinge)[::-1]))
+    size = (float(np.linalg.norm(end - hinge)), 0.045, o.height_m - 0.01)
+    if o.asset is not None:
+        _model(stage, Piece("door", o.asset, (x, y, 0.005), size, turn, o.color, o.color[0] > 0.5), catalog)
+        return
+    stage.add(box([x, y, o.height_m / 2], size, "wood", turn))
+    stage.add(box([*(np.array([x, y]) + 0.42 * (end - hinge)), 1.0], [0.1, 0.13, 0.03], "gloss", turn))
+
+
 def _hung_on_openings(stage: Stage, room: Room, catalog: Catalog) -> None:
-    """Door leaves and curtains from the assets, stretched to their opening."""
+    """Door leaves and curtains, stretched to their opening."""
     for o in room.openings:
         wall = _Wall(*wall_frame(room.polygon, o.wall))
-        turn = float(np.arctan2(wall.u[1], wall.u[0])) + np.pi
-        middle = o.left_m + o.width_m / 2
-        if o.kind == "door" and o.asset is not None:
-            x, y, z = wall.at(middle, 0.0, o.recess_m - 0.025)
-            piece = Piece("door", o.asset, (x, y, z), (o.width_m, 0.045, o.height_m), turn, o.color, o.color[0] > 0.5)
-            _model(stage, piece, catalog)
-        elif o.kind == "door":
-            stage.add(wall.bar(o.left_m + 0.01, o.left_m + o.width_m - 0.01, 0.01, o.height_m - 0.01, o.recess_m - 0.03,
-                               o.recess_m, "wood"))  # fmt: skip
-            stage.add(wall.bar(o.left_m + 0.06, o.left_m + 0.16, 0.98, 1.01, o.recess_m - 0.07, o.recess_m - 0.05,
-                               "gloss"))  # fmt: skip
+        if o.kind == "door" and o.leaf_deg >= 0:
+            _leaf(stage, room, wall, o, catalog)
         elif o.curtain is not None:
-            top = min(o.bottom_m + o.height_m + 0.1, room.height_m - 0.03)
-            x, y, z = wall.at(middle, 0.02 if o.bottom_m < 0.9 else o.bottom_m - 0.2, -0.08)
+            turn = float(np.arctan2(wall.u[1], wall.u[0])) + np.pi
+            top = min(o.top_m + 0.1, room.height_m - 0.03)
+            low = 0.02 if o.bottom_m < 0.9 else o.bottom_m - 0.2
+            x, y, z = wall.at(o.left_m + o.width_m / 2, low, -0.08)
             size = (o.width_m * 1.15, 0.1, top - z)
             _model(stage, Piece("curtain", o.curtain, (x, y, z), size, turn, o.color, o.mullions[1] > 0), catalog)
 
@@ -287,16 +341,20 @@ def build(room: Room, catalog: Catalog, empty: bool = False) -> Stage:
             stage.add(wall.rect(0, wall.length_m, 0, room.height_m, "wall0"), room.walls[0].color)
         stage.glows.append(Glow(_cap(polygon, room.height_m, False, "glow"), (1.0, 1.0, 1.0)))
         return stage
-    stage.add(_cap(polygon, room.height_m, False, "ceiling"), room.ceiling.color)
-    for i in range(len(polygon)):
-        _wall(stage, room, i)
+    _furnished(stage, room, catalog)
+    for k, one in enumerate(room.annexes):
+        beside, there = Stage(), as_room(room, one)
+        beside.add(_cap(one.polygon, 0.0, True, "floor"), one.floor.color)
+        _furnished(beside, there, catalog)
+        stage.take(beside, k)
+    return stage
+
+
+def _furnished(stage: Stage, room: Room, catalog: Catalog) -> None:
+    """Ceiling, walls with what is in them, and everything that stands or hangs there."""
+    stage.add(_cap(room.polygon, room.height_m, False, "ceiling"), room.ceiling.color)
+    for i in range(len(room.polygon)):
+        _wall(stage, room, i, catalog)
     _hung_on_openings(stage, room, catalog)
     for piece in room.pieces:
         _piece(stage, piece, catalog)
-    if room.sky is not None and catalog.root is not None:
-        path = catalog.root / "hdri" / room.sky
-        panes = sorted((o for o in room.openings if o.kind == "window"), key=lambda o: (o.wall, o.left_m))
-        for k, o in enumerate(panes):  # the order in which the walls were built
-            white = (o.radiance, o.radiance, o.radiance)
-            stage.glows[k] = Glow(stage.glows[k].solid, white, sky_window(path, o.heading_rad))
-    return stage

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -56,10 +58,22 @@ def _held_out(assets: Path | None, places: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(n for n in names if place_of(n) in places)
 
 
+def _end_with_parent() -> None:
+    """Watch in a worker that its parent lives: one that was killed would leave workers that render for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _in_processes(job: Job, todo: list[int], workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
     for start in range(0, len(todo), POOL_ROOMS):
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             waiting = [pool.submit(_render, job, i) for i in todo[start : start + POOL_ROOMS]]
             try:
                 for done in as_completed(waiting):

@@ -116,13 +116,15 @@ class Tracer:
         """Material of a role, and its triangles with texture coordinates that fit it."""
         surfaces = {
             "floor": room.floor, "ceiling": room.ceiling, "wall0": room.walls[0], "wall1": room.walls[1],
-            "wood": room.wood, "fabric": room.fabric,
+            "wood": room.wood, "fabric": room.fabric, "slope": room.ceiling,
         }  # fmt: skip
+        for k, one in enumerate(room.annexes):
+            surfaces |= {f"floor@{k}": one.floor, f"ceiling@{k}": one.ceiling, f"wall0@{k}": one.wall}
         if role == "mirror":
             return {"type": "roughconductor", "material": "Ag", "alpha": MIRROR_ROUGHNESS}, solid
         if role in surfaces:
             surface = surfaces[role]
-            image = _albedo(surface, self._catalog, room.seed + sorted(surfaces).index(role))
+            image = _albedo(surface, self._catalog, room.seed + list(surfaces).index(role))
             tiled = replace(solid, uv=solid.uv / surface.tile_m)
             return self._coat(_bitmap(self._mi, image), surface.gloss), tiled
         gloss = {"trim": room.trim.gloss, "gloss": 0.5}.get(role, 0.0)

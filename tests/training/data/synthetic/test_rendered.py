@@ -92,6 +92,23 @@ def test_boundary_is_where_walls_begin(tracer: Tracer) -> None:
         assert height[int(np.ceil(top[column])), column] <= room.height_m + 2e-3
 
 
+def test_openings_show_what_the_labels_say(tracer: Tracer) -> None:
+    """Through openings of an unfurnished room the floor's last pixel lies on the edge labelled as extended."""
+    room = next(r for i in range(40) if len((r := describe(9, i, Catalog(), views=0)).annexes) > 1)
+    hung = [replace(o, leaf_deg=-1.0, curtain=None) if o.beyond >= 0 else o for o in room.openings]
+    bare = replace(room, openings=tuple(hung), pieces=(), skirting_m=0.0, cornice_m=0.0,
+                   annexes=tuple(replace(a, pieces=()) for a in room.annexes))  # fmt: skip
+    item = render_room(tracer, bare, Catalog(), (256, 128), VIEW)
+    lines = (item["extended_rad"] / np.pi + 0.5) * 128 - 0.5
+    height = item["range_m"].astype(np.float64) * rays(256, 128)[..., 2] + room.camera_height_m
+    columns = np.flatnonzero((item["extended_rad"] < item["boundary_rad"] - 0.01)[1])
+    assert len(columns) > 5
+    below = np.array([height[int(np.ceil(lines[1][c] + 0.5)), c] for c in columns])
+    above = np.array([height[int(np.floor(lines[1][c] - 1.5)), c] for c in columns])
+    assert np.mean(np.abs(below) < 0.02) > 0.9
+    assert np.mean(above > 0.02) > 0.9
+
+
 def test_range_at_corners_is_geometry(tracer: Tracer) -> None:
     """At each labelled corner the rendered range is the corner's distance by Pythagoras, to the size of a pixel."""
     width, tolerance = 512, 0.5 * 2 * np.pi / 512

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
+import psutil
 import pytest
 
 from training.data.synthetic import RenderedRooms
@@ -42,3 +44,24 @@ def test_command_renders_rooms_and_their_sheet(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "'moon'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_command(tmp_path: Path) -> None:
+    """Killed outright, the command leaves no process behind that goes on writing rooms."""
+    pytest.importorskip("mitsuba")
+    call = [sys.executable, "-m", "training", "synthesize", "--out", str(tmp_path), "--rooms", "200", "--workers", "2"]
+    call += ["--size", "64x32", "--samples", "2", "--views", "1"]
+    said = tmp_path / "said.txt"
+    with said.open("wb") as file:
+        command = psutil.Popen(call, cwd=Path(__file__).parents[4], stderr=file)
+    until_s = time.monotonic() + 200
+    while not list(tmp_path.glob("part-*.h5")) and command.poll() is None and time.monotonic() < until_s:
+        time.sleep(0.2)
+    if "libLLVM" in said.read_text():
+        pytest.skip("needs libLLVM")
+    workers = command.children(recursive=True)
+    assert len(workers) >= 2
+    command.kill()
+    command.wait()
+    assert not psutil.wait_procs(workers, timeout=60)[1]
