@@ -110,8 +110,12 @@ def test_openings_show_what_the_labels_say(tracer: Tracer) -> None:
 
 
 def test_range_at_corners_is_geometry(tracer: Tracer) -> None:
-    """At each labelled corner the rendered range is the corner's distance by Pythagoras, to the size of a pixel."""
-    width, tolerance = 512, 0.5 * 2 * np.pi / 512
+    """At each labelled corner the rendered range is the corner's distance by Pythagoras, to the size of a pixel.
+
+    Of the two walls of a right angle one is met at 45 degrees or less from its normal, where the range changes by at
+    most one pixel's angle from pixel to pixel, and a pixel's centre lies on it within a pixel of the corner.
+    """
+    width, tolerance = 512, 2 * np.pi / 512
     room = describe(9, 2, Catalog(), views=0)
     panorama, _ = tracer.room(tracer.scene(room, build(room, Catalog(), empty=True)), room, width, VIEW)
     corners = visible_corners(room.polygon, room.camera_height_m, room.height_m, width)
