@@ -2,7 +2,8 @@
 
     EdgeError
     ├── ConfigError        a key of config.yaml is unknown, missing or wrong       (exit code 78)
-    │   └── ConfigErrors   all that is wrong in it
+    │   ├── ConfigErrors   all that is wrong in it
+    │   └── NotThereError  what it names is not there, or not yet: a disk, a secret (exit code 69)
     ├── CameraError        a source cannot be opened, timed out or sent no picture
     ├── ImageError         a picture that cannot be used (size, type, channels)
     ├── GeometryError      a shape that is not what the formula needs
@@ -42,6 +43,10 @@ class ConfigError(EdgeError):
         super().__init__(f"{where}: {key}: {problem}. {remedy}" if key else f"{where}: {problem}. {remedy}")
 
 
+class NotThereError(ConfigError):
+    """What config.yaml names, or itself, is not there: it may come, as a disk that is mounted late does."""
+
+
 class ConfigErrors(ConfigError):
     """Everything wrong in a configuration file: itself the first problem by line, with all of them in `problems`."""
 
@@ -50,6 +55,11 @@ class ConfigErrors(ConfigError):
         first = problems[0]
         super().__init__(first.key, first.problem, first.remedy, path=first.path, line=first.line)
         self.problems = tuple(problems)
+
+    @property
+    def not_there(self) -> bool:
+        """Whether nothing is wrong but that something is not there."""
+        return all(isinstance(problem, NotThereError) for problem in self.problems)
 
     def __str__(self) -> str:
         """One line per problem."""

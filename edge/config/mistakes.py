@@ -19,28 +19,53 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from edge.cameras.base import redact
+from edge.errors import dotted
 
 Key = str | int
 Detail = Mapping[str, Any]
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
+_LONGEST_SHOWN = 100
 _CREDENTIALS = re.compile(r"(:/+)\S*@")
 """User and password of an address, also of one that was taken for a path and lost a slash."""
 
 
-def problem_and_remedy(detail: Detail, model: type[BaseModel], location: Sequence[Key], name: str) -> tuple[str, str]:
-    """What is wrong and what to do about it.
+def explained(
+    detail: Detail, model: type[BaseModel], location: Sequence[Key], keys: Sequence[Key]
+) -> tuple[str, str, str]:
+    """Where something is wrong, what, and what to do about it.
 
     Args:
         detail: pydantic's own description of one error.
         model: what the whole file was checked against.
         location: pydantic's path to the culprit, with the variants of unions that it passes.
-        name: the culprit's key as it stands in the file.
+        keys: the path to the culprit as it stands in the file.
     """
-    where = _place(model, location, name)
+    where = _place(model, location, str(keys[-1]) if keys else "the file")
     if where.secret:
         detail = {**detail, "input": "***"}
     problem, remedy = _EXPLANATIONS.get(detail["type"], _other)(detail, where)
-    return without_secrets(problem), without_secrets(remedy)
+    key = dotted(shown_keys(keys, detail, where.siblings))
+    return without_secrets(key), without_secrets(problem), without_secrets(remedy)
+
+
+def known_keys(model: type[BaseModel]) -> frozenset[str]:
+    """Every key of the model and of all sections below it."""
+    below = (s for field in model.model_fields.values() for s in _sections(tuple(_innermost(field.annotation))))
+    return frozenset(model.model_fields).union(*map(known_keys, below))
+
+
+def shown_keys(keys: Sequence[Key], detail: Detail, siblings: Sequence[str]) -> list[Key]:
+    """The keys, but not one that may be a secret that slipped there, as behind a comma in a password.
+
+    A key that nothing knows is shown if it is nearly one of its siblings, or is a name that was given a value.
+    """
+    *above, last = keys or ("",)
+    slipped = detail["type"] == "invalid_key"
+    if detail["type"] == "extra_forbidden":
+        named = detail["input"] is not None and _NAME.fullmatch(str(last)) is not None
+        slipped = not named and _nearest(last, siblings) is None
+    return [*above, "***"] if slipped else list(keys)
 
 
 def without_secrets(text: str) -> str:
@@ -126,6 +151,15 @@ def _members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
+def _innermost(annotation: Any) -> Iterator[Any]:
+    """The alternatives of a type, and those of the items of its lists."""
+    for member in _members(annotation):
+        if typing.get_origin(member) is tuple:
+            yield from _innermost(typing.get_args(member)[0])
+        else:
+            yield member
+
+
 def _sections(alternatives: Sequence[Any]) -> list[type[BaseModel]]:
     return [t for t in alternatives if isinstance(t, type) and issubclass(t, BaseModel)]
 
@@ -209,18 +243,18 @@ def _wrong_text(detail: Detail, where: _Place) -> tuple[str, str]:
     form = f"Write it like {where.sample}{where.meaning}"
     if detail["ctx"]["pattern"].startswith("^[A-Za-z0-9][A-Za-z0-9_-]*"):
         form = "Use letters, digits, _ and -, beginning with a letter or digit"
-    return f"{detail['input']!r} is not of the right form", form
+    return f"{_quoted(detail['input'])} is not of the right form", form
 
 
 def _wrong_type(wanted: str) -> Callable[[Detail, _Place], tuple[str, str]]:
     quotes = " (in quotes if it looks like something else)" if wanted == "text" else ""
 
-    def explained(detail: Detail, where: _Place) -> tuple[str, str]:
+    def wrong_type(detail: Detail, where: _Place) -> tuple[str, str]:
         remedy = f"Write it like {where.sample}{where.meaning}{quotes}"
         text = "the text " if isinstance(detail["input"], str) else ""
         return f"must be {wanted}, not {text}{_quoted(detail['input'])}", remedy
 
-    return explained
+    return wrong_type
 
 
 def _other(detail: Detail, where: _Place) -> tuple[str, str]:
@@ -239,11 +273,15 @@ def _quoted(value: object) -> str:
     """The number or text that stands in the file, or what stands there instead."""
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if isinstance(value, str | int | float) else _kind(value)
+    if not isinstance(value, str | int | float):
+        return _kind(value)
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 
 
 _EXPLANATIONS: dict[str, Callable[[Detail, _Place], tuple[str, str]]] = {
     "edge": _own,
+    "edge_not_there": _own,
     "extra_forbidden": _unknown_key,
     "missing": _missing,
     "invalid_key": _not_a_key,

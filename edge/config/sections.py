@@ -7,6 +7,7 @@ plain arguments.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 import socket
@@ -26,6 +27,7 @@ from edge.config.sources import SourceConfig
 from edge.config.values import (
     ExistingFile,
     ExistingFolder,
+    HostName,
     Name,
     PathToMake,
     Port,
@@ -40,6 +42,9 @@ from edge.inference.options import BackendName, BuildOptions, Compatibility, Inf
 from edge.mqtt.link import Endpoint, TlsOptions
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES, Kind, Topics
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
+
+_LONGEST_PASSWORD_BYTES = 65535
+"""MQTT's own limit."""
 
 
 class DeviceConfig(Section):
@@ -288,7 +293,11 @@ class TlsConfig(Section):
 
     ca: ExistingFile | None = Field(default=None, description="PEM file of the authority that signed the broker's key")
     cert: ExistingFile | None = Field(default=None, description="PEM file of this device's certificate")
-    key: ExistingFile | None = Field(default=None, description="PEM file of this device's private key")
+    key: SecretFile | None = Field(
+        default=None,
+        description="PEM file of this device's private key, not encrypted; a bare name is looked for in "
+        "$CREDENTIALS_DIRECTORY first",
+    )
     insecure: bool = Field(default=False, description="do not check who the broker is (tests only)")
 
     @model_validator(mode="after")
@@ -309,7 +318,7 @@ class EmbeddedBrokerConfig(Section):
 class MqttConfig(Section):
     """The broker that results go to."""
 
-    host: Annotated[str, Field(min_length=1)] | None = Field(
+    host: HostName | None = Field(
         default=None, description="name or address of the broker; null: the embedded one, on this machine only"
     )
     port: Port = Field(default=1883, description="usual: 1883, with tls 8883")
@@ -318,7 +327,7 @@ class MqttConfig(Section):
     client_id: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="unique on the broker; null: made from device.name"
     )
-    username: str | None = None
+    username: str | None = Field(default=None, json_schema_extra={"writeOnly": True})
     password: SecretStr | None = Field(default=None, description="better: password_file")
     password_file: SecretFile | None = Field(
         default=None, description="file with the password; a bare name is looked for in $CREDENTIALS_DIRECTORY first"
@@ -366,6 +375,19 @@ class MqttConfig(Section):
             protocol="5" if self.protocol == 5 else self.protocol,
         )
 
+    @property
+    def exposure(self) -> str | None:
+        """Who else may learn the password, and what to do; None where nobody does."""
+        if self.host is None or (self.password is None and self.password_file is None) or _is_this_machine(self.host):
+            return None
+        if self.tls is None:
+            return (
+                f"user name and password go to {self.host} unencrypted: whoever is in between reads them; set mqtt.tls"
+            )
+        if self.tls.insecure:
+            return f"user name and password go to whoever answers as {self.host}: set mqtt.tls.ca instead of insecure"
+        return None
+
     def read_password(self) -> str | None:
         """The password from wherever it stands, without the line end of a file.
 
@@ -375,12 +397,23 @@ class MqttConfig(Section):
         if self.password_file is None:
             return self.password.get_secret_value() if self.password else None
         try:
-            return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            with self.password_file.open("rb") as file:
+                data = file.read(_LONGEST_PASSWORD_BYTES + 1)
+            text = data.decode().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            problem = f"cannot read {self.password_file} ({error})"
-            raise ConfigError(
-                "mqtt.password_file", problem, "Make it a readable UTF-8 file with the password"
-            ) from error
+            what = f"cannot read {self.password_file} ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
+            raise ConfigError("mqtt.password_file", what, "Make it a readable UTF-8 file with the password") from error
+        if len(data) > _LONGEST_PASSWORD_BYTES:
+            what = f"{self.password_file} is longer than a password can be"
+            raise ConfigError("mqtt.password_file", what, "Put the password alone into it")
+        return text
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class HealthConfig(Section):
@@ -447,7 +480,7 @@ def load_config(path: Path) -> Config:
         ConfigError: it is missing, unreadable or not YAML.
     """
     path = path.absolute()
-    file = ConfigFile.read(path)
+    file = ConfigFile.read(path, Config)
     try:
         config = Config.model_validate(file.data, context={"folder": path.parent})
     except ValidationError as error:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
+import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
+
+_LONGEST_PATH = 1024
+_LOOK = "Correct the path (a relative one counts from the folder of this file), or see that its disk is mounted"
+_RIGHT = "Give the user that runs edge the right to read it (chmod, chgrp), and see that its disk is well"
 
 
 def problem(what: str, remedy: str, *key: str | int) -> PydanticCustomError:
@@ -16,47 +24,73 @@ def problem(what: str, remedy: str, *key: str | int) -> PydanticCustomError:
     return PydanticCustomError("edge", "{problem}", context | {"problem": what})
 
 
+def host_name(value: str) -> str:
+    """A name or an IP address; an address of more than that may hold a password, and is not repeated."""
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    try:
+        ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        if not re.fullmatch(r"[\w.-]{1,253}", bare):
+            remedy = "Write the broker's name or IP address alone; port, username and tls are keys of their own"
+            raise problem("is more than a host's name", remedy) from None
+    return bare
+
+
+def not_there(what: str, remedy: str) -> PydanticCustomError:
+    """The same for something outside the file that may come by itself: a disk, a secret."""
+    return PydanticCustomError("edge_not_there", "{problem}", {"problem": what, "remedy": remedy, "key": []})
+
+
 def _resolved(value: object, info: ValidationInfo) -> object:
     """Text as a path; a relative one counts from the configuration file's folder, `~` is the home folder."""
     if not isinstance(value, str):
         return value
+    if not value.isprintable() or len(value) > _LONGEST_PATH:
+        raise problem("is not a path", "Write the path of a file or folder, in one line")
     folder = (info.context or {}).get("folder", Path.cwd())
-    return Path(os.path.normpath(folder / Path(value).expanduser()))
+    try:
+        return Path(os.path.normpath(folder / Path(value).expanduser()))
+    except RuntimeError as error:
+        raise problem("begins with the home folder of no known user", "Write the whole path") from error
 
 
 def _credential(value: object, info: ValidationInfo) -> object:
     """Like `_resolved`, but a bare name is first looked for among systemd's credentials."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if isinstance(value, str) and credentials and (Path(credentials) / value).is_file():
+    path = _resolved(value, info)
+    if isinstance(value, str) and credentials and os.path.isfile(os.path.join(credentials, value)):
         return Path(credentials) / value
-    return _resolved(value, info)
-
-
-def _existing_file(path: Path) -> Path:
-    if not path.is_file():
-        raise problem(f"no file {path}", "Correct the path; a relative one counts from the folder of this file")
-    if not os.access(path, os.R_OK):
-        raise problem(f"may not read {path}", "Give the user that runs edge the right to read it (chmod, chgrp)")
     return path
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise problem(f"nothing at {path}", "Correct the path; a relative one counts from the folder of this file")
-    return path
+def _existing(kind: Literal["file", "folder", "file or folder"], *, secret: bool = False) -> Callable[[Path], Path]:
+    """Refuses what is not there. `secret`: what was written may be the secret itself, and is not repeated."""
+    kinds = {"file": (stat.S_ISREG,), "folder": (stat.S_ISDIR,), "file or folder": (stat.S_ISREG, stat.S_ISDIR)}[kind]
+
+    def check(path: Path) -> Path:
+        shown = f"the {kind} of that name" if secret else str(path)
+        try:
+            mode = os.stat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError) as error:
+            nothing = "nothing at" if len(kinds) > 1 else f"no {kind}"
+            raise not_there(f"no {kind} of that name" if secret else f"{nothing} {path}", _LOOK) from error
+        except OSError as error:
+            raise not_there(f"may not look at {shown} ({error.strerror})", _RIGHT) from error
+        if not any(is_kind(mode) for is_kind in kinds):
+            raise problem(f"{shown} is no {kind}", f"Name a {kind}")
+        if not os.access(path, os.R_OK):
+            raise not_there(f"may not read {shown}", _RIGHT)
+        return path
+
+    return check
 
 
-def _existing_folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise problem(f"no folder {path}", "Correct the path; a relative one counts from the folder of this file")
-    return path
-
-
-ExistingPath = Annotated[Path, AfterValidator(_existing), BeforeValidator(_resolved)]
-ExistingFile = Annotated[Path, AfterValidator(_existing_file), BeforeValidator(_resolved)]
+ExistingPath = Annotated[Path, AfterValidator(_existing("file or folder")), BeforeValidator(_resolved)]
+ExistingFile = Annotated[Path, AfterValidator(_existing("file")), BeforeValidator(_resolved)]
 PathToMake = Annotated[Path, BeforeValidator(_resolved)]
-ExistingFolder = Annotated[Path, AfterValidator(_existing_folder), BeforeValidator(_resolved)]
-SecretFile = Annotated[Path, AfterValidator(_existing_file), BeforeValidator(_credential)]
+ExistingFolder = Annotated[Path, AfterValidator(_existing("folder")), BeforeValidator(_resolved)]
+SecretFile = Annotated[Path, AfterValidator(_existing("file", secret=True)), BeforeValidator(_credential)]
+HostName = Annotated[str, AfterValidator(host_name)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]

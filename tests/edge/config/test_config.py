@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from edge.config.sections import Config, config_schema, load_config
-from edge.errors import ConfigError, ConfigErrors
+from edge.errors import ConfigError, ConfigErrors, NotThereError
 from edge.scene import CameraModel, Intrinsics
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -124,13 +127,24 @@ def test_shipped_file_names_its_schema() -> None:
         (CAMERA + "    tasks: []\n", "cameras[0].tasks", 5, "List at least one"),
         ("cameras: []\n", "cameras", 1, "List at least one"),
         ("log: {level: info}\n", "cameras", 1, "is required"),
-        (CAMERA + "1: 2\n", "[1]", 1, "a key must be text"),
+        (CAMERA + "1: 2\n", "***", 1, "a key must be text"),
         ("- 1\n", "", 1, "must be a section of keys, not a list"),
         (CAMERA + "\tlog: 1\n", "", 5, "Indent with spaces"),
         (CAMERA + "mqtt: {port: 1\nlog:\n", "", 6, "is not YAML"),
         (CAMERA + "---\na: 1\n", "", 5, "a second document"),
         (CAMERA + "log: !secret x\n", "", 5, "is not YAML"),
-        (CAMERA + "log: 2024-13-45\n", "", None, "in quotes"),
+        (CAMERA + "log: 2024-13-45\n", "", 5, "in quotes"),
+        (CAMERA + "log: !!int ''\n", "", 5, "in quotes"),
+        (CAMERA + "log: !!bool maybe\n", "", 5, "in quotes"),
+        (CAMERA + "log: !!timestamp soon\n", "", 5, "in quotes"),
+        (CAMERA + f"mqtt: {{port: 0x{'f' * 2900}}}\n", "mqtt.port", 5, "less than or equal to 65535"),
+        (CAMERA + f"mqtt: {{port: 0x{'f' * 4000}}}\n", "", 5, "a value of 4002 characters"),
+        (CAMERA + "mqtt: {host: 'mqtt://broker'}\n", "mqtt.host", 5, "name or IP address alone"),
+        (CAMERA + "mqtt: {host: 'broker:1883'}\n", "mqtt.host", 5, "name or IP address alone"),
+        (CAMERA + "mqtt: {host: ''}\n", "mqtt.host", 5, "name or IP address alone"),
+        (CAMERA + "inference: {plans: ~nobody-here/plans}\n", "inference.plans", 5, "Write the whole path"),
+        (CAMERA + 'inference: {plans: "a\\0b"}\n', "inference.plans", 5, "is not a path"),
+        (CAMERA + "inference: {engines: config.yaml}\n", "inference.engines", 5, "is no folder"),
         ("a: &a [*a]\n", "", None, "nested too deeply"),
         ("a: \x07\n", "", 1, "unprintable"),
         ("", "", None, "the file is empty"),
@@ -162,11 +176,78 @@ def test_second_camera_of_a_name_is_pointed_at(folder: Path) -> None:
     assert "cameras[0]" in str(problem)
 
 
-@pytest.mark.parametrize("path", ["missing.yaml", "."])
-def test_file_that_cannot_be_read_is_a_configuration_error(folder: Path, path: str) -> None:
-    """A missing file and a folder are named, with a remedy."""
-    with pytest.raises(ConfigError, match=r"there is no such file|cannot be read"):
-        load_config(folder / path)
+def test_what_is_no_file_is_a_configuration_error(folder: Path) -> None:
+    """A folder, a pipe that nobody writes into, a device, NUL bytes: said at once, never waited for."""
+    os.mkfifo(folder / "pipe")
+    (folder / "zeros").write_bytes(bytes(1000))
+    for path, says in ((".", "folder"), ("pipe", "no regular file"), ("/dev/zero", "no regular"), ("zeros", "unprint")):
+        with pytest.raises(ConfigError, match=says) as caught:
+            load_config(folder / path)
+        assert not isinstance(caught.value, NotThereError)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in itertools.pairwise("abcdefghi")
+)
+MERGING_BOMB = "a: &a {x: 1, y: 2}\n" + "".join(
+    f"{b}: &{b} {{<<: [{', '.join(['*' + a] * 9)}]}}\n" for a, b in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (BOMB, "what its aliases"),
+        (MERGING_BOMB, "what its aliases"),
+        ("a: " + "[" * 5000 + "]" * 5000, "too deeply"),
+        ("".join(" " * n + "a:\n" for n in range(400)), "too deeply"),
+        ("cameras: [" + "1, " * 80_000 + "1]", "more than"),
+        ("a: " + "x" * 200_000, "characters"),
+        ("#" * 1_000_000, "KiB"),
+    ],
+    ids=["aliases", "merges", "brackets", "indentation", "items", "characters", "bytes"],
+)
+def test_no_file_keeps_the_daemon_busy(folder: Path, text: str, says: str) -> None:
+    """Files that are small and mean much, deep ones and large ones are refused within seconds on a slow machine."""
+    begun_s = time.process_time()
+    (problem,) = complaints(folder, text)
+    assert says in str(problem)
+    assert time.process_time() - begun_s < 4
+
+
+@pytest.mark.parametrize(
+    ("text", "not_there"),
+    [
+        (CAMERA.replace("path: clips", "path: gone"), True),
+        (CAMERA + "inference: {engines: gone}\n", True),
+        (CAMERA + "mqtt: {host: h, username: u, password_file: gone}\n", True),
+        (CAMERA + "mqtt: {host: h, tls: {ca: gone}}\n", True),
+        (CAMERA + "mqtt: {host: h, tls: {cert: gone, key: gone/too}}\ninference: {engines: config.yaml/x}\n", True),
+        (CAMERA + "mqtt: {host: h, tls: {ca: gone, insecure: perhaps}}\n", False),
+        (CAMERA + "mqtt: {host: h, tls: {ca: clips}}\n", False),
+    ],
+)
+def test_what_is_not_there_is_told_from_what_is_written_wrong(folder: Path, text: str, not_there: bool) -> None:
+    """A disk that is mounted late puts everything there without a change of the file; a wrong word stays wrong."""
+    with pytest.raises(ConfigErrors) as caught:
+        load(folder, text)
+    assert caught.value.not_there == not_there
+    with pytest.raises(NotThereError):
+        load_config(folder / "late" / "config.yaml")
+
+
+def test_what_may_not_be_looked_at_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that this user may not enter, and a disk that fails: no traceback, and it may come right by itself."""
+
+    def refuse(path: Any, *_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    text = CAMERA + "mqtt: {host: h, tls: {ca: secret/ca.pem}}\n"
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(ConfigErrors, match="Permission denied") as caught:
+        load_config(folder / "config.yaml")
+    assert caught.value.not_there
 
 
 def test_other_encoding_is_a_configuration_error(folder: Path) -> None:
@@ -187,6 +268,64 @@ def test_no_secret_is_repeated(folder: Path, text: str) -> None:
     """A wrong password or address is reported without showing it."""
     (problem,) = complaints(folder, text)
     assert "77123" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mqtt: {host: 'mqtt://u:s3cret-77123@broker'}",
+        "mqtt: {host: 'u:s3cret-77123@broker'}",
+        "mqtt: {host: h, username: u, password: *s3cret-77123}",
+        "mqtt: {host: h, username: u, password: !s3cret-77123}",
+        "mqtt: {host: h, username: u, password: !!int s3cret-77123}",
+        "mqtt: {host: h, username: u, password: abc,s3cret-77123}",
+        "mqtt: {host: h, username: u, password: abc,77123}",
+        "mqtt: {host: h, username: u, password=s3cret-77123: 1}",
+        "mqtt: {host: h, username: u, 'password: s3cret-77123': }",
+        "mqtt: {host: h, username: u, password: {s3cret-77123: 1, s3cret-77123: 1}}",
+        "mqtt: {host: h, username: u, password_file: s3cret-77123}",
+        "mqtt: {host: h, username: u, password_file: ~s3cret-77123}",
+        "mqtt: {host: h, username: [s3cret-77123], password: x}",
+        "mqtt: {host: h, username: 77123, password: x}",
+        "mqtt:\n  host: h\n  tls:\n    cert: config.yaml\n    key: |\n      -----BEGIN PRIVATE KEY-----\n      77123\n",
+        "mqtt: {host: h, tls: {cert: config.yaml, key: 's3cret-77123'}}",
+        "http://u:77123@h/: 1\nhttp://u:77123@h/: 2",
+        "s3cret-77123:",
+    ],
+)
+def test_no_secret_is_repeated_wherever_it_slips(folder: Path, text: str) -> None:
+    """In a host, an alias, a tag, a key, a file's name: what is said of the mistake does not hold it."""
+    text = f"{CAMERA}{text}\n"
+    for problem in complaints(folder, text):
+        assert "77123" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "host", ["broker", "broker.local", "10.0.0.9", "::1", "[fe80::1%eth0]", "my_broker", "броker.рф"]
+)
+def test_hosts_are_names_and_addresses(folder: Path, host: str) -> None:
+    """Names, IPv4 and IPv6; brackets are an address's, not a host's."""
+    config = load(folder, CAMERA + f"mqtt: {{host: '{host}'}}\n")
+    assert config.mqtt.host == host.strip("[]")
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "exposed"),
+    [
+        ("host: 10.0.0.9, username: u, password: p", "unencrypted"),
+        ("host: broker, username: u, password: p", "unencrypted"),
+        ("host: broker, username: u, password: p, tls: {insecure: true}", "whoever answers"),
+        ("host: broker, username: u, password: p, tls: {}", None),
+        ("host: localhost, username: u, password: p", None),
+        ("host: 127.0.0.1, username: u, password: p", None),
+        ("host: '::1', username: u, password: p", None),
+        ("host: broker", None),
+    ],
+)
+def test_a_password_that_others_may_read_is_known(folder: Path, mqtt: str, exposed: str | None) -> None:
+    """Without TLS, or with TLS that trusts anybody, to another machine."""
+    exposure = load(folder, CAMERA + f"mqtt: {{{mqtt}}}\n").mqtt.exposure
+    assert (exposure is None) if exposed is None else (exposure is not None and exposed in exposure)
 
 
 def _places(value: object, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], object]]:
