@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from edge.commands import signals
+
+signals.end_at_once()  # before anything that takes long to import
+
 import time
 
 import typer
@@ -25,8 +29,8 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge watch --json | jq .topic     one message a line
   edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
 
-Every configuration key is explained in the config.yaml that is shipped. Exit codes: 0 well, 1 failed, 78 wrong
-configuration.
+Every configuration key is explained in the config.yaml that is shipped. Exit codes: 0 well, 1 failed, 69 what
+it names is not there (yet), 78 it is wrong.
 """
 
 app = typer.Typer(
@@ -53,6 +57,7 @@ def version() -> None:
 
 def main() -> None:
     """Entry point of the `edge` command."""
+    signals.end_by_exception()
     begun_s = time.monotonic()
     try:
         app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, signals_end
+from edge.commands.signals import signals_end
+from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge.daemon.supervisor import Daemon
+    from edge.daemon.supervisor import Daemon, Tally
+
+_log = logging.getLogger(__name__)
 
 _PLAIN_TABLE_EVERY_S = 5.0
 
@@ -29,13 +33,17 @@ def run(
 ) -> None:
     """Run the daemon until Ctrl-C or SIGTERM.
 
-    With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was.
+    With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was
+    and the broker refused nothing. SIGHUP is ignored: to read the configuration again, restart it.
     """
     ended = signals_end()
+    outlive_output()
     from edge.daemon.supervisor import Daemon
 
     with errors_as_exit_codes():
         settings = loaded(config)
+        if settings.mqtt.exposure is not None:
+            _log.warning("%s", settings.mqtt.exposure)
         try:
             daemon = Daemon(
                 settings,
@@ -54,20 +62,28 @@ def run(
                 daemon.supervise(for_s)
         finally:
             tally = daemon.stop()
-    n = tally.published
-    counts = ", ".join(f"{task} {n[task]}" for task in ("depth", "layout", "lighting"))
-    console.print(
-        f"published: {counts}; dropped {tally.dropped}; errors {tally.errors}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    if for_s is not None and tally.silent:
-        missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
-        err.print(
-            f"nothing published for {missing}; see the errors above, or run `edge check`", style="red", markup=False
-        )
+    console.print(_last_line(tally), markup=False, highlight=False, soft_wrap=True)
+    complaints = list(_complaints(tally, daemon))
+    for complaint in complaints:
+        err.print(complaint, style="red", markup=False, highlight=False, soft_wrap=True)
+    if for_s is not None and complaints:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _last_line(tally: Tally) -> str:
+    counts = ", ".join(f"{task} {tally.published[task]}" for task in ("depth", "layout", "lighting"))
+    unsent = ", ".join(f"{reason} {n}" for reason, n in tally.unsent.items())
+    return f"published: {counts}; dropped {tally.dropped}{f' ({unsent})' if unsent else ''}; errors {tally.errors}"
+
+
+def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
+    """Why a run was none of those in which all went well."""
+    if tally.silent:
+        missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
+        yield f"nothing published for {missing}; see the errors above, or run `edge check`"
+    if tally.unsent["refused"]:
+        why = ", ".join(f"{topic} ({reason})" for topic, reason in daemon.metrics.refused)
+        yield f"the broker refused {tally.unsent['refused']} messages: {why}; run `edge check`"
 
 
 @contextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from edge.commands.terminal import console, errors_as_exit_codes, signals_end
+from edge.commands.log import log_to_stderr
+from edge.commands.signals import signals_end
+from edge.commands.terminal import console, errors_as_exit_codes
 from edge.errors import EdgeError
 
 
@@ -28,7 +28,7 @@ def watch(
     from edge.mqtt.link import Endpoint, TlsOptions
     from edge.subscribe.table import show
 
-    logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
+    log_to_stderr("WARNING", "%(message)s")
     stop = signals_end()
     with errors_as_exit_codes():
         if password_file is not None and not password_file.is_file():

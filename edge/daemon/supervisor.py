@@ -47,6 +47,8 @@ _POLL_S = 0.1
 _IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
+_UNSENT = ("refused", "held_back", "too_large", "invalid", "unsendable")
+"""Reasons for which messages are dropped that do not pass by themselves."""
 _SWITCH_S = 0.0005
 """How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""
 
@@ -59,6 +61,8 @@ class Tally:
 
     published: Counter[Task] = field(default_factory=Counter)
     dropped: int = 0
+    unsent: Counter[str] = field(default_factory=Counter)
+    """Of these, what could not be sent or was not taken, by reason."""
     errors: int = 0
     silent: tuple[tuple[str, Task], ...] = ()
     """Every configured (camera, task) that published nothing."""
@@ -231,9 +235,10 @@ class Daemon:
         # A retained message that a newer one replaced before it went out is no loss.
         lost = sum(statistics.dropped.values()) - statistics.dropped.get("superseded", 0) + statistics.queued
         dropped = lost + sum(reports.passed_over(self.metrics).values())
+        unsent = Counter({reason: n for reason in _UNSENT if (n := statistics.dropped.get(reason, 0))})
         never_connected = statistics.protocol is None
         errors = self.metrics.errors.total + self.metrics.camera_errors.total + never_connected
-        return Tally(published, dropped, errors, tuple(silent))
+        return Tally(published, dropped, unsent, errors, tuple(silent))
 
     # Results ----------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from edge.errors import ConfigError, EngineError, UnknownModelError
+from edge.errors import ConfigError, EngineError, NotThereError, UnknownModelError
 from edge.inference.accelerator import Accelerator
 from edge.inference.opening import ServingEvent
 from edge.inference.options import InferenceOptions
@@ -46,7 +46,8 @@ def load_engine(
     try:
         stored = store.find(name)
     except UnknownModelError as e:
-        raise ConfigError(key, e.problem, e.remedy) from e
+        kind = ConfigError if e.there else NotThereError  # an empty folder is where a disk is to be mounted
+        raise kind(key, e.problem, e.remedy) from e
     if task not in stored.manifest.parts:
         given = ", ".join(stored.manifest.parts)
         raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
