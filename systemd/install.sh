@@ -2,22 +2,28 @@
 # Install the daemon as a systemd service, or update it. Run from a checkout, as root:
 #
 #   sudo systemd/install.sh [--dry-run] [--no-start]
+#   sudo systemd/install.sh --rollback
 #
+#   --rollback   go back to the version that was in use before the last update; again: forward
 #   --dry-run    print what would be done, change nothing
 #   --no-venv    files only: /opt/edge/venv is made elsewhere
 #   --no-start   install without enabling or starting the service
 #
 # PYTHON=python3.12 chooses the Python. DESTDIR=/path puts the files below another root, for packages.
-# Running it again is safe: an existing /etc/edge/config.yaml and the device's key are never overwritten.
+#
+# Each version is a folder of its own, /opt/edge/versions/*: code, models and unit. It is made beside the one in use, which
+# goes on as it was if anything fails; then one rename of /opt/edge/current puts the new one in its place. The one before
+# is kept. An existing /etc/edge/config.yaml and the device's key are never overwritten.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-dry_run=no make_venv=yes start=yes
+dry_run=no make_venv=yes start=yes rollback=no
 for argument in "$@"; do
     case $argument in
     --dry-run) dry_run=yes ;;
     --no-venv) make_venv=no ;;
     --no-start) start=no ;;
+    --rollback) rollback=yes ;;
     *)
         echo "unknown argument $argument; see the head of $0" >&2
         exit 2
@@ -26,6 +32,7 @@ for argument in "$@"; do
 done
 root=${DESTDIR:-}
 python=${PYTHON:-python3}
+home=$root/opt/edge
 if [ "$dry_run" = no ] && [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
     echo "needs root: sudo $0" >&2
     exit 1
@@ -36,28 +43,62 @@ run() { # print it, and do it unless this is a dry run
     [ "$dry_run" = yes ] || "$@"
 }
 
-replace_folder() { # source target: the target becomes an exact copy, swapped in at once
-    run rm -rf "$2.new"
-    run cp -r "$1" "$2.new"
-    # What was built in the checkout is of that place and signed with its key.
-    run find "$2.new" '(' -name '*.engine*' -o -name '*.timing' -o -name device.key -o -name .lock ')' -delete
-    run rm -rf "$2"
-    run mv "$2.new" "$2"
+link() { # target name: the name points there from one moment to the next, or as before
+    run ln -sfn "$1" "$2.new"
+    run mv -fT "$2.new" "$2"
 }
 
-install_files() {
-    run install -d -m 0755 "$root/opt/edge" "$root/etc/systemd/system" "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
-    run install -d -m 0750 "$root/etc/edge"
-    replace_folder engines "$root/opt/edge/engines"
-    replace_folder edge/demo "$root/opt/edge/demo"
-    run install -m 0644 edge/config/config.schema.json LICENSE "$root/opt/edge/"
-    run install -m 0644 systemd/edge.service "$root/etc/systemd/system/edge.service"
-    run install -m 0644 systemd/edge.sysusers "$root/usr/lib/sysusers.d/edge.conf"
-    run install -m 0644 systemd/edge.tmpfiles "$root/usr/lib/tmpfiles.d/edge.conf"
+new_version() { # sets $version, a folder that is removed unless it comes into use
+    local name
+    name=$(date -u +%Y%m%d-%H%M%S)
+    while [ -e "$home/versions/$name" ]; do name+=x; done
+    version=$home/versions/$name
+    if [ "$dry_run" = no ]; then
+        trap 'rm -rf "$version"; echo "failed: what was installed before is as it was" >&2' EXIT
+    fi
+    run install -d -m 0755 "$version"
+}
+
+build_files() {
+    run cp -r engines "$version/engines"
+    # What was built in the checkout is of that place and signed with its key.
+    run find "$version/engines" '(' -name '*.engine*' -o -name '*.timing' -o -name device.key -o -name .lock ')' -delete
+    run cp -r edge/demo "$version/demo"
+    run install -m 0644 edge/config/config.schema.json LICENSE "$version/"
+    run install -m 0644 systemd/edge.service systemd/edge.sysusers systemd/edge.tmpfiles "$version/"
+}
+
+build_venv() {
+    "$python" .ci/python_is_fit.py
+    local venv=$version/venv options=() source
+    if [ -e /etc/nv_tegra_release ]; then # JetPack's TensorRT and OpenCV live among the system's packages
+        options=(--system-site-packages)
+    fi
+    if [ -x "$home/venv/bin/python" ] && "$home/venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        # A copy keeps what was added by hand, such as NVIDIA's build of ONNX Runtime.
+        run cp -a "$home/venv/." "$venv"
+        echo "+ scripts of $venv use its own Python"
+        if [ "$dry_run" = no ]; then
+            find "$venv/bin" -type f -exec grep -qI '/venv/bin/python' {} ';' \
+                -exec sed -i "1,2s#[^ \"'!]*/venv/bin/python#$venv/bin/python#" {} ';'
+        fi
+    else
+        run "$python" -m venv "${options[@]}" "$venv"
+    fi
+    # From a copy, so that no build output of root stays in the checkout.
+    source=$(mktemp -d)
+    trap 'rm -rf "$source"' RETURN
+    cp -r pyproject.toml README.md LICENSE edge training "$source"
+    local pip=("$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet)
+    run "${pip[@]}" --upgrade "$source" || return
+    # The version number may be the same after an update from a checkout: put today's code in place anyway.
+    run "${pip[@]}" --no-deps --force-reinstall "$source" || return
+    run "$venv/bin/edge" version
 }
 
 install_config() {
     local target=$root/etc/edge/config.yaml
+    run install -d -m 0750 "$root/etc/edge"
     if [ -e "$target" ]; then
         echo "= $target is kept as it is"
         return
@@ -72,21 +113,59 @@ install_config() {
     mv "$target.new" "$target"
 }
 
-install_venv() {
-    "$python" .ci/python_is_fit.py
-    local venv=$root/opt/edge/venv options=()
-    if [ -e /etc/nv_tegra_release ]; then # JetPack's TensorRT and OpenCV live among the system's packages
-        options=(--system-site-packages)
-    fi
-    [ -x "$venv/bin/python" ] || run "$python" -m venv "${options[@]}" "$venv"
-    # From a copy, so that no build output of root stays in the checkout.
-    local source
-    source=$(mktemp -d)
-    trap 'rm -rf "$source"' RETURN
-    cp -r pyproject.toml README.md LICENSE edge training "$source"
-    run "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --upgrade "$source"
-    # The version number may be the same after an update from a checkout: put today's code in place anyway.
-    run "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --quiet --no-deps --force-reinstall "$source"
+units=(etc/systemd/system/edge.service usr/lib/sysusers.d/edge.conf usr/lib/tmpfiles.d/edge.conf)
+files=(edge.service edge.sysusers edge.tmpfiles) # what these are called in a version's folder
+
+lay_out() { # a version's folder: its unit lies beside the one in use; all that is left to do is to rename
+    local i
+    for i in 0 1 2; do
+        run install -D -m 0644 "$1/${files[i]}" "$root/${units[i]}.new"
+    done
+}
+
+use() { # the name of a version that is laid out: its code, models and unit are in use from now on
+    local before name i
+    before=$(readlink "$home/current" || true)
+    [ -z "$before" ] || [ "$before" = "$1" ] || link "$before" "$home/previous"
+    link "$1" "$home/current"
+    for name in venv engines demo config.schema.json LICENSE; do
+        if [ "$make_venv" = no ] && [ $name = venv ]; then continue; fi
+        if [ -e "$home/$name" ] && [ ! -L "$home/$name" ]; then # of an installation that knew no versions
+            if [ -n "$before" ] && [ ! -e "$home/$before/$name" ]; then
+                run mv "$home/$name" "$home/$before/$name"
+            else
+                run rm -rf "${home:?}/$name"
+            fi
+        fi
+        [ -L "$home/$name" ] || run ln -s "current/$name" "$home/$name"
+    done
+    for i in 0 1 2; do
+        run mv -f "$root/${units[i]}.new" "$root/${units[i]}"
+    done
+}
+
+adopt_unversioned() { # what an installer without versions left becomes the version before, so that it can be gone back to
+    if [ -e "$home/current" ] || [ ! -d "$home/engines" ] || [ ! -e "$root/etc/systemd/system/edge.service" ]; then return; fi
+    local old=$home/versions/unversioned name i
+    run install -d -m 0755 "$old"
+    for name in venv engines demo config.schema.json LICENSE; do
+        [ ! -e "$home/$name" ] || run mv "$home/$name" "$old/$name"
+        [ ! -e "$old/$name" ] || run ln -s "current/$name" "$home/$name"
+    done
+    for i in 0 1 2; do
+        [ ! -e "$root/${units[i]}" ] || run cp "$root/${units[i]}" "$old/${files[i]}"
+    done
+    link versions/unversioned "$home/current"
+}
+
+remove_other_versions() {
+    local folder kept
+    for folder in "$home"/versions/*; do
+        kept=versions/$(basename "$folder")
+        if [ "$kept" != "$(readlink "$home/current" || true)" ] && [ "$kept" != "$(readlink "$home/previous" || true)" ]; then
+            [ ! -d "$folder" ] || run rm -rf "$folder"
+        fi
+    done
 }
 
 make_plans_folder() { # what TensorRT builds is native code: nobody else may read it, or the key that signs it
@@ -107,19 +186,42 @@ start_service() {
     run systemctl daemon-reload
     if [ "$start" = yes ]; then
         run systemctl enable edge.service
-        run systemctl restart edge.service
+        if ! run systemctl restart edge.service; then
+            echo "edge does not start: journalctl -u edge says why; $0 --rollback goes back to the version before" >&2
+            exit 1
+        fi
     fi
 }
 
-install_files
+if [ "$rollback" = yes ]; then
+    previous=$(readlink "$home/previous" || true)
+    if [ -z "$previous" ] || [ ! -d "$home/$previous" ]; then
+        echo "there is no version to go back to in $home/versions" >&2
+        exit 1
+    fi
+    [ -e "$home/$previous/venv" ] || make_venv=no
+    lay_out "$home/$previous"
+    use "$previous"
+    [ -n "$root" ] || start_service
+    exit 0
+fi
+
+new_version
+build_files
+[ "$make_venv" = no ] || build_venv
 install_config
-[ "$make_venv" = no ] || install_venv
+lay_out "$version"
+trap - EXIT
+adopt_unversioned
+use "versions/$(basename "$version")"
+remove_other_versions
 [ -n "$root" ] || start_service
 cat <<'END'
 
 Next:  edit /etc/edge/config.yaml (cameras, mqtt), then
        sudo -u edge /opt/edge/venv/bin/edge check --config /etc/edge/config.yaml
        sudo systemctl restart edge && journalctl -fu edge
+Back to the version before:  sudo systemd/install.sh --rollback
 The broker's password: put it into /etc/edge/secrets/mqtt-password, run this again (it sets the rights),
 and say `password_file: secrets/mqtt-password` in config.yaml.
 END

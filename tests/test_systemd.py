@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from edge.commands.terminal import EXIT_CONFIG, EXIT_NOT_THERE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SYSTEMD = REPOSITORY / "systemd"
@@ -20,6 +23,7 @@ SCRIPTS = [
     SYSTEMD / "uninstall.sh",
     *(REPOSITORY / ".ci" / name for name in ("run", "step", "system")),
 ]
+BESIDE = ("versions", "previous", "current")
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
@@ -40,6 +44,17 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 def tree(folder: Path) -> set[str]:
     """Every path below `folder`."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def in_use(root: Path) -> dict[str, bytes]:
+    """Every installed file as the daemon and systemd find it: through links, without what lies beside."""
+    paths = [root / "etc", root / "usr", *(p for p in (root / "opt/edge").iterdir() if p.name not in BESIDE)]
+    files = [p for path in paths for p in (path.resolve().rglob("*") if path.is_dir() else [path])]
+    links = {path.resolve(): path for path in paths}
+    named = {
+        str(next((at / p.relative_to(to) for to, at in links.items() if p.is_relative_to(to)), p)): p for p in files
+    }
+    return {name: p.read_bytes() for name, p in named.items() if p.is_file()}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -70,9 +85,10 @@ def test_unit_is_confined() -> None:
 
 
 def test_unit_does_not_retry_a_wrong_configuration() -> None:
-    """Exit status 78, a wrong configuration, is not restarted; everything else is."""
+    """Exit status 78, a wrong configuration, is not restarted; everything else is, after a pause, without an end."""
     unit = (SYSTEMD / "edge.service").read_text(encoding="utf-8").splitlines()
-    assert {"Restart=always", "RestartPreventExitStatus=78"} <= set(unit)
+    assert {"Restart=always", "RestartPreventExitStatus=78", "StartLimitIntervalSec=0", "RestartSec=5"} <= set(unit)
+    assert (EXIT_CONFIG, EXIT_NOT_THERE) == (78, 69)
 
 
 def test_dry_run_changes_nothing(tmp_path: Path) -> None:
@@ -84,16 +100,18 @@ def test_dry_run_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_install_twice_is_install_once_and_keeps_the_configuration(tmp_path: Path) -> None:
-    """A second run gives the same files, and never touches a config.yaml that is there."""
+    """A second run gives the same files in a version beside the first, and never touches a config.yaml."""
     install = (SYSTEMD / "install.sh", "--no-venv")
     first = run(*install, DESTDIR=str(tmp_path))
     assert first.returncode == 0, first.stderr
     config = tmp_path / "etc/edge/config.yaml"
     config.write_text(config.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
-    before = tree(tmp_path)
-    second = run(*install, DESTDIR=str(tmp_path))
-    assert second.returncode == 0, second.stderr
-    assert tree(tmp_path) == before
+    before = in_use(tmp_path)
+    for _ in range(3):
+        again = run(*install, DESTDIR=str(tmp_path))
+        assert again.returncode == 0, again.stderr
+    assert set(in_use(tmp_path)) == set(before)
+    assert len(list((tmp_path / "opt/edge/versions").iterdir())) == 2
     assert config.read_text(encoding="utf-8").endswith("# mine\n")
 
 
@@ -152,6 +170,142 @@ def test_uninstall_keeps_the_configuration_unless_purged(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"config.yaml"}
     assert run(SYSTEMD / "uninstall.sh", "--purge", DESTDIR=str(tmp_path)).returncode == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@dataclass
+class Device:
+    """A checkout and a device, with a Python whose pip installs a program that prints its version, or fails."""
+
+    checkout: Path
+    root: Path
+    python: Path
+
+    def install(self, *arguments: str, version: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the installer on a checkout whose models and unit are of `version`."""
+        if version:
+            (self.checkout / "engines/version").write_text(version)
+            (self.checkout / "systemd/edge.sysusers").write_text(version)
+        script = self.checkout / "systemd/install.sh"
+        return run(
+            script, *arguments, DESTDIR=str(self.root), VERSION=version, **{"PYTHON": str(self.python), **environment}
+        )
+
+    def versions(self) -> tuple[str, str, str]:
+        """The version of the models, of the unit's files and of the program that are in use."""
+        program = run(self.root / "opt/edge/venv/bin/edge", "version").stdout.strip()
+        models = (self.root / "opt/edge/engines/version").read_text()
+        return models, (self.root / "usr/lib/sysusers.d/edge.conf").read_text(), program
+
+
+STUB = """\
+#!/usr/bin/env bash
+set -e
+case "$*" in
+"-m venv "*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
+*"-m pip --version") ;;
+*"pip install"*)
+    echo half > "$(dirname "$0")/edge"
+    [ -z "$PIP_FAILS" ] || { echo "no index" >&2; exit 1; }
+    printf '#!%s\\necho %s\\n' "$(dirname "$0")/python" "$VERSION" > "$(dirname "$0")/edge"
+    chmod +x "$(dirname "$0")/edge" ;;
+*.py) exec PYTHON "$@" ;;
+*) exec bash "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    """A small checkout, and nothing installed."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(SYSTEMD, checkout / "systemd")
+    for folder in ("engines", "edge/demo", "edge/config", ".ci", "training"):
+        (checkout / folder).mkdir(parents=True)
+    for file in ("config.yaml", "LICENSE", "edge/config/config.schema.json", "pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / file, checkout / file)
+    shutil.copy(REPOSITORY / ".ci/python_is_fit.py", checkout / ".ci")
+    python = tmp_path / "python"
+    python.write_text(STUB.replace("PYTHON", sys.executable))
+    python.chmod(0o755)
+    return Device(checkout, tmp_path / "root", python)
+
+
+def test_an_update_that_fails_changes_nothing(device: Device) -> None:
+    """When pip fails half-way, code, models, unit and configuration are those of before, whole and in use."""
+    assert device.install(version="1").returncode == 0
+    before, paths = in_use(device.root), tree(device.root)
+    failed = device.install(version="2", PIP_FAILS="yes")
+    assert failed.returncode != 0
+    assert "as it was" in failed.stderr
+    assert in_use(device.root) == before
+    assert tree(device.root) == paths
+    assert device.versions() == ("1", "1", "1")
+    assert device.install(version="2").returncode == 0
+    assert device.versions() == ("2", "2", "2")
+
+
+def test_the_first_installation_that_fails_leaves_no_program(device: Device) -> None:
+    """Nothing that systemd would start."""
+    assert device.install(version="1", PIP_FAILS="yes").returncode != 0
+    assert not any(path.name == "edge.service" for path in device.root.rglob("*"))
+
+
+def test_rollback_brings_back_code_models_and_unit(device: Device) -> None:
+    """The version before is whole; a second rollback goes forward again; without one before it says so."""
+    assert device.install(version="1").returncode == 0
+    alone = device.install("--rollback")
+    assert alone.returncode == 1
+    assert "no version to go back to" in alone.stderr
+    for version in ("2", "3"):
+        assert device.install(version=version).returncode == 0
+    config = device.root / "etc/edge/config.yaml"
+    config.write_text("mine")
+    for expected in ("2", "3", "2"):
+        assert device.install("--rollback").returncode == 0
+        assert device.versions() == (expected, expected, expected)
+    dry = in_use(device.root)
+    assert device.install("--rollback", "--dry-run").returncode == 0
+    assert in_use(device.root) == dry
+    assert config.read_text() == "mine"
+
+
+def test_an_installation_without_versions_is_updated_and_can_be_gone_back_to(device: Device) -> None:
+    """As installers before this one left it: folders instead of links."""
+    home = device.root / "opt/edge"
+    assert device.install(version="1").returncode == 0
+    for path in [path for path in home.iterdir() if path.is_symlink() and path.name not in BESIDE]:
+        target = path.resolve()
+        path.unlink()
+        shutil.move(target, path)
+    (home / "current").unlink()
+    shutil.rmtree(home / "versions")
+    script = home / "venv/bin/edge"
+    script.write_text(f"#!{home}/venv/bin/python\necho 1\n")
+    (home / "venv/added-by-hand").touch()
+    assert device.install(version="2").returncode == 0
+    assert device.versions() == ("2", "2", "2")
+    assert (home / "venv/added-by-hand").exists()
+    assert device.install("--rollback").returncode == 0
+    assert device.versions() == ("1", "1", "1")
+
+
+def test_no_index_leaves_the_installation_as_it_was(device: Device) -> None:
+    """The same with a real Python and a real pip that finds nobody to ask."""
+    assert device.install("--no-venv", version="1").returncode == 0
+    before = in_use(device.root)
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    failed = device.install(version="2", PYTHON=sys.executable, **nowhere)
+    assert failed.returncode != 0
+    assert "as it was" in failed.stderr
+    assert in_use(device.root) == before
+
+
+def test_uninstall_removes_every_version(device: Device) -> None:
+    """Nothing of any of them is left."""
+    for version in ("1", "2"):
+        assert device.install(version=version).returncode == 0
+    assert run(SYSTEMD / "uninstall.sh", DESTDIR=str(device.root)).returncode == 0
+    assert not (device.root / "opt/edge").exists()
 
 
 @pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
