@@ -15,6 +15,7 @@
 # goes on as it was if anything fails; then one rename of /opt/edge/current puts the new one in its place. The one before
 # is kept. An existing /etc/edge/config.yaml and the device's key are never overwritten.
 set -euo pipefail
+umask 022 # the daemon is another user: it must be able to read what root installs
 cd "$(dirname "$0")/.."
 
 dry_run=no make_venv=yes start=yes rollback=no

@@ -109,7 +109,8 @@ def _broker(config: Config) -> str:
     try:
         endpoint = endpoint_of(config, broker)()
         client_id = f"{config.mqtt.client_id or config.device.name}-check"
-        return f"{'embedded, ' if broker else ''}{try_broker(endpoint, topics_of(config), client_id)}"
+        found = f"{'embedded, ' if broker else ''}{try_broker(endpoint, topics_of(config), client_id)}"
+        return f"{found}; warning: {config.mqtt.exposure}" if config.mqtt.exposure else found
     finally:
         if broker is not None:
             broker.stop()

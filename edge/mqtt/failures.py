@@ -6,6 +6,7 @@ import socket
 import ssl
 
 from edge.errors import PublishError
+from edge.mqtt.tls import clock
 
 REMEDIES = {
     "Unsupported protocol version": "set mqtt.protocol to what the broker speaks",
@@ -44,24 +45,56 @@ class VersionRefusedError(PublishError):
     """The broker said that it does not speak this version."""
 
 
-def translated(error: Exception, endpoint: object) -> PublishError:
-    """A vendor's or the system's exception as ours, with what to do."""
-    tls = (
-        "mqtt.tls.ca must be the file of the authority that signed the broker's certificate, for the name in mqtt.host"
-    )
+_NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
+"""OpenSSL's X509_V_ERR_..."""
+_TLS_REASONS = {
+    "KEY_VALUES_MISMATCH": "mqtt.tls.key is not the key of mqtt.tls.cert; name the two that belong together",
+    "WRONG_VERSION_NUMBER": "this port does not speak TLS; correct mqtt.port (usual: 8883), or remove mqtt.tls",
+    "EE_KEY_TOO_SMALL": "the key is too short to be safe; have a certificate with a longer one made",
+    "CA_MD_TOO_WEAK": "a certificate is signed with an unsafe hash; have a new one made",
+    "UNSUPPORTED_PROTOCOL": "the broker speaks only old versions of TLS; update it",
+    "PROTOCOL_VERSION": "the broker speaks other versions of TLS than this device; update it",
+    "CERTIFICATE_EXPIRED": "the broker says that this device's certificate has expired; have a new one made",
+    "CERTIFICATE_REQUIRED": "the broker asks for a certificate of this device; set mqtt.tls.cert and mqtt.tls.key",
+    "HANDSHAKE_FAILURE": "the broker wants another certificate or cipher; set mqtt.tls.cert and mqtt.tls.key",
+    "UNKNOWN_CA": "the broker does not know who signed this device's certificate; correct mqtt.tls.cert",
+    "BAD_CERTIFICATE": "the broker does not accept this device's certificate; correct mqtt.tls.cert",
+    "CERTIFICATE_UNKNOWN": "the broker does not accept this device's certificate; correct mqtt.tls.cert",
+}
+"""By a part of OpenSSL's name of the error."""
+
+
+def translated(error: Exception, endpoint: object, *, also: str | None = None) -> PublishError:
+    """A vendor's or the system's exception as ours, with what to do; `also`: what is wrong besides."""
     cases: tuple[tuple[type[Exception], str], ...] = (
-        (ssl.SSLCertVerificationError, f"its certificate was not accepted ({error}); {tls}"),
-        (ssl.SSLError, f"TLS failed ({error}); check that this port speaks TLS, and mqtt.tls.cert and mqtt.tls.key"),
+        (ssl.SSLCertVerificationError, f"its certificate was not accepted ({error}); {_certificate_remedy(error)}"),
+        (ssl.SSLError, f"TLS failed ({error}); {_tls_remedy(error)}"),
         (ConnectionRefusedError, "nothing listens there; start the broker, or correct mqtt.host and mqtt.port"),
         (socket.gaierror, "the name is not known; correct mqtt.host, or the network's name server"),
         (TimeoutError, "no answer; check the network and firewall, mqtt.host and mqtt.port"),
         (FileNotFoundError, f"a TLS file is missing ({error}); correct mqtt.tls"),
         (ConnectionError, f"connection closed ({error}); check mqtt.port, mqtt.transport and mqtt.tls"),
     )
-    for kind, text in cases:
-        if isinstance(error, kind):
-            return PublishError(f"broker {endpoint}: {text}")
-    return PublishError(f"broker {endpoint}: {error}; check mqtt.host, mqtt.port and the network")
+    text = next((text for kind, text in cases if isinstance(error, kind)), None)
+    text = text or f"{error}; check mqtt.host, mqtt.port and the network"
+    return PublishError(f"broker {endpoint}: {text}" + (f"; {also}" if also else ""))
+
+
+def _certificate_remedy(error: Exception) -> str:
+    code = getattr(error, "verify_code", None)
+    if code == _NOT_YET_VALID:
+        return f"{clock()}: set it (timedatectl), or wait for the time server; if it is right, correct the certificate"
+    if code == _EXPIRED:
+        return f"{clock()}: if it is right, renew the certificate on the broker, or its authority's; else set it"
+    if code in (_OTHER_NAME, _OTHER_ADDRESS):
+        return "mqtt.host must be a name that is in the certificate"
+    return "mqtt.tls.ca must be the file of the authority that signed the broker's certificate"
+
+
+def _tls_remedy(error: Exception) -> str:
+    name = getattr(error, "reason", None) or ""
+    known = next((remedy for part, remedy in _TLS_REASONS.items() if part in name), None)
+    return known or "check that this port speaks TLS, and mqtt.tls.cert and mqtt.tls.key"
 
 
 def remedy_for(reason: str) -> str:

@@ -43,6 +43,7 @@ from edge.mqtt.failures import (
     translated,
 )
 from edge.mqtt.limits import Limits
+from edge.mqtt.tls import check_files, own_certificate_problem, refuse_to_ask
 
 Protocol = Literal["auto", "5", "3.1.1"]
 Version = Literal["5", "3.1.1"]
@@ -241,7 +242,7 @@ class Link:
             self._apply_tls(client)
             self._connect(client, version)
         except (OSError, *_REFUSED_BY_PAHO) as error:
-            raise translated(error, self.endpoint) from error
+            raise translated(error, self.endpoint, also=self._own_certificate_problem()) from error
         self._client = client
         client.loop_start()
         answered = self._answered.wait(timeout_s)
@@ -256,7 +257,11 @@ class Link:
         raise NoAnswerError(
             f"broker {self.endpoint} {how} before acknowledging MQTT {version}; check that it is an MQTT broker, "
             "that it runs and takes more connections, and mqtt.tls, mqtt.transport and mqtt.protocol"
+            + (f"; {also}" if (also := self._own_certificate_problem()) else "")
         )
+
+    def _own_certificate_problem(self) -> str | None:
+        return own_certificate_problem(self.endpoint.tls.certificate) if self.endpoint.tls else None
 
     def _forget_last(self) -> None:
         """What the last connection said holds for the next one no more."""
@@ -308,11 +313,13 @@ class Link:
         tls = self.endpoint.tls
         if tls is None:
             return
+        check_files(tls.ca, tls.certificate, tls.key)
         client.tls_set(
             ca_certs=str(tls.ca) if tls.ca else None,
             certfile=str(tls.certificate) if tls.certificate else None,
             keyfile=str(tls.key) if tls.key else None,
             cert_reqs=ssl.CERT_NONE if tls.insecure else ssl.CERT_REQUIRED,
+            keyfile_password=refuse_to_ask,  # type: ignore[arg-type] # paho hands it to ssl, which calls it
         )
         if tls.insecure:
             client.tls_insecure_set(True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from edge.errors import PublishError
 from edge.mqtt.failures import remedy_for
 from edge.mqtt.link import Endpoint, Incoming, Link, Metadata, Subscription
+from edge.mqtt.tls import own_certificate_problem
 from edge.mqtt.topics import Topics
 
 _VERB = "check"
@@ -25,6 +26,9 @@ def try_broker(endpoint: Endpoint, topics: Topics, client_id: str) -> str:
     Raises:
         PublishError: any of it failed; says which, and what to do.
     """
+    problem = own_certificate_problem(endpoint.tls.certificate) if endpoint.tls else None
+    if problem is not None:
+        raise PublishError(f"broker {endpoint}: {problem}")
     topic, payload = topics.of("response", verb=_VERB), uuid.uuid4().hex.encode()
     got: list[Incoming] = []
     subscriptions = (
