@@ -7,7 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler  # takes no [TextIO] in Python 3.10
 
 _BURST_S = 10.0
 _BURSTS_KEPT = 64
@@ -27,7 +32,7 @@ class _Burst:
     more: int = 0
 
 
-class CountingHandler(logging.StreamHandler[TextIO]):
+class CountingHandler(_StreamHandler):
     """Writes a line at once; how often it came again within the next seconds follows with the next line after these."""
 
     def __init__(self, stream: TextIO, *, now_s: Callable[[], float] = time.monotonic) -> None:

@@ -31,8 +31,12 @@ def watch(
     log_to_stderr("WARNING", "%(message)s")
     stop = signals_end()
     with errors_as_exit_codes():
+        if "@" in host or "/" in host:  # not repeated: it may hold a password
+            raise EdgeError(
+                "--host takes a name or an IP address alone; --port, --username and --password-file are apart"
+            )
         if password_file is not None and not password_file.is_file():
-            raise EdgeError(f"no file {password_file}; give --password-file the file that holds the broker's password")
+            raise EdgeError("no such file; give --password-file the name of the file that holds the broker's password")
         password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
         endpoint = Endpoint(host, port, username, password, TlsOptions(ca) if ca else None)
         view: Literal["json", "table", "lines"] = "json" if as_json else ("table" if console.is_terminal else "lines")
