@@ -108,6 +108,8 @@ class Tally:
 
     tried: int = 0
     killed: int = 0
+    too_long: int = 0
+    """Of the killed: those whose tests did not end within the limit."""
     unexplained: int = 0
 
 
@@ -193,8 +195,8 @@ def _become_pytest(folder: Path, tests: list[str], log: Path) -> None:
         os._exit(status)
 
 
-def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool:
-    """Whether the tests pass in the copy within the limit."""
+def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool | None:
+    """Whether the tests pass in the copy; None if they did not end within the limit."""
     child = os.fork()
     if child == 0:
         _become_pytest(folder, tests, log)
@@ -208,7 +210,7 @@ def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool:
         os.killpg(child, signal.SIGKILL)  # and whatever the tests have left behind
     if not ended:
         os.waitpid(child, 0)
-        return False
+        return None
     return os.waitstatus_to_exitcode(status) == 0
 
 
@@ -257,10 +259,12 @@ def try_module(
         target.write_text(source, encoding="utf-8")
         tally.tried += 1
         tally.killed += not alive
+        tally.too_long += alive is None
         if alive:
             tally.unexplained += not explained(mutant, *_changed_lines(source, changed), known)
     share = tally.killed / max(tally.tried, 1)
-    print(f"{name}: {tally.tried} of {len(found)} tried, {tally.killed} killed ({share:.0%})", flush=True)
+    long = f", {tally.too_long} of them after {limit_s:.0f} s" if tally.too_long else ""
+    print(f"{name}: {tally.tried} of {len(found)} tried, {tally.killed} killed ({share:.0%}){long}", flush=True)
     return tally
 
 
