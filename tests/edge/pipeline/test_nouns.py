@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import EngineError
-from edge.pipeline.pipeline import Engine
+from edge.pipeline.pipeline import Engine, Result
 from edge.pipeline.schedule import Cadence
-from edge.scene import CameraModel, DepthMap, Frame
+from edge.scene import CameraModel, DepthMap, Frame, Lighting
 from tests.edge.pipelines import (
     MODEL,
     NOUNS,
@@ -161,9 +161,10 @@ def test_a_layout_that_is_refused_scales_depth_no_more(bench: Bench, how: str) -
     assert second.aligned_to_layout is None
 
 
-def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench, in_place: bool) -> None:
     """Whatever the network answers to another camera meanwhile, light is that of its own frame, and costs no run."""
-    camera, other, network = Camera("a"), Camera("b"), JointNetwork()
+    camera, other, network = Camera("a"), Camera("b", level=200), JointNetwork(in_place=in_place)
     engine = Engine(SCENE, network)
     bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
     bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
@@ -174,7 +175,9 @@ def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench) -> None:
             shooting.shoot()
         bench.run_out()
     assert not bench.errors
-    assert [r.frame.sequence for r in bench.results if r.task == "lighting"] == [1, 2]
+    light = [r for r in bench.results if r.task == "lighting"]
+    assert [r.frame.sequence for r in light] == [1, 2]
+    np.testing.assert_array_equal(coefficients(light[0]), coefficients(light[1]))  # of two pictures that are the same
     assert network.runs == 4
 
 
@@ -202,3 +205,9 @@ def test_a_noun_that_falls_due_while_its_frame_is_inferred_waits_for_the_answer(
         ("depth", 1), ("depth", 2), ("lighting", 1), ("lighting", 2)
     ]  # fmt: skip
     assert network.runs == 2
+
+
+def coefficients(result: Result) -> npt.NDArray[np.float32]:
+    """The light's."""
+    assert isinstance(result.value, Lighting)
+    return result.value.coefficients
