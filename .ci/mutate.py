@@ -222,16 +222,16 @@ def _changed_lines(before: str, after: str) -> tuple[str, str]:
     return "", ""
 
 
-def explained(mutant: Mutant, before: str, after: str, known: list[dict[str, str]]) -> bool:
+def explained(mutant: Mutant, before: str, after: str, known: list[dict[str, Any]]) -> bool:
     """Say what survived, and whether somebody said why it may."""
-    same = [e for e in known if e["file"] == mutant.file and e["line"] == before and e.get("becomes", after) == after]
+    same = [e for e in known if e["file"] == mutant.file and e["line"] == before and after in e["becomes"]]
     why = same[0]["because"] if same else "NOT NOTICED BY ANY TEST"
     print(f"  {mutant.file}:{mutant.line}: {mutant.operator}: {why}\n    - {before}\n    + {after}", flush=True)
     return bool(same)
 
 
 def try_module(
-    name: str, tests: list[str], known: list[dict[str, str]], count: int, ways: dict[str, Operator], folder: Path
+    name: str, tests: list[str], known: list[dict[str, Any]], count: int, ways: dict[str, Operator], folder: Path
 ) -> Tally:
     """Try a module's mutants against its tests; `known`: survivors that are accepted."""
     where = ROOT / name

@@ -273,6 +273,22 @@ def test_a_chosen_version_is_the_only_one(
     assert server.versions == [level] * 3
 
 
+@pytest.mark.usefixtures("hurried")
+def test_a_network_that_swallows_everything_is_given_up_soon(connect: Open) -> None:
+    """A host that never answers, as behind a firewall; the error says where to look."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # beyond its backlog, the system answers no more
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        link = connect(server.getsockname()[1], opened=False)
+        begun_s = time.monotonic()
+        with pytest.raises(PublishError, match="no answer; check the network and firewall"):
+            link.open()
+        assert time.monotonic() - begun_s < 3.0
+
+
 # What is asked for -------------------------------------------------------------------------------------------------
 
 

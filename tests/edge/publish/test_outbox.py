@@ -127,6 +127,25 @@ def test_what_replaced_a_message_is_not_forgotten_with_it() -> None:
     assert outbox.dropped == {("refused",): 2}
 
 
+def test_what_was_given_up_before_it_was_sent_is_gone() -> None:
+    """The next message is taken as if it had never been."""
+    outbox = Outbox(Metrics().dropped)
+    layout, event = _item("layout", "l"), _item("bridge_event", "e")
+    outbox.put(layout)
+    outbox.put(event)
+    outbox.forget(layout, "held_back")
+    assert len(outbox) == 1
+    assert _drain(outbox) == ["e"]
+
+
+def test_two_messages_of_the_same_words_are_two() -> None:
+    """Each is delivered or lost by itself, and neither was delivered yet; both count in a set of messages."""
+    one, two = (Outgoing("bridge_event", "t", Binary(b"x", {}), queued_at_s=1.0) for _ in range(2))
+    assert not one.delivered
+    assert one != two
+    assert len({one, two}) == 2
+
+
 def test_its_length_is_what_waits() -> None:
     """Of every class; what was taken waits no more."""
     outbox = Outbox(Metrics().dropped)
@@ -179,7 +198,7 @@ def test_a_wake_up_ends_one_wait() -> None:
     assert _waited_s(outbox, 0.05) >= 0.04
 
 
-def _waited_s(outbox: Outbox, timeout_s: float, *, for_items: bool = True) -> float:
+def _waited_s(outbox: Outbox, timeout_s: float, **options: bool) -> float:
     begun_s = time.monotonic()
-    outbox.wait(timeout_s, for_items=for_items)
+    outbox.wait(timeout_s, **options)
     return time.monotonic() - begun_s

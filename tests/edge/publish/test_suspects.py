@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.mqtt.topics import Kind
-from edge.publish.suspects import STEADY_S, Suspects
+from edge.publish.suspects import Suspects
 
 
 class Broker:
@@ -72,6 +72,7 @@ def test_a_kind_that_nobody_held_can_be_asked_for_at_any_time() -> None:
 def test_what_the_broker_took_is_not_suspected() -> None:
     """A loss after a confirmation has another reason; so has one before anything was sent."""
     broker = Broker()
+    assert [broker.suspects.lost(0.1, None) for _ in range(3)] == [None] * 3
     for _ in range(5):
         broker.suspects.sent("layout", "t", 9000)
         broker.suspects.confirmed()
@@ -87,11 +88,12 @@ def test_only_a_connection_that_lasted_is_sound() -> None:
     """Ten seconds end all care; a loss after less goes on with it."""
     broker = Broker()
     broker.lose()
-    broker.lose(lasted_s=STEADY_S - 0.1)
+    broker.lose(lasted_s=9.9)
     assert broker.suspects.careful
-    broker.lose(lasted_s=STEADY_S)
+    broker.lose(lasted_s=10.0)
     assert not broker.suspects.careful
-    assert [broker.lose(lasted_s=STEADY_S) for _ in range(5)] == [None] * 5
+    assert [broker.lose(lasted_s=3600.0) for _ in range(5)] == [None] * 5
+    assert not broker.suspects.careful
 
 
 def test_a_connection_that_lasts_forgives_the_losses_before_it() -> None:

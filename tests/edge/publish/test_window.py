@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
+
+import pytest
 
 from edge.mqtt.link import Delivery
+from edge.publish import window as window_module
 from edge.publish.compose import Binary
 from edge.publish.outbox import Outgoing
 from edge.publish.window import Window
@@ -62,6 +67,17 @@ def test_large_messages_fill_it_by_their_size() -> None:
     assert not window.full
 
 
+def test_more_than_the_limit_is_full_too() -> None:
+    """A limit that came after the messages, and one message that is larger than all may be together."""
+    window = Window()
+    filled(window, 5)
+    window.limit(3)
+    assert window.full
+    other = Window()
+    filled(other, 1, size_bytes=100 * 2**20)
+    assert other.full
+
+
 def test_only_the_oldest_can_be_stuck() -> None:
     """A broker that has not confirmed for a minute has stopped; one that works answers within seconds."""
     window = Window()
@@ -74,6 +90,18 @@ def test_only_the_oldest_can_be_stuck() -> None:
     assert window.stuck
     window.settle([Delivery(0)])
     assert not window.stuck
+
+
+def test_a_message_is_stuck_after_twenty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past them, and not before; on a device that was started just now too, whose clock is near its beginning."""
+    now_s = [1.0]
+    monkeypatch.setattr(window_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    window = Window()
+    window.add(1, Outgoing("bridge_event", "t", Binary(b"", {})), 1.0, 10)
+    said = []
+    for now_s[0] in (1.0, 20.9, 21.0, 21.1, 25.0):
+        said.append(window.stuck)
+    assert said == [False, False, False, True, True]
 
 
 def test_what_is_settled_is_taken_out_with_what_the_broker_said() -> None:
@@ -95,3 +123,12 @@ def test_a_lost_connection_leaves_all_of_it_in_order() -> None:
     assert window.clear() == items
     assert len(window) == 0
     assert window.clear() == []
+
+
+def test_what_is_in_flight_cannot_be_changed() -> None:
+    """What was sent is what is settled."""
+    window = Window()
+    filled(window, 1)
+    ((done, _),) = window.settle([Delivery(0)])
+    with pytest.raises(FrozenInstanceError):
+        done.size_bytes = 1  # type: ignore[misc]
