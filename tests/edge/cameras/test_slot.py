@@ -216,6 +216,22 @@ def test_only_touched_memory_is_taken() -> None:
     os.close(fd)
 
 
+def test_the_largest_panoramas_fit() -> None:
+    """Pictures of 8192x4096 px, as 360-degree cameras give them; what does not fit is refused with what to do."""
+    fd = slot.create()
+    writer, reader = slot.SlotWriter(fd), slot.SlotReader(fd)
+    writer.write(np.zeros((4096, 8192, 3), np.uint8), 0.0, 0.0)
+    got = reader.latest()
+    assert got is not None
+    assert got.image.shape == (4096, 8192, 3)
+    too_large = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (20_000, 20_000, 3))
+    with pytest.raises(ImageError, match="20000x20000 px .* ask the camera for a smaller one"):
+        writer.write(too_large, 0.0, 0.0)
+    writer.close()
+    reader.close()
+    os.close(fd)
+
+
 def test_the_newest_picture_has_its_own_times(fd: int) -> None:
     """After a round of all buffers each picture still has its number, size, times, and time without a change."""
     writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES, first_sequence=7), slot.SlotReader(fd, CAPACITY_BYTES)

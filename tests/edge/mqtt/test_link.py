@@ -409,10 +409,11 @@ def test_what_is_sent_arrives_as_it_is(mosquitto: Any, subscribe: Any, connect: 
     ids = [
         link.send("a/json", b"{}", qos=1, retain=False, metadata=metadata),
         link.send("a/png", b"\x89", qos=1, retain=False, metadata=Metadata("image/png")),
+        link.send("a/gzip", b"\x1f", qos=1, retain=False, metadata=Metadata("application/gzip")),
         send(link, "a/plain", qos=0),
         send(link, "a/kept", retain=True),
     ]
-    assert wait_until(lambda: len(link._delivered) == 4)
+    assert wait_until(lambda: len(link._delivered) == 5)
     assert sorted(link.delivered(), key=lambda d: d.message_id) == [Delivery(number) for number in ids]
     assert link.delivered() == []
     json, png, plain = (seen.wait(topic)[0] for topic in ("a/json", "a/png", "a/plain"))
@@ -424,6 +425,7 @@ def test_what_is_sent_arrives_as_it_is(mosquitto: Any, subscribe: Any, connect: 
         assert json.properties.CorrelationData == b"\1\2"
         assert json.properties.UserProperty == [("schema", "x/1"), ("n", "2")]
         assert (png.properties.ContentType, png.properties.PayloadFormatIndicator) == ("image/png", 0)
+        assert seen.wait("a/gzip")[0].properties.PayloadFormatIndicator == 0
         for name in ("MessageExpiryInterval", "CorrelationData", "UserProperty"):
             assert not hasattr(png.properties, name)
     late = subscribe(broker.port, topic="a/#")
