@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.pipeline.batches import Batch, Inputs
 from edge.pipeline.pipeline import Engine
 from edge.pipeline.schedule import Cadence
 from edge.scene import CameraModel, Frame
@@ -318,3 +321,46 @@ def test_a_batch_is_no_larger_than_its_input(bench: Bench) -> None:
     bench.run_out()
     assert network.sizes == [2, 2, 1, 1, 1, 1]
     assert not bench.errors
+
+
+def test_inputs_are_two_by_turns() -> None:
+    """The same until it was given away, then the other one; more rows make both anew, fewer change nothing."""
+    made: list[int] = []
+
+    def allocate(rows: int) -> npt.NDArray[np.float32]:
+        made.append(rows)
+        return np.zeros((rows, 1), np.float32)
+
+    inputs = Inputs()
+    inputs.reserve(2, allocate)
+    first = inputs.next()
+    assert inputs.next() is first
+    inputs.used()
+    second = inputs.next()
+    assert second is not first
+    inputs.used()
+    assert inputs.next() is first
+    for rows in (1, 2):
+        inputs.reserve(rows, allocate)
+        assert inputs.next() is first
+    inputs.reserve(3, allocate)
+    assert made == [2, 2, 3, 3]
+    assert len(inputs.next()) == 3
+
+
+def test_a_batch_is_done_when_it_was_run_or_has_failed() -> None:
+    """Waiting for it ends then, or when the time is over; one that nobody was given is not done."""
+    batch = Batch(Engine(manifest(METRES), Network()), np.zeros((1, 1), np.float32))
+    assert not batch.done
+    assert batch.rows == 0
+    for end in ("set_result", "set_exception"):
+        future: Future[Any] = Future()
+        batch.future = future
+        assert not batch.done
+        begun_s = time.monotonic()
+        assert not batch.wait(0.05)
+        assert time.monotonic() - begun_s >= 0.04
+        threading.Timer(0.05, getattr(future, end), (ValueError("x"),)).start()
+        assert batch.wait(None)
+        assert batch.done
+        assert batch.wait(0.0)

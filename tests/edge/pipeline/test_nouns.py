@@ -20,6 +20,7 @@ from tests.edge.pipelines import (
     Camera,
     JointNetwork,
     Network,
+    metres,
 )
 
 MOUNTED = CameraModel("perspective", hfov_rad=1.2, camera_height_m=1.6)
@@ -211,3 +212,48 @@ def coefficients(result: Result) -> npt.NDArray[np.float32]:
     """The light's."""
     assert isinstance(result.value, Lighting)
     return result.value.coefficients
+
+
+def test_an_answer_that_is_kept_does_not_keep_the_network_waiting(bench: Bench) -> None:
+    """The step that reads light from what was answered before hands the network another camera's frame as well."""
+    camera, other, network = Camera("a"), Camera("b"), JointNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
+    bench.pipeline.add(other, MODEL, "depth", engine, Cadence(every_frames=1))
+    for now_s, shooting in ((100.0, camera), (100.5, camera), (100.6, other)):
+        bench.clock.now_s = now_s
+        shooting.shoot()
+        bench.run_out()
+    bench.clock.now_s = 100.7
+    other.shoot()
+    before = len(bench.results)
+    assert bench.pipeline.step()
+    assert [(r.frame.camera, r.task) for r in bench.results[before:]] == [("a", "lighting"), ("b", "depth")]
+    assert network.runs == 4
+
+
+def test_answers_are_read_by_the_camera_they_are_of(bench: Bench) -> None:
+    """Two cameras on one network for several nouns: one's scene is cut, the other's layout and smoothing stay."""
+    cameras, network = [Camera("a", 10), Camera("b", 10)], JointNetwork()
+    engine = Engine(SCENE, network)
+    for camera in cameras:
+        for task in ("layout", "depth"):
+            bench.pipeline.add(camera, MOUNTED, task, engine, Cadence(every_frames=1), smoothing_s=50.0)
+    for cameras[0].level, cameras[1].level in ((10, 10), (200, 40)):
+        for camera in cameras:
+            camera.shoot()
+        bench.run_out()
+    assert not bench.errors
+    alone = Bench()
+    fresh = Camera("c", 200)
+    for task in ("layout", "depth"):
+        alone.pipeline.add(fresh, MOUNTED, task, Engine(SCENE, JointNetwork()), Cadence(every_frames=1))
+    fresh.shoot()
+    alone.run_out()
+    depth = {
+        (r.frame.camera, r.frame.sequence): metres(r) for r in (*bench.results, *alone.results) if r.task == "depth"
+    }
+    assert depth["a", 2] == pytest.approx(depth["c", 1])
+    assert depth["b", 2] == pytest.approx(depth["b", 1], rel=0.05)
+    assert depth["b", 2] != depth["b", 1]
