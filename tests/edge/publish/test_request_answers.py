@@ -147,6 +147,8 @@ def test_what_is_no_request_is_told_what_one_looks_like(desk: Callable[..., Desk
         ("edge/", "edge/me/response/x", True),
         ("edge/", "edge/dev/bridge/state", False),
         ("edge/", "edge/dev/hall/layout", False),
+        ("edge/", "edge/dev/hall/room", False),
+        ("edge/", "edge/dev/request/double", False),
     ],
 )
 def test_where_an_answer_may_go(desk: Callable[..., Desk], prefix: str | None, topic: str, taken: bool) -> None:
