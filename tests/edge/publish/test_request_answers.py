@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +220,27 @@ def test_stopping_ends_after_the_request_that_is_answered(count: int) -> None:
     requests.stop(timeout_s=10.0)
     assert not requests.alive
     assert [response.status for response in sent[refused:]] == ["ok"]
+
+
+_HANGING = """
+import subprocess
+import sys
+import threading
+from edge.mqtt.link import Incoming
+from edge.mqtt.topics import Topics
+from edge.publish.requests import Requests
+begun = threading.Event()
+def hang(_):
+    begun.set()
+    threading.Event().wait()
+requests = Requests(Topics("dev"), {"hang": hang}, lambda *_: None)
+requests.start()
+requests.accept(Incoming("edge/dev/request/hang", b"{}", False))
+assert begun.wait(10)
+requests.stop(0.1)
+"""
+
+
+def test_a_request_that_hangs_does_not_keep_the_process() -> None:
+    """The daemon ends without it."""
+    subprocess.run([sys.executable, "-c", _HANGING], check=True, timeout=20, cwd=Path(__file__).parents[3])
