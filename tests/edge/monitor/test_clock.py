@@ -76,3 +76,11 @@ def test_a_period_that_was_missed_just_once_is_skipped() -> None:
     for now_s[0] in (1.9, 2.0, 5.5, 5.9, 6.0, 10.0, 11.9, 12.0, 17.0, 18.9, 19.0):
         said[now_s[0]] = periodic.due()
     assert [at for at, due in said.items() if due] == [2.0, 5.5, 6.0, 10.0, 12.0, 17.0, 19.0]
+
+
+def test_a_pause_before_the_first_time_makes_one_too() -> None:
+    """Nobody asked for four periods after the start."""
+    now_s = [0.0]
+    periodic = Periodic(2.0, lambda: now_s[0])
+    now_s[0] = 9.0
+    assert [periodic.due() for _ in range(3)] == [True, False, False]
