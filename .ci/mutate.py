@@ -214,6 +214,15 @@ def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool | 
     return os.waitstatus_to_exitcode(status) == 0
 
 
+def changed(source: str, way: Operator, occurrence: int) -> str | None:
+    """The source with one change; None if it is none, or one that cosmic-ray cannot make (`*NAME` among exceptions)."""
+    try:
+        after = mutate_code(source, way, occurrence)
+    except AttributeError:
+        return None
+    return None if after == source else after
+
+
 def _changed_lines(before: str, after: str) -> tuple[str, str]:
     """The first line that differs, before and after."""
     for a, b in zip(before.splitlines(), after.splitlines(), strict=False):
@@ -249,19 +258,19 @@ def try_module(
             break
         target = folder / mutant.file
         source = target.read_text(encoding="utf-8")
-        changed = mutate_code(source, ways[mutant.operator], mutant.occurrence)
-        if changed is None or changed == source:
+        mutated = changed(source, ways[mutant.operator], mutant.occurrence)
+        if mutated is None:
             continue
         for cached in target.parent.glob(f"__pycache__/{target.stem}.*"):
             cached.unlink()
-        target.write_text(changed, encoding="utf-8")
+        target.write_text(mutated, encoding="utf-8")
         alive = passes(folder, tests, limit_s, log)
         target.write_text(source, encoding="utf-8")
         tally.tried += 1
         tally.killed += not alive
         tally.too_long += alive is None
         if alive:
-            tally.unexplained += not explained(mutant, *_changed_lines(source, changed), known)
+            tally.unexplained += not explained(mutant, *_changed_lines(source, mutated), known)
     share = tally.killed / max(tally.tried, 1)
     long = f", {tally.too_long} of them after {limit_s:.0f} s" if tally.too_long else ""
     print(f"{name}: {tally.tried} of {len(found)} tried, {tally.killed} killed ({share:.0%}){long}", flush=True)

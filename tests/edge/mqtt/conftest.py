@@ -62,9 +62,9 @@ def connect() -> Iterator[Open]:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts are given up after tenths of seconds, a first one sooner than the others."""
-    monkeypatch.setattr(link_module, "_PROBE_TIMEOUT_S", 0.15)
-    monkeypatch.setattr(link_module, "_CONNECT_TIMEOUT_S", 0.45)
+    """Attempts are given up after a second, a first one after half of it."""
+    monkeypatch.setattr(link_module, "_PROBE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(link_module, "_CONNECT_TIMEOUT_S", 1.0)
 
 
 def send(link: Link, topic: str = "t", payload: bytes = b"p", qos: int = 1, *, retain: bool = False) -> int:

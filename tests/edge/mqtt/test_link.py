@@ -46,29 +46,26 @@ def test_a_broker_that_refuses_5_gets_3_1_1_at_once(scripted: Callable[..., Scri
 def test_a_broker_without_an_answer_to_5_gets_3_1_1(
     scripted: Callable[..., Scripted], connect: Open, answer: bytes | None
 ) -> None:
-    """One that hangs up, or is silent; however often."""
+    """One that hangs up, or is silent; each time."""
     server = scripted(lambda c: ACCEPTED_311 if c.version == 4 else answer)
     link = connect(server.port)
-    for _ in range(4):
-        link.open()
-        assert link.version == "3.1.1"
-    assert server.versions == [5, 4] * 5
+    link.open()
+    assert link.version == "3.1.1"
+    assert server.versions == [5, 4] * 2
 
 
 @pytest.mark.usefixtures("hurried")
 def test_a_broker_that_spoke_5_is_only_late(scripted: Callable[..., Scripted], connect: Open) -> None:
-    """Three silences are waited out in full before it is tried with 3.1.1 too; a word of 5 and it is 5's again."""
+    """Three attempts without an answer before it is tried with 3.1.1 too; a word of 5 and it is 5's again."""
     answers: dict[int, bytes | None] = {5: ACCEPTED_5, 4: ACCEPTED_311}
     server = scripted(lambda c: answers[c.version])
     link = connect(server.port)
     for _ in range(2):
-        answers[5] = None
+        answers[5] = b""
         server.connects.clear()
         for _ in range(3):
-            begun_s = time.monotonic()
-            with pytest.raises(NoAnswerError, match=r"did not answer within 0.45 s before acknowledging MQTT 5"):
+            with pytest.raises(NoAnswerError, match="closed the connection before acknowledging MQTT 5"):
                 link.open()
-            assert time.monotonic() - begun_s >= 0.4
             assert not link.up
         assert server.versions == [5, 5, 5]
         link.open()
@@ -77,6 +74,11 @@ def test_a_broker_that_spoke_5_is_only_late(scripted: Callable[..., Scripted], c
         answers[5] = ACCEPTED_5
         link.open()
         assert link.version == "5"
+    answers[5] = None
+    begun_s = time.monotonic()
+    with pytest.raises(NoAnswerError, match="did not answer within 1 s before acknowledging MQTT 5"):
+        link.open()  # silence is waited out in full, and not for half of it
+    assert time.monotonic() - begun_s >= 0.9
 
 
 @pytest.mark.parametrize(("protocol", "level"), [("5", 5), ("3.1.1", 4)])
@@ -110,7 +112,7 @@ def test_a_network_that_swallows_everything_is_given_up_soon(connect: Open) -> N
         begun_s = time.monotonic()
         with pytest.raises(PublishError, match="no answer; check the network and firewall"):
             link.open()
-        assert time.monotonic() - begun_s < 3.0
+        assert time.monotonic() - begun_s < 4.0
 
 
 @pytest.mark.parametrize(("protocol", "level"), [("5", 5), ("3.1.1", 4)])

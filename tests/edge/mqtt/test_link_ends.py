@@ -67,7 +67,7 @@ def test_a_goodbye_keeps_the_will_back(
     assert client is not None
     begun_s = time.monotonic()
     getattr(link, how)()
-    assert time.monotonic() - begun_s < 1.0
+    assert time.monotonic() - begun_s < 5.0
     assert not link.up
     assert client._thread is None or not client._thread.is_alive()
     assert wait_until(lambda: len(seen.on("w")) == wills)

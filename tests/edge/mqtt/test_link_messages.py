@@ -79,11 +79,11 @@ def test_a_refused_message_is_not_a_confirmed_one(strict: Callable[..., StrictBr
 
 def test_as_many_go_out_at_once_as_the_owner_hands_over(strict: Callable[..., StrictBroker], connect: Open) -> None:
     """Half a hundred may wait for their confirmation together."""
-    broker = strict(confirm_after_s=1.0)
+    broker = strict(confirm_after_s=4.0)
     link = connect(broker.port)
     for _ in range(50):
         send(link)
-    assert wait_until(lambda: broker.most_in_flight == 50, 0.9)
+    assert wait_until(lambda: broker.most_in_flight == 50, 3.5)
 
 
 def test_without_a_connection_nothing_is_sent(mosquitto: Any, connect: Open) -> None:
@@ -158,8 +158,8 @@ def test_what_arrives_is_handed_over_whole(mosquitto: Any, subscribe: Any, conne
     new = whole if protocol == "5" else Incoming("in/new", b"n", False)
     assert got == [Incoming("in/kept", b"k", True), new, Incoming("in/bare", b"", False)]
     link.unsubscribe(["in/#"])
-    time.sleep(0.1)
-    other.publish("in/new", b"n", qos=1).wait_for_publish(5)
+    send(link, "in/new")
+    assert wait_until(link.delivered)
     time.sleep(0.1)
     assert len(got) == 3
 
