@@ -108,6 +108,8 @@ class Tally:
 
     tried: int = 0
     killed: int = 0
+    too_long: int = 0
+    """Of the killed: those whose tests did not end within the limit."""
     unexplained: int = 0
 
 
@@ -193,8 +195,8 @@ def _become_pytest(folder: Path, tests: list[str], log: Path) -> None:
         os._exit(status)
 
 
-def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool:
-    """Whether the tests pass in the copy within the limit."""
+def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool | None:
+    """Whether the tests pass in the copy; None if they did not end within the limit."""
     child = os.fork()
     if child == 0:
         _become_pytest(folder, tests, log)
@@ -208,8 +210,17 @@ def passes(folder: Path, tests: list[str], limit_s: float, log: Path) -> bool:
         os.killpg(child, signal.SIGKILL)  # and whatever the tests have left behind
     if not ended:
         os.waitpid(child, 0)
-        return False
+        return None
     return os.waitstatus_to_exitcode(status) == 0
+
+
+def changed(source: str, way: Operator, occurrence: int) -> str | None:
+    """The source with one change; None if it is none, or one that cosmic-ray cannot make (`*NAME` among exceptions)."""
+    try:
+        after = mutate_code(source, way, occurrence)
+    except AttributeError:
+        return None
+    return None if after == source else after
 
 
 def _changed_lines(before: str, after: str) -> tuple[str, str]:
@@ -220,16 +231,16 @@ def _changed_lines(before: str, after: str) -> tuple[str, str]:
     return "", ""
 
 
-def explained(mutant: Mutant, before: str, after: str, known: list[dict[str, str]]) -> bool:
+def explained(mutant: Mutant, before: str, after: str, known: list[dict[str, Any]]) -> bool:
     """Say what survived, and whether somebody said why it may."""
-    same = [e for e in known if e["file"] == mutant.file and e["line"] == before and e.get("becomes", after) == after]
+    same = [e for e in known if e["file"] == mutant.file and e["line"] == before and after in e["becomes"]]
     why = same[0]["because"] if same else "NOT NOTICED BY ANY TEST"
     print(f"  {mutant.file}:{mutant.line}: {mutant.operator}: {why}\n    - {before}\n    + {after}", flush=True)
     return bool(same)
 
 
 def try_module(
-    name: str, tests: list[str], known: list[dict[str, str]], count: int, ways: dict[str, Operator], folder: Path
+    name: str, tests: list[str], known: list[dict[str, Any]], count: int, ways: dict[str, Operator], folder: Path
 ) -> Tally:
     """Try a module's mutants against its tests; `known`: survivors that are accepted."""
     where = ROOT / name
@@ -247,20 +258,22 @@ def try_module(
             break
         target = folder / mutant.file
         source = target.read_text(encoding="utf-8")
-        changed = mutate_code(source, ways[mutant.operator], mutant.occurrence)
-        if changed is None or changed == source:
+        mutated = changed(source, ways[mutant.operator], mutant.occurrence)
+        if mutated is None:
             continue
         for cached in target.parent.glob(f"__pycache__/{target.stem}.*"):
             cached.unlink()
-        target.write_text(changed, encoding="utf-8")
+        target.write_text(mutated, encoding="utf-8")
         alive = passes(folder, tests, limit_s, log)
         target.write_text(source, encoding="utf-8")
         tally.tried += 1
         tally.killed += not alive
+        tally.too_long += alive is None
         if alive:
-            tally.unexplained += not explained(mutant, *_changed_lines(source, changed), known)
+            tally.unexplained += not explained(mutant, *_changed_lines(source, mutated), known)
     share = tally.killed / max(tally.tried, 1)
-    print(f"{name}: {tally.tried} of {len(found)} tried, {tally.killed} killed ({share:.0%})", flush=True)
+    long = f", {tally.too_long} of them after {limit_s:.0f} s" if tally.too_long else ""
+    print(f"{name}: {tally.tried} of {len(found)} tried, {tally.killed} killed ({share:.0%}){long}", flush=True)
     return tally
 
 

@@ -6,6 +6,7 @@ topic but those that the configuration allows.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -64,20 +65,18 @@ class Requests:
 
     def stop(self, timeout_s: float = 0.5) -> None:
         """End after the request that is being answered; the others are not any more."""
-        while True:
-            try:
+        ended = False
+        while not ended:  # again if the network thread has filled it meanwhile
+            self._discard()
+            with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(None)
-            except queue.Full:
-                self._discard()
-            else:
-                break
+                ended = True
         self._thread.join(timeout_s)
 
     def _discard(self) -> None:
-        try:
-            self._waiting.get_nowait()
-        except queue.Empty:
-            return
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._waiting.get_nowait()
 
     def _run(self) -> None:
         while (incoming := self._waiting.get()) is not None:

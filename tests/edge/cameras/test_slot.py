@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,22 @@ def test_only_touched_memory_is_taken() -> None:
     os.close(fd)
 
 
+def test_the_largest_panoramas_fit() -> None:
+    """Pictures of 8192x4096 px, as 360-degree cameras give them; what does not fit is refused with what to do."""
+    fd = slot.create()
+    writer, reader = slot.SlotWriter(fd), slot.SlotReader(fd)
+    writer.write(np.zeros((4096, 8192, 3), np.uint8), 0.0, 0.0)
+    got = reader.latest()
+    assert got is not None
+    assert got.image.shape == (4096, 8192, 3)
+    too_large = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (20_000, 20_000, 3))
+    with pytest.raises(ImageError, match="20000x20000 px .* ask the camera for a smaller one"):
+        writer.write(too_large, 0.0, 0.0)
+    writer.close()
+    reader.close()
+    os.close(fd)
+
+
 def test_the_newest_picture_has_its_own_times(fd: int) -> None:
     """After a round of all buffers each picture still has its number, size, times, and time without a change."""
     writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES, first_sequence=7), slot.SlotReader(fd, CAPACITY_BYTES)
@@ -272,5 +289,66 @@ def test_nothing_is_said_of_a_picture_that_is_being_written(fd: int) -> None:
         reader._memory.words[stamp] = wrong
         assert reader.latest() is None
         assert reader.unchanged_s == 0.0
+    writer.close()
+    reader.close()
+
+
+def test_a_writer_fences_each_step_off_from_the_next(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processors may reorder stores: no stamp, then the picture, then its stamp, then its name as the latest."""
+    writer = slot.SlotWriter(fd, CAPACITY_BYTES)
+    for level in range(1, slot.BUFFERS + 1):
+        writer.write(plain(level), float(level), 0.0)
+    memory, seen = writer._memory, list[tuple[int, int, float, int]]()
+    sequence = slot.BUFFERS + 1  # into the buffer of picture 1
+    word = slot._FIRST_BUFFER + sequence % slot.BUFFERS * slot._BUFFER_WORDS
+
+    def state() -> tuple[int, int, float, int]:
+        level, at_s = memory.pixels[sequence % slot.BUFFERS][0], memory.times[word + slot._CAPTURED_AT]
+        stamp, latest = memory.words[word + slot._STAMP], memory.words[slot._LATEST]
+        return int(stamp), int(level), float(at_s), int(latest)
+
+    monkeypatch.setattr(memory.fence, "pass_", lambda: seen.append(state()))
+    writer.write(plain(sequence), float(sequence), 0.0)
+    assert seen == [(0, 1, 1.0, 3), (0, 4, 4.0, 3), (4, 4, 4.0, 3)]
+    assert state() == (4, 4, 4.0, 4)
+    writer.close()
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("asked", ["latest", "unchanged_s"])
+def test_a_reader_fences_its_copy_off_from_both_looks_at_the_stamp(
+    fd: int, monkeypatch: pytest.MonkeyPatch, asked: str, stamped: bool
+) -> None:
+    """What is stored before the first fence is read, what is stored at the second is not; that stamp is looked at."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    memory, passed = reader._memory, list[int]()
+    sequence = writer.write(plain(1), 0.0, 10.0, 9.0)
+    word = slot._FIRST_BUFFER + sequence % slot.BUFFERS * slot._BUFFER_WORDS
+
+    def store() -> None:
+        passed.append(1)
+        memory.pixels[sequence % slot.BUFFERS][:] = 10 * len(passed)
+        memory.times[word + slot._CHANGED_MONOTONIC] = len(passed)
+        if len(passed) == 2 and not stamped:
+            memory.words[word + slot._STAMP] = 0
+
+    monkeypatch.setattr(memory.fence, "pass_", store)
+    if asked == "latest":
+        got = reader._copy(sequence)
+        assert (None if got is None else int(got.image.max())) == (10 if stamped else None)
+    else:
+        assert reader.unchanged_s == (9.0 if stamped else 0.0)
+    assert len(passed) == 2
+    writer.close()
+    reader.close()
+
+
+def test_a_picture_that_was_taken_cannot_be_changed(fd: int) -> None:
+    """Number and times are those it came with."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    writer.write(plain(1), 0.0, 0.0)
+    got = reader.latest()
+    with pytest.raises(FrozenInstanceError):
+        got.sequence = 2  # type: ignore[misc,union-attr]
     writer.close()
     reader.close()

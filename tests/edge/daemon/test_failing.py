@@ -42,3 +42,30 @@ def test_tasks_fail_apart_and_recover() -> None:
     failing.succeeded(DEPTH)
     assert failing.errors() == {LAYOUT: error}
     assert not failing.failed(DEPTH, error)
+
+
+def test_the_same_is_said_again_after_a_minute_and_another_kind_after_a_second() -> None:
+    """Counted from when it was said last, not from when it happened last."""
+    now_s = [0.0]
+    failing = Failing(lambda: now_s[0])
+    said = []
+    for now_s[0] in (0.0, 59.5, 60.0, 119.5, 120.0):
+        said.append(failing.failed(LAYOUT, GeometryError("a")))
+    assert said == [True, False, True, False, True]
+    said = []
+    for now_s[0] in (120.9, 121.0, 180.9, 181.0):
+        said.append(failing.failed(LAYOUT, EngineError("b")))
+    assert said == [False, True, False, True]
+
+
+def test_errors_are_those_of_the_moment_they_were_asked_for() -> None:
+    """The latest of each task; one that succeeds without having failed is nothing new."""
+    failing = Failing(lambda: 0.0)
+    failing.succeeded(DEPTH)
+    first, second = EdgeError("first"), EdgeError("second")
+    failing.failed(DEPTH, first)
+    before = failing.errors()
+    failing.failed(DEPTH, second)
+    assert before == {DEPTH: first}
+    assert failing.errors() == {DEPTH: second}
+    assert Failing().failed(DEPTH, first)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.pipeline.batches import Batch, Inputs
 from edge.pipeline.pipeline import Engine
 from edge.pipeline.schedule import Cadence
 from edge.scene import CameraModel, Frame
@@ -173,13 +176,14 @@ def test_a_picture_of_another_size_is_read_by_its_own(bench: Bench, accelerated:
     assert said[0][0] == said[0][2] != said[0][1] == said[0][3]
 
 
-def test_an_answer_is_read_before_the_second_run_after_it(bench: Bench) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_answer_is_read_before_the_second_run_after_it(bench: Bench, in_place: bool) -> None:
     """An accelerator that was quick while nobody looked does not overwrite what is not read yet."""
     held = Held()
     later = Bench(held.submit)
     for one in (bench, later):
         held.holding, camera = False, Camera("a")
-        one.add(camera, Cadence(every_frames=1), Levels())
+        one.add(camera, Cadence(every_frames=1), Levels(in_place=in_place))
         held.holding = one is later
         for camera.level in (10, 60):
             camera.shoot()
@@ -195,15 +199,15 @@ def test_an_answer_is_read_before_the_second_run_after_it(bench: Bench) -> None:
     assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
 
 
-def test_a_flicker_is_two_cuts(bench: Bench) -> None:
-    """Light that goes on for one frame: that frame's depth is its own, though the next cut comes before it is read."""
+def test_a_flicker_is_a_cut_each_time(bench: Bench) -> None:
+    """Light that goes on, off and on: each frame's depth is its own, though the next cuts come before it is read."""
     held = Held()
     later = Bench(held.submit)
     for one in (bench, later):
         held.holding, camera = False, Camera("a")
         one.add(camera, Cadence(every_frames=1), Levels(), smoothing_s=50.0)
         held.holding = one is later
-        for camera.level in (10, 200, 10):
+        for camera.level in (10, 200, 10, 200):
             camera.shoot()
             if len(held.waiting) == 2:
                 held.release()
@@ -213,6 +217,7 @@ def test_a_flicker_is_two_cuts(bench: Bench) -> None:
         one.run_out()
     assert [metres(r) for r in later.results] == [metres(r) for r in bench.results]
     assert metres(bench.results[0]) == metres(bench.results[2])
+    assert metres(bench.results[1]) == metres(bench.results[3])
 
 
 def test_a_frame_past_its_deadline_is_dropped_and_counted(bench: Bench) -> None:
@@ -245,3 +250,117 @@ def test_a_result_after_its_deadline_is_published_and_counted(bench: Bench) -> N
     bench.run_out()
     assert len(bench.results) == 1
     assert bench.pipeline.counters.late["a", "depth"] == 1
+
+
+def test_a_frame_that_is_too_old_is_counted_once(bench: Bench) -> None:
+    """However often it is looked at before the next one comes; exactly at its deadline it is not too old."""
+    camera = Camera("a")
+    engine = Engine(manifest(METRES), Network())
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=1.0), deadline_s=5.0)
+    camera.sequence, bench.clock.now_s = 100, 105.25
+    for _ in range(3):
+        assert not bench.pipeline.step()
+    assert bench.pipeline.counters.stale["a", "depth"] == 1
+    camera.sequence, bench.clock.now_s = 101, 106.0
+    assert bench.pipeline.step()
+    assert bench.pipeline.counters.stale["a", "depth"] == 1
+    assert bench.pipeline.counters.late["a", "depth"] == 0
+
+
+def test_a_cut_on_a_frame_that_is_not_inferred_still_counts(bench: Bench) -> None:
+    """The scene changed on a frame that was too old: what comes after owes nothing to what was before."""
+    camera = Camera("a")
+    engine = Engine(manifest(METRES), Levels())
+    cadence = Cadence(every_frames=1)
+    bench.pipeline.add(camera, MODEL, "depth", engine, cadence, deadline_s=5.0, smoothing_s=50.0)
+    for camera.sequence, camera.level, bench.clock.now_s in ((99, 10, 100.0), (100, 200, 110.0), (110, 200, 110.0)):
+        bench.run_out()
+    alone = Bench()
+    shared_network(alone, [camera], Levels())
+    alone.run_out()
+    assert [r.frame.sequence for r in bench.results] == [99, 110]
+    assert metres(bench.results[-1]) == metres(alone.results[-1])
+
+
+def test_a_batch_takes_those_that_fit_past_one_that_does_not(bench: Bench) -> None:
+    """Of three that fell due one after the other, the first and the third are on one engine: they go together."""
+    cameras, shared, other = [Camera(name) for name in "abc"], Levels(), Levels()
+    engines = [Engine(manifest(METRES), shared), Engine(manifest(METRES), other)]
+    for camera, engine in zip(cameras, (engines[0], engines[1], engines[0]), strict=True):
+        bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=10.0))
+        camera.shoot()
+        bench.clock.now_s += 1.0
+    bench.run_out()
+    assert (shared.sizes, other.sizes) == ([2], [1])
+    assert [r.frame.camera for r in bench.results] == ["a", "c", "b"]
+
+
+def test_a_batch_goes_past_a_frame_that_is_too_old(bench: Bench) -> None:
+    """The most overdue camera's frame is old: those behind it are inferred together in the same step."""
+    cameras, network = [Camera(name) for name in "abc"], Levels()
+    engine = Engine(manifest(METRES), network)
+    for camera in cameras:
+        bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=10.0), deadline_s=5.0)
+        camera.sequence = 90 if camera.name == "a" else 100
+    assert bench.pipeline.step()
+    assert network.sizes == [2]
+
+
+def test_a_batch_is_no_larger_than_its_input(bench: Bench) -> None:
+    """A runtime that took over later and could take more does not make room in memory that was reserved before."""
+    cameras, network = [Camera(name) for name in "abcd"], Levels(max_batch=2)
+    shared_network(bench, cameras, network)
+    network.max_batch = 4
+    for camera in cameras:
+        camera.shoot()
+    bench.run_out()
+    assert network.sizes == [2, 2]
+    network.max_batch = 1  # nor is it asked for more than it can take
+    for camera in cameras:
+        camera.shoot()
+    bench.run_out()
+    assert network.sizes == [2, 2, 1, 1, 1, 1]
+    assert not bench.errors
+
+
+def test_inputs_are_two_by_turns() -> None:
+    """The same until it was given away, then the other one; more rows make both anew, fewer change nothing."""
+    made: list[int] = []
+
+    def allocate(rows: int) -> npt.NDArray[np.float32]:
+        made.append(rows)
+        return np.zeros((rows, 1), np.float32)
+
+    inputs = Inputs()
+    inputs.reserve(2, allocate)
+    first = inputs.next()
+    assert inputs.next() is first
+    inputs.used()
+    second = inputs.next()
+    assert second is not first
+    inputs.used()
+    assert inputs.next() is first
+    for rows in (1, 2):
+        inputs.reserve(rows, allocate)
+        assert inputs.next() is first
+    inputs.reserve(3, allocate)
+    assert made == [2, 2, 3, 3]
+    assert len(inputs.next()) == 3
+
+
+def test_a_batch_is_done_when_it_was_run_or_has_failed() -> None:
+    """Waiting for it ends then, or when the time is over; one that nobody was given is not done."""
+    batch = Batch(Engine(manifest(METRES), Network()), np.zeros((1, 1), np.float32))
+    assert not batch.done
+    assert batch.rows == 0
+    for end in ("set_result", "set_exception"):
+        future: Future[Any] = Future()
+        batch.future = future
+        assert not batch.done
+        begun_s = time.monotonic()
+        assert not batch.wait(0.05)
+        assert time.monotonic() - begun_s >= 0.04
+        threading.Timer(0.05, getattr(future, end), (ValueError("x"),)).start()
+        assert batch.wait(None)
+        assert batch.done
+        assert batch.wait(0.0)

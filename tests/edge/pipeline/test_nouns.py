@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import EngineError
-from edge.pipeline.pipeline import Engine
+from edge.pipeline.pipeline import Engine, Result
 from edge.pipeline.schedule import Cadence
-from edge.scene import CameraModel, DepthMap, Frame
+from edge.scene import CameraModel, DepthMap, Frame, Lighting
 from tests.edge.pipelines import (
     MODEL,
     NOUNS,
@@ -20,6 +20,7 @@ from tests.edge.pipelines import (
     Camera,
     JointNetwork,
     Network,
+    metres,
 )
 
 MOUNTED = CameraModel("perspective", hfov_rad=1.2, camera_height_m=1.6)
@@ -161,9 +162,10 @@ def test_a_layout_that_is_refused_scales_depth_no_more(bench: Bench, how: str) -
     assert second.aligned_to_layout is None
 
 
-def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench, in_place: bool) -> None:
     """Whatever the network answers to another camera meanwhile, light is that of its own frame, and costs no run."""
-    camera, other, network = Camera("a"), Camera("b"), JointNetwork()
+    camera, other, network = Camera("a"), Camera("b", level=200), JointNetwork(in_place=in_place)
     engine = Engine(SCENE, network)
     bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
     bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
@@ -174,7 +176,9 @@ def test_an_answer_is_kept_for_a_noun_that_is_due_later(bench: Bench) -> None:
             shooting.shoot()
         bench.run_out()
     assert not bench.errors
-    assert [r.frame.sequence for r in bench.results if r.task == "lighting"] == [1, 2]
+    light = [r for r in bench.results if r.task == "lighting"]
+    assert [r.frame.sequence for r in light] == [1, 2]
+    np.testing.assert_array_equal(coefficients(light[0]), coefficients(light[1]))  # of two pictures that are the same
     assert network.runs == 4
 
 
@@ -202,3 +206,54 @@ def test_a_noun_that_falls_due_while_its_frame_is_inferred_waits_for_the_answer(
         ("depth", 1), ("depth", 2), ("lighting", 1), ("lighting", 2)
     ]  # fmt: skip
     assert network.runs == 2
+
+
+def coefficients(result: Result) -> npt.NDArray[np.float32]:
+    """The light's."""
+    assert isinstance(result.value, Lighting)
+    return result.value.coefficients
+
+
+def test_an_answer_that_is_kept_does_not_keep_the_network_waiting(bench: Bench) -> None:
+    """The step that reads light from what was answered before hands the network another camera's frame as well."""
+    camera, other, network = Camera("a"), Camera("b"), JointNetwork()
+    engine = Engine(SCENE, network)
+    bench.pipeline.add(camera, MODEL, "depth", engine, Cadence(every_s=0.5))
+    bench.pipeline.add(camera, MODEL, "lighting", engine, Cadence(every_s=0.7))
+    bench.pipeline.add(other, MODEL, "depth", engine, Cadence(every_frames=1))
+    for now_s, shooting in ((100.0, camera), (100.5, camera), (100.6, other)):
+        bench.clock.now_s = now_s
+        shooting.shoot()
+        bench.run_out()
+    bench.clock.now_s = 100.7
+    other.shoot()
+    before = len(bench.results)
+    assert bench.pipeline.step()
+    assert [(r.frame.camera, r.task) for r in bench.results[before:]] == [("a", "lighting"), ("b", "depth")]
+    assert network.runs == 4
+
+
+def test_answers_are_read_by_the_camera_they_are_of(bench: Bench) -> None:
+    """Two cameras on one network for several nouns: one's scene is cut, the other's layout and smoothing stay."""
+    cameras, network = [Camera("a", 10), Camera("b", 10)], JointNetwork()
+    engine = Engine(SCENE, network)
+    for camera in cameras:
+        for task in ("layout", "depth"):
+            bench.pipeline.add(camera, MOUNTED, task, engine, Cadence(every_frames=1), smoothing_s=50.0)
+    for cameras[0].level, cameras[1].level in ((10, 10), (200, 40)):
+        for camera in cameras:
+            camera.shoot()
+        bench.run_out()
+    assert not bench.errors
+    alone = Bench()
+    fresh = Camera("c", 200)
+    for task in ("layout", "depth"):
+        alone.pipeline.add(fresh, MOUNTED, task, Engine(SCENE, JointNetwork()), Cadence(every_frames=1))
+    fresh.shoot()
+    alone.run_out()
+    depth = {
+        (r.frame.camera, r.frame.sequence): metres(r) for r in (*bench.results, *alone.results) if r.task == "depth"
+    }
+    assert depth["a", 2] == pytest.approx(depth["c", 1])
+    assert depth["b", 2] == pytest.approx(depth["b", 1], rel=0.05)
+    assert depth["b", 2] != depth["b", 1]

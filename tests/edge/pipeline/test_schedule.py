@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 
 import pytest
 from hypothesis import given, settings
@@ -242,3 +242,9 @@ def test_of_two_that_fell_due_together_the_one_served_longer_ago_goes_first() ->
     turns[0].due_s = -1.0
     assert schedule.due(5.0)[0] is jobs[0]
     assert not schedule.due(-5.0)
+
+
+def test_a_cadence_cannot_be_changed() -> None:
+    """Jobs may share one."""
+    with pytest.raises(FrozenInstanceError):
+        Cadence(every_s=1.0).every_s = 2.0  # type: ignore[misc]

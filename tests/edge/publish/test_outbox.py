@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+
+import pytest
 
 from edge.monitor.metrics import Metrics
 from edge.mqtt.messages import BridgeState
@@ -80,3 +83,122 @@ def test_what_was_given_up_is_not_repeated() -> None:
     outbox.announce_again()
     assert outbox.take() is None
     assert outbox.dropped == {("invalid",): 1}
+
+
+def test_a_newer_state_is_not_undone_by_the_one_that_was_lost() -> None:
+    """A state that was given back after a newer one was put in is repeated with the newer, once, and first."""
+    outbox = Outbox(Metrics().dropped)
+    older, newer, other = _item("bridge_state", "s"), _item("bridge_state", "s"), _item("bridge_info", "i")
+    outbox.put(older)
+    assert outbox.take() is older
+    outbox.put(newer)
+    outbox.put(other)
+    outbox.give_back([older])
+    assert [outbox.take() for _ in range(3)] == [newer, other, None]
+    assert outbox.dropped == {}
+
+
+def test_a_clearing_message_goes_out_once() -> None:
+    """What empties a retained topic waits like an event: in order, given back when lost, and never announced again."""
+    outbox = Outbox(Metrics().dropped)
+    first, second = (Outgoing("layout", "gone", Binary(b"", {}), keep=False) for _ in range(2))
+    outbox.put(first)
+    outbox.put(second)
+    assert outbox.take() is first
+    outbox.give_back([first])
+    assert [outbox.take() for _ in range(2)] == [first, second]
+    outbox.announce_again()
+    assert outbox.take() is None
+    assert outbox.dropped == {}
+
+
+def test_what_replaced_a_message_is_not_forgotten_with_it() -> None:
+    """A room that was refused when a newer one waited: the newer is kept and sent; events are only counted."""
+    outbox = Outbox(Metrics().dropped)
+    older, newer, event = _item("layout"), _item("layout"), _item("bridge_event", "t")
+    outbox.put(older)
+    outbox.take()
+    outbox.put(newer)
+    outbox.forget(older, "refused")
+    outbox.forget(event, "refused")
+    assert outbox.take() is newer
+    outbox.announce_again()
+    assert outbox.take() is newer
+    assert outbox.dropped == {("refused",): 2}
+
+
+def test_what_was_given_up_before_it_was_sent_is_gone() -> None:
+    """The next message is taken as if it had never been."""
+    outbox = Outbox(Metrics().dropped)
+    layout, event = _item("layout", "l"), _item("bridge_event", "e")
+    outbox.put(layout)
+    outbox.put(event)
+    outbox.forget(layout, "held_back")
+    assert len(outbox) == 1
+    assert _drain(outbox) == ["e"]
+
+
+def test_two_messages_of_the_same_words_are_two() -> None:
+    """Each is delivered or lost by itself, and neither was delivered yet; both count in a set of messages."""
+    one, two = (Outgoing("bridge_event", "t", Binary(b"x", {}), queued_at_s=1.0) for _ in range(2))
+    assert not one.delivered
+    assert one != two
+    assert len({one, two}) == 2
+
+
+def test_its_length_is_what_waits() -> None:
+    """Of every class; what was taken waits no more."""
+    outbox = Outbox(Metrics().dropped)
+    for count, kind in enumerate(("bridge_state", "bridge_event", "depth"), start=1):
+        outbox.put(_item(kind, kind))
+        assert len(outbox) == count
+    for left in (2, 1, 0):
+        outbox.take()
+        assert len(outbox) == left
+
+
+def test_a_new_outbox_is_empty() -> None:
+    """Nothing waits before anything was put in."""
+    outbox = Outbox(Metrics().dropped)
+    assert outbox.take() is None
+    assert len(outbox) == 0
+
+
+def test_a_minute_of_results_waits_and_an_hour_does_not() -> None:
+    """Without other bounds, some dozens of each class are kept, and a flood is not."""
+    outbox = Outbox(Metrics().dropped)
+    for _ in range(10_000):
+        outbox.put(_item("depth"))
+        outbox.put(_item("bridge_event"))
+    assert 48 <= len(outbox) <= 1000
+    assert outbox.dropped["queue_full",] == 20_000 - len(outbox)
+
+
+@pytest.mark.parametrize("kind", ["bridge_state", "bridge_event", "depth"])
+def test_whoever_waits_for_messages_has_them_at_once(kind: Kind) -> None:
+    """There before the wait, or put in during it; one who waits for a wake-up alone sleeps on."""
+    outbox = Outbox(Metrics().dropped)
+    assert _waited_s(outbox, 0.05) >= 0.04
+    timer = threading.Timer(0.1, outbox.put, (_item(kind),))
+    timer.start()
+    assert 0.05 < _waited_s(outbox, 5.0) < 4.0
+    assert _waited_s(outbox, 5.0) < 4.0
+    assert _waited_s(outbox, 0.05, for_items=False) >= 0.04
+
+
+def test_a_wake_up_ends_one_wait() -> None:
+    """Before it or during it, with messages waiting or without; never two."""
+    outbox = Outbox(Metrics().dropped)
+    outbox.wake()
+    assert _waited_s(outbox, 5.0, for_items=False) < 4.0
+    assert _waited_s(outbox, 0.05, for_items=False) >= 0.04
+    timer = threading.Timer(0.1, outbox.wake)
+    timer.start()
+    assert _waited_s(outbox, 5.0) < 4.0
+    assert _waited_s(outbox, 0.05) >= 0.04
+
+
+def _waited_s(outbox: Outbox, timeout_s: float, **options: bool) -> float:
+    begun_s = time.monotonic()
+    outbox.wait(timeout_s, **options)
+    return time.monotonic() - begun_s
