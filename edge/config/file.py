@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from edge.config.mistakes import Detail, Key, problem_and_remedy, without_secrets
+from edge.cameras.address import without_addresses
+from edge.config.mistakes import Detail, Key, problem_and_remedy
 from edge.errors import ConfigError, dotted
 
 _NESTING_LIMIT = 50
@@ -65,7 +66,7 @@ class ConfigFile:
         keys, line = self._locate(location)
         name = str(keys[-1]) if keys else "the file"
         problem, remedy = problem_and_remedy(detail, model, location, name)
-        return ConfigError(without_secrets(dotted(keys)), problem, remedy, path=self.path, line=line)
+        return ConfigError(without_addresses(dotted(keys)), problem, remedy, path=self.path, line=line)
 
     def _locate(self, location: Sequence[Key]) -> tuple[tuple[Key, ...], int]:
         """Keys as they stand in the file (pydantic also names the variant of a union), and the deepest line reached."""

@@ -1,14 +1,14 @@
 """What pydantic finds wrong in config.yaml, in the words of the file's owner: the problem and the remedy.
 
 What a key takes, its example and its meaning come from the field that describes it in the model. Secrets are not
-repeated: neither values of secret keys, nor what stands where a section or a list should, nor an address's password.
+repeated: neither values of secret keys, nor what stands where a section or a list should, and of an address no more
+than scheme, host and port.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +18,10 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from edge.cameras.base import redact
+from edge.cameras.address import without_addresses
 
 Key = str | int
 Detail = Mapping[str, Any]
-
-_CREDENTIALS = re.compile(r"(:/+)\S*@")
-"""User and password of an address, also of one that was taken for a path and lost a slash."""
 
 
 def problem_and_remedy(detail: Detail, model: type[BaseModel], location: Sequence[Key], name: str) -> tuple[str, str]:
@@ -40,12 +37,7 @@ def problem_and_remedy(detail: Detail, model: type[BaseModel], location: Sequenc
     if where.secret:
         detail = {**detail, "input": "***"}
     problem, remedy = _EXPLANATIONS.get(detail["type"], _other)(detail, where)
-    return without_secrets(problem), without_secrets(remedy)
-
-
-def without_secrets(text: str) -> str:
-    """The text without users and passwords of addresses in it."""
-    return redact(_CREDENTIALS.sub(r"\1***@", text))
+    return without_addresses(problem), remedy
 
 
 @dataclass(frozen=True)
