@@ -42,4 +42,5 @@ def mean_over_devices(values: Tensor, weight: Tensor | float = 1.0) -> Tensor:
     given = values.to(torch.promote_types(values.dtype, torch.float32))
     count = torch.as_tensor(weight, dtype=given.dtype, device=given.device).expand_as(given).sum()
     total, number = sum_over_devices(torch.stack([(given * weight).sum(), count]))
-    return total / number.detach().clamp(min=1)
+    mean: Tensor = total / number.detach().clamp(min=1)
+    return mean
