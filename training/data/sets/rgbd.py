@@ -107,8 +107,8 @@ def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     colour, depth = _pictures(folder / "rgb", "*"), _pictures(folder / "depth", "*")
     if not colour or not depth:
         raise DataError(
-            f"{folder}: expected pictures in rgb/ and in depth/ (found {len(colour)} and {len(depth)}), or <n>_rgb.png "
-            "beside <n>_depth.png"
+            f"{folder}: expected rgb/ and depth/ with as many pictures each (found {len(colour)} and {len(depth)}), or "
+            "<n>_rgb.png beside <n>_depth.png"
         )
     return paired(colour, depth)
 
