@@ -2,8 +2,8 @@
 
 Every validation writes `last.ckpt` and, if it is the best so far, `best.ckpt`; the end writes `final.ckpt`. A time
 limit anneals the learning rate to its end as the limit nears, so a short run is a whole run. A run that goes on from
-`last.ckpt` computes what it would have computed uninterrupted. Several devices share each batch (DDP): they are given
-the samples that one device would have been given.
+`last.ckpt` computes what it would have computed uninterrupted; where its recipe was changed meanwhile, the recipe
+holds. Several devices share each batch (DDP): they are given the samples that one device would have been given.
 """
 
 from __future__ import annotations
@@ -205,10 +205,25 @@ def _start(recipe: Recipe, resume: Path | None) -> tuple[NounTask, int]:
             f"{resume}: was trained with optim.ema_decay: {old.optim.ema_decay}, and averages cannot be begun or "
             "dropped on the way; set that, or give it as --weights to start anew from it"
         )
+    changes = _changes(old.model_dump(mode="json"), recipe.model_dump(mode="json"))
+    if changes:
+        _LOG.info("%s was made with other settings; from here on the recipe's hold: %s", resume, "; ".join(changes))
     steps = int(content["global_step"])
     if steps >= recipe.optim.steps:
         raise DataError(f"{resume}: already trained its {recipe.optim.steps} steps; raise --steps to go on")
     return build_task(recipe), steps
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any], start: str = "") -> list[str]:
+    """What differs, each as `dotted.key: new (was old)`."""
+    out = []
+    for key in dict.fromkeys((*new, *old)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            out += _changes(before, after, f"{start}{key}.")
+        elif before != after:
+            out.append(f"{start}{key}: {after} (was {before})")
+    return out
 
 
 def _trainer(optim: OptimConfig, out: Path, hardware: Hardware, **others: Any) -> lightning.Trainer:
@@ -247,10 +262,10 @@ def _trainer(optim: OptimConfig, out: Path, hardware: Hardware, **others: Any) -
 def _callbacks(optim: OptimConfig, out: Path, max_minutes: float | None) -> list[lightning.Callback]:
     """Those of every run."""
     early = [EarlyStopping("val/error", patience=optim.patience)] if optim.patience else []
-    checkpoints = ModelCheckpoint(
-        dirpath=out, filename="best", monitor="val/error", mode="min", save_last=True, enable_version_counter=False
-    )
-    return [Clock(optim.steps, max_minutes * 60 if max_minutes else None), Report(), *early, checkpoints]
+    best = ModelCheckpoint(dirpath=out, filename="best", monitor="val/error", mode="min", enable_version_counter=False)
+    # Lightning's save_last is the last one that was the best; a run goes on from where it was.
+    last = ModelCheckpoint(dirpath=out, filename="last", enable_version_counter=False, save_on_train_epoch_end=False)
+    return [Clock(optim.steps, max_minutes * 60 if max_minutes else None), Report(), *early, best, last]
 
 
 def _loaders(
@@ -309,6 +324,7 @@ def fit(
 
     Raises:
         DataError: data, recipe, checkpoint, devices or logger do not fit.
+        DivergedError: a loss, gradient, weight or validation error is not finite; the checkpoints before stay.
     """
     if loading.threads:
         torch.set_num_threads(loading.threads)

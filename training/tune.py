@@ -1,8 +1,9 @@
 """Searching a recipe's settings: many processes and machines make trials of one study, kept in a shared database.
 
-The recipe's `tune` section says what is tried. A trial that is clearly worse than the others is stopped early. One
-whose process died (its heartbeat in the database stops) is tried again by whoever is left; a journal has no heartbeats,
-so there such a trial counts as running for ever.
+The recipe's `tune` section says what is tried. A trial that is clearly worse than the others is stopped early, and so
+is one that diverges. One that runs out of memory has failed, and the study goes on. One whose process died (its
+heartbeat in the database stops) is tried again by whoever is left; a journal has no heartbeats, so there such a trial
+counts as running for ever.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import lightning
 import optuna
 import sqlalchemy.exc
+import torch
 import yaml
 from lightning.pytorch.trainer.states import TrainerFn
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -37,6 +39,7 @@ from training.config.optim import OptimConfig
 from training.config.recipe import Recipe
 from training.config.search import SearchChoices
 from training.fit import Hardware, Loading, fit
+from training.tasks.divergence import DivergedError
 
 _LOG = logging.getLogger(__name__)
 HEARTBEAT_S, GRACE_S = 30, 120
@@ -46,8 +49,16 @@ _PRINTED = 20
 _MADE = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
+_FAILED = "failed"
+"""A trial's attribute: why it cannot be made. It counts as made; one that was given back or died does not."""
+
+
 class _Surplus(Exception):
     """The study has as many trials as it shall have."""
+
+
+class _CannotBeMade(Exception):
+    """A trial's own settings are more than this machine can do."""
 
 
 class Watch(lightning.Callback):
@@ -205,8 +216,38 @@ def _made(study: optuna.Study, before: int | None = None) -> int:
     """Trials that were made or are being made; `before`: those numbered less, waiting ones with them."""
     trials = study.get_trials(deepcopy=False)
     if before is None:
-        return sum(t.state in _MADE for t in trials)
-    return sum(t.state in (*_MADE, TrialState.WAITING) and t.number < before for t in trials)
+        return sum(_is_made(t) for t in trials)
+    return sum((_is_made(t) or t.state == TrialState.WAITING) and t.number < before for t in trials)
+
+
+def _is_made(trial: FrozenTrial) -> bool:
+    return trial.state in _MADE or _FAILED in trial.user_attrs
+
+
+def _error_of(trial: Trial, recipe: Recipe, folder: Path, **how: Any) -> float:
+    """The error of a trial, made as `fit` takes it; its checkpoints are removed.
+
+    Raises:
+        TrialPruned: it is not promising, or diverged.
+        _CannotBeMade: memory ran out, or what made it broke down.
+    """
+    watch = Watch(trial)
+    try:
+        fit(recipe, folder, callbacks=[watch], **how)
+    except DivergedError as e:
+        raise optuna.TrialPruned(str(e)) from e
+    except (MemoryError, RuntimeError) as e:  # torch's lack of memory is a RuntimeError, as is a loader that was killed
+        why = (str(e).strip().splitlines() or [type(e).__name__])[0]
+    else:
+        return watch.error
+    finally:
+        for checkpoint in folder.glob("*.ckpt"):
+            checkpoint.unlink()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # not before: what failed was held by its exception
+    trial.set_user_attr(_FAILED, why)
+    _LOG.warning("trial %d failed and the study goes on: %s", trial.number, why)
+    raise _CannotBeMade(why)
 
 
 def tune(
@@ -236,7 +277,7 @@ def tune(
         loading: what feeds it.
 
     Raises:
-        DataError: the recipe, the data or the database do not fit.
+        DataError: the recipe, the data or the database do not fit, or every trial failed.
     """
     _check_space(recipe)
     out.mkdir(parents=True, exist_ok=True)
@@ -246,21 +287,9 @@ def tune(
             raise _Surplus
         candidate = with_values(recipe, _suggested(trial, recipe))
         folder = out / f"trial-{trial.number:04d}"
-        watch = Watch(trial)
-        try:
-            fit(
-                candidate,
-                folder,
-                max_minutes=max_minutes,
-                hardware=hardware,
-                loading=loading,
-                show_progress=False,
-                callbacks=[watch],
-            )
-        finally:
-            for checkpoint in folder.glob("*.ckpt"):
-                checkpoint.unlink()
-        return watch.error
+        return _error_of(
+            trial, candidate, folder, max_minutes=max_minutes, hardware=hardware, loading=loading, show_progress=False
+        )
 
     def finished(now: optuna.Study, trial: FrozenTrial) -> None:
         _LOG.info("trial %d: %s, error %s, %s", trial.number, trial.state.name.lower(), trial.value, trial.params)
@@ -275,8 +304,9 @@ def tune(
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna.storages.fail_stale_trials(shared)
         if _made(shared) < trials:
-            shared.optimize(objective, catch=(_Surplus,), callbacks=[finished])
+            shared.optimize(objective, catch=(_Surplus, _CannotBeMade), callbacks=[finished])
         write_results(shared, recipe, out)
+        _refuse_if_all_failed(shared, study)
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as e:
         raise DataError(
             f"--storage {_without_password(storage)}: {e}; check the database, then run the same command to go on"
@@ -284,9 +314,18 @@ def tune(
     return shared
 
 
+def _refuse_if_all_failed(study: optuna.Study, name: str) -> None:
+    reasons = [t.user_attrs.get(_FAILED) for t in study.get_trials(deepcopy=False) if _is_made(t)]
+    if reasons and all(reasons):
+        raise DataError(
+            f"study {name}: each of its {len(reasons)} trials failed, the last one with: {reasons[-1]}; give less to "
+            "try (a smaller optim.batch_size or network), or a larger machine, and another --study"
+        )
+
+
 def _shown(study: optuna.Study) -> list[FrozenTrial]:
     """Trials to tell of: not those given back or dead and tried again."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state in _MADE]
+    return [t for t in study.get_trials(deepcopy=False) if _is_made(t)]
 
 
 def rows_of(study: optuna.Study, recipe: Recipe) -> list[dict[str, Any]]:

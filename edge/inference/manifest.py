@@ -138,10 +138,15 @@ _NAME_FIELDS = ("depth", "inverse_depth", "boundary", "corners", "distance", "ra
 """Fields of the outputs that name an ONNX output."""
 
 
+_Difference = Annotated[float, Field(ge=0)]
+
+
 class Golden(FileRef):
     """A recorded input and the output that the exporter had (`.npz`, arrays `input:<name>`, `output:<name>`)."""
 
-    tolerance: dict[str, float] = Field(description="ONNX output name -> largest absolute difference allowed")
+    tolerance: dict[str, _Difference] = Field(
+        min_length=1, description="ONNX output name -> largest absolute difference allowed; every output that is read"
+    )
 
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -172,8 +177,9 @@ class Speed(_Part):
 class Variant(FileRef):
     """The same network in another precision, in a file of its own; same input, same outputs."""
 
-    tolerance: dict[str, float] = Field(
-        default_factory=dict, description="ONNX output name -> largest absolute difference from the golden output"
+    tolerance: dict[str, _Difference] = Field(
+        default_factory=dict,
+        description="ONNX output name -> largest absolute difference from the golden output; else that of `golden`",
     )
     parity: tuple[Parity, ...] = ()
     speed: tuple[Speed, ...] = ()
@@ -249,7 +255,24 @@ class Manifest(_Part):
                 )
             if len(set(self.output_names)) < len(self.output_names):
                 raise ValueError("two parts of a joint model name the same ONNX output; each has its own")
+        self._check_tolerances()
         return self
+
+    def _check_tolerances(self) -> None:
+        """Every output that is read is compared, and nothing else: what is not compared is not proved."""
+        outputs = set(self.output_names)
+        if self.golden is not None and set(self.golden.tolerance) != outputs:
+            raise ValueError(
+                f"golden.tolerance is of {sorted(self.golden.tolerance)}, the model's outputs are {sorted(outputs)}; "
+                "give each of them its own"
+            )
+        for precision, variant in self.variants.items():
+            unknown = set(variant.tolerance) - outputs
+            if unknown:
+                raise ValueError(
+                    f"variants.{precision}.tolerance is of {sorted(unknown)}, the model's outputs are "
+                    f"{sorted(outputs)}; correct or remove it"
+                )
 
     @property
     def parts(self) -> dict[Task, NounOutput]:

@@ -40,6 +40,7 @@ _HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "QLinearConv
 """Operators that cost; a shape computed on the CPU beside a GPU is as it should be."""
 
 
+_AGAIN = "export or download it again"
 _CPU_BATCH = 1
 """On a CPU, pictures together are no faster than one after the other (measured: 0.9 to 1.1 of the time, by threads),
 wait for each other, and need more memory (780 against 490 MiB with the shipped models and configuration)."""
@@ -134,9 +135,10 @@ class OrtBackend:
             )
         except Exception as e:  # ONNX Runtime raises bare RuntimeErrors of its own
             if provider == "cpu":
-                raise EngineError(
-                    f"{self._path}: ONNX Runtime cannot load it ({_first_line(e)}); export or download it again"
-                ) from e
+                why = _first_line(e)
+                newer = "IR version" in why or "opset" in why
+                remedy = "export it for an earlier opset, or install a newer onnxruntime" if newer else _AGAIN
+                raise EngineError(f"{self._path}: ONNX Runtime cannot load it ({why}); {remedy}") from e
             why = _missing_library(provider) or _first_line(e)
             raise EngineError(
                 f"{self._path}: {PROVIDER_NAMES[provider]} cannot load it ({why}); {_remedy(provider)}"
@@ -284,4 +286,4 @@ def _remedy(provider: OrtProvider) -> str:
 def _first_line(error: Exception) -> str:
     """The first line of a message, without the C++ source line that ONNX Runtime puts before it."""
     lines = str(error).strip().splitlines()
-    return re.sub(r"^/\S+:\d+ .*?\) (?=[A-Z])", "", lines[0]) if lines else type(error).__name__
+    return re.sub(r"/\S+:\d+ .*?\) (?=[A-Z])", "", lines[0]) if lines else type(error).__name__

@@ -13,6 +13,7 @@ from edge.inference.manifest import (
     read_manifest,
     sha256_of,
 )
+from edge.inference.onnx_file import check_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class ModelStore:
 
         Raises:
             UnknownModelError: there is no such model.
-            ManifestError: the manifest is wrong, or a file is missing or not the one the manifest names.
+            ManifestError: the manifest is wrong, a file is missing or not the one the manifest names, or an ONNX file
+                is none or keeps weights elsewhere.
         """
         folder = self.root / name
         if not (folder / MANIFEST_FILE).is_file():
@@ -53,13 +55,18 @@ class ModelStore:
         for file in (manifest.onnx, *manifest.variants.values(), manifest.golden):
             if file is not None:
                 self._verify(folder, file)
+        for file in (manifest.onnx, *manifest.variants.values()):
+            check_whole(folder / file.file)
         return StoredModel(folder, manifest)
 
     def _verify(self, folder: Path, ref: FileRef) -> None:
         path = folder / ref.file
         if not path.is_file():
             raise ManifestError(f"{path} is missing; restore it, or export the model again")
-        actual = sha256_of(path)
+        try:
+            actual = sha256_of(path)
+        except OSError as e:
+            raise ManifestError(f"{path}: cannot be read ({e.strerror}); let the daemon's user read it") from e
         if actual != ref.sha256:
             raise ManifestError(
                 f"{path}: sha256 is {actual[:12]}…, the manifest says {ref.sha256[:12]}…: the file "

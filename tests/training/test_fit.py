@@ -280,3 +280,128 @@ def test_validation_counts_every_sample_once(tmp_path: Path, box_rooms: Path, sm
             learner.score(learner.inference_net, torch.utils.data.default_collate([held[i]])) for i in range(len(held))
         ]
     assert _rows(tmp_path, "val/error")[-1] == pytest.approx(sum(e["error"] for e in each) / len(each), rel=1e-4)
+
+
+def _worse_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first validation stays the best."""
+    errors = iter(range(1, 100))
+    monkeypatch.setattr(
+        "training.tasks.depth.DepthTask.score", lambda *_: {"error": float(next(errors)), "delta1": 0.0}
+    )
+
+
+def test_last_is_the_state_of_the_last_validation(
+    tmp_path: Path, box_rooms: Path, small_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is no longer the best, which is kept in a file of its own."""
+    _worse_each_time(monkeypatch)
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2}, optim={"validate_every": 1})
+    final = _run(recipe, tmp_path)
+    steps = {name: read_checkpoint(tmp_path / f"{name}.ckpt")[1]["global_step"] for name in ("best", "last", "final")}
+    assert steps == {"best": 1, "last": 4, "final": 4}
+    _assert_same(read_checkpoint(tmp_path / "last.ckpt")[1]["state_dict"], final["state_dict"])
+
+
+class Poison(lightning.Callback):
+    """Puts a value where a network, a loss or a sample has none such, before a step."""
+
+    def __init__(self, at_step: int, what: str, value: float) -> None:
+        self._at_step, self._what, self._value = at_step, what, value
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step != self._at_step:
+            return
+        if self._what in batch:
+            batch[self._what][1][(-1,) * (batch[self._what].ndim - 1)] = self._value
+        elif self._what == "gradient":
+            first = next(p for p in pl_module.net.parameters() if p.requires_grad)
+            first.register_hook(lambda gradient: gradient * self._value)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        if self._what == "weight" and trainer.global_step == self._at_step:
+            with torch.no_grad():
+                next(p for p in pl_module.net.parameters() if p.ndim == 1)[0] = self._value
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "message"),
+    [
+        ("coefficients", 3e38, r"step 3, samples 6, 7: .*sample 7 has 3e\+38 in its coefficients.*remove"),
+        ("coefficients", float("inf"), "step 3, .*the loss is nan; sample 7 has inf in its coefficients"),
+        ("image", float("nan"), "step 3, .*the loss is nan; sample 7 has nan in its image"),
+        ("gradient", float("nan"), r"step 3, .*the gradient is not finite.*lower optim\.lr"),
+        ("weight", float("inf"), r"step 3: .*lower optim\.lr"),
+    ],
+)
+def test_a_run_that_is_no_longer_finite_ends_and_keeps_its_good_checkpoints(
+    what: str, value: float, message: str, tmp_path: Path, box_rooms: Path, hdri: Path, small_recipe: Make
+) -> None:
+    """It names step, samples and remedy; every checkpoint is finite, and the run can go on from the last."""
+    data = {"rooms": str(box_rooms), "hdri": str(hdri), "hold_out_hdri": ["b"], "max_rooms": 8}
+    recipe = small_recipe("lighting", data=data, optim={"steps": 6, "validate_every": 1})
+    with pytest.raises(DataError, match=message) as refused:
+        _run(recipe, tmp_path, callbacks=[Poison(3, what, value)])
+    assert "--resume" in str(refused.value)
+    assert not (tmp_path / "final.ckpt").exists()
+    for path in tmp_path.glob("*.ckpt"):
+        state = read_checkpoint(path)[1]["state_dict"]
+        assert all(bool(torch.isfinite(weights).all()) for weights in state.values())
+    last = tmp_path / "last.ckpt"
+    assert read_checkpoint(last)[1]["global_step"] == (2 if what == "weight" else 3)
+    assert _run(recipe, tmp_path, resume=last)["global_step"] == 6
+
+
+def test_a_validation_error_that_is_no_number_ends_the_run(
+    tmp_path: Path, box_rooms: Path, small_recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can rank no checkpoint, and so none is written for it."""
+    monkeypatch.setattr("training.tasks.depth.DepthTask.score", lambda *_: {"error": float("nan")})
+    recipe = small_recipe("depth", data={"rooms": str(box_rooms), "max_rooms": 2})
+    with pytest.raises(DataError, match=r"step 2: val/error is nan.*splits\.json"):
+        _run(recipe, tmp_path)
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "before", "after"),
+    [
+        (
+            "adamw",
+            {"weight_decay": 0.5, "encoder_lr_factor": 1.0, "lr": 1e-3, "patience": 9},
+            {"weight_decay": 0.0, "encoder_lr_factor": 0.25, "lr": 1e-4, "patience": 2},
+        ),
+        ("sgd", {"momentum": 0.9, "weight_decay": 0.5}, {"momentum": 0.5, "weight_decay": 0.25}),
+    ],
+)
+def test_a_run_that_goes_on_has_the_settings_of_its_recipe(
+    optimizer: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    tmp_path: Path,
+    box_rooms: Path,
+    small_recipe: Make,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing of what is set comes from the checkpoint, and the log says what is not as it was."""
+    base = {"steps": 2, "optimizer": optimizer, "schedule": "constant", "warmup_steps": 0}
+    data = {"rooms": str(box_rooms), "max_rooms": 2}
+    _run(small_recipe("depth", data=data, optim=base | before), tmp_path)
+    used: list[Any] = []
+
+    class Look(lightning.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            used.extend(pl_module.optimizers().param_groups)
+            used.extend(c for c in trainer.callbacks if isinstance(c, lightning.pytorch.callbacks.EarlyStopping))
+
+    recipe = small_recipe("depth", data=data, optim=base | after | {"steps": 3})
+    with caplog.at_level("INFO", logger="training.fit"):
+        _run(recipe, tmp_path, resume=tmp_path / "final.ckpt", callbacks=[Look()])
+    groups = [g for g in used if isinstance(g, dict)]
+    fresh = build_task(recipe).configure_optimizers().param_groups
+    assert [{k: v for k, v in g.items() if k not in ("params", "lr")} for g in groups] == [
+        {k: v for k, v in g.items() if k not in ("params", "lr")} for g in fresh
+    ]
+    assert [g["lr"] for g in groups] == [recipe.optim.lr * g["lr_factor"] for g in fresh]
+    assert all(c.patience == after["patience"] for c in used if not isinstance(c, dict))
+    for key, value in after.items():
+        assert f"optim.{key}: {value} (was {before[key]})" in caplog.text

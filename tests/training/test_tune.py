@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 import yaml
 from optuna.trial import TrialState
 
@@ -19,6 +20,7 @@ from edge.errors import DataError
 from tests.training.conftest import ALONE, CPU
 from training.config.file import load_recipe
 from training.config.recipe import Recipe
+from training.fit import fit
 from training.tune import open_storage, open_study, tune, with_values
 
 Make = Callable[..., Recipe]
@@ -202,3 +204,53 @@ def test_an_unknown_pruner_is_refused(tmp_path: Path, searched: Make) -> None:
     """The message lists what there is."""
     with pytest.raises(DataError, match="median, hyperband or none"):
         tune(searched(), tmp_path, trials=1, storage=_url("journal", tmp_path), study="one", pruner="shears", **HERE)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    ],
+)
+def test_a_trial_without_memory_has_failed_and_the_study_goes_on(
+    error: Exception, tmp_path: Path, searched: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as made, is in the table, and is not what the best recipe comes from."""
+    real, calls = fit, [0]
+
+    def sometimes(*args: Any, **more: Any) -> Path:
+        calls[0] += 1
+        if calls[0] == 1:
+            raise error
+        return real(*args, **more)
+
+    monkeypatch.setattr("training.tune.fit", sometimes)
+    study = tune(searched(), tmp_path, trials=2, storage=_url("journal", tmp_path), study="one", pruner="none", **HERE)
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert [(r["trial"], r["state"]) for r in _table(tmp_path)] == [("1", "complete"), ("0", "fail")]
+    assert load_recipe(tmp_path / "best.yaml").optim.lr == study.trials[1].params["optim.lr"]
+
+
+def test_a_study_whose_every_trial_failed_says_why(
+    tmp_path: Path, searched: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends after as many as were asked for, and not as if all were well."""
+
+    def never(*_: Any, **__: Any) -> Path:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("training.tune.fit", never)
+    with pytest.raises(DataError, match="each of its 3 trials failed.*CUDA out of memory.*smaller"):
+        tune(searched(), tmp_path, trials=3, storage=_url("journal", tmp_path), study="one", pruner="none", **HERE)
+    assert len(_table(tmp_path)) == 3
+
+
+def test_a_trial_that_diverges_is_given_up_alone(tmp_path: Path, searched: Make) -> None:
+    """A rate that ends in no numbers costs its own trial."""
+    recipe = searched(
+        tune={"optim.lr": {"choices": [1e30]}}, optim={"steps": 3, "validate_every": 1, "warmup_steps": 0}
+    )
+    study = tune(recipe, tmp_path, trials=2, storage=_url("journal", tmp_path), study="one", pruner="none", **HERE)
+    assert [t.state for t in study.trials] == [TrialState.PRUNED, TrialState.PRUNED]

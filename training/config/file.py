@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from edge.errors import DataError
+from edge.errors import DataError, explain
 from edge.inference.manifest import InputSpec
 from training.config.data import AugmentConfig, DataConfig, SourceConfig
 from training.config.losses import BoundaryLossConfig, DepthLossConfig, LightingLossConfig, LossConfig
@@ -51,9 +51,8 @@ def recipe_from_mapping(data: Any, where: str) -> Recipe:
         return Recipe.model_validate(data)
     except ValidationError as e:
         lines = []
-        for error in e.errors(include_url=False):
-            key = ".".join(str(p) for p in error["loc"]) or "(whole recipe)"
-            lines.append(f"{where}: {key}: {error['msg']}; {_remedy(error)}")
+        for error, text in zip(e.errors(include_url=False), explain(e, "(whole recipe)"), strict=True):
+            lines.append(f"{where}: {text}; {_remedy(error)}")
         raise DataError("\n".join(lines)) from e
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.config.losses import DepthLossConfig
+from training.losses.devices import largest_over_devices, mean_over_devices
 
 BERHU_SHARE = 0.2
 SILOG_LAMBDA = 0.85
@@ -21,20 +22,18 @@ SILOG_ALPHA = 10.0
 
 def berhu(error: Tensor) -> Tensor:
     """Mean berHu of the errors of valid pixels (N,); 0 if there are none."""
-    if error.numel() == 0:
-        return error.sum()
     size = error.abs()
-    c = (BERHU_SHARE * size.detach().max()).clamp(min=1e-6)
-    return torch.where(size <= c, size, (size * size + c * c) / (2 * c)).mean()
+    largest = size.detach().max() if size.numel() else size.new_zeros(())
+    c = (BERHU_SHARE * largest_over_devices(largest)).clamp(min=1e-6)
+    return mean_over_devices(torch.where(size <= c, size, (size * size + c * c) / (2 * c)))
 
 
 def silog(difference: Tensor) -> Tensor:
     """SiLog of the differences of ln depth of valid pixels (N,); 0 if there are none."""
-    if difference.numel() == 0:
-        return difference.sum()
-    mean = difference.mean()
-    spread = ((difference - mean) ** 2).mean() + (1 - SILOG_LAMBDA) * mean**2  # mean d^2 - lambda mean^2, never < 0
-    return SILOG_ALPHA * spread.clamp(min=1e-12).sqrt()
+    mean = mean_over_devices(difference)
+    # mean d^2 - lambda mean^2, never < 0; the mean that minimises the variance is no way for its gradient
+    spread = mean_over_devices((difference - mean.detach()) ** 2) + (1 - SILOG_LAMBDA) * mean**2
+    return SILOG_ALPHA * spread.clamp(min=1e-12).sqrt() * (spread > 0)
 
 
 def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor, scales: int = 3) -> Tensor:
@@ -47,7 +46,7 @@ def gradient_difference(log_predicted: Tensor, log_target: Tensor, valid: Tensor
             n = difference.shape[axis] - 1
             both = mask.narrow(axis, 0, n) * mask.narrow(axis, 1, n)
             step = (difference.narrow(axis, 1, n) - difference.narrow(axis, 0, n)).abs() * both
-            total = total + step.sum() / both.sum().clamp(min=1)
+            total = total + mean_over_devices(step, both)
         difference, mask = difference[..., ::2, ::2], mask[..., ::2, ::2]
     return total / scales
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.config.losses import BoundaryLossConfig, HorizonDepthLossConfig
+from training.losses.devices import mean_over_devices
 
 _NEAREST_RAD = 0.02
 """Floor edges are taken to be at least this far below the horizon: 50 camera heights away."""
@@ -57,15 +58,11 @@ class HorizonDepthLoss(torch.nn.Module):
         triples = pairs * pairs.roll(-1, dims=2)
         mine, theirs = wall_directions(predicted[0]), wall_directions(distance)
         turn = (mine.roll(-1, dims=2) - mine) - (theirs.roll(-1, dims=2) - theirs)
-        walls = _mean(1 - (mine * theirs).sum(dim=1, keepdim=True), pairs) + _mean(turn.abs(), triples)
-        far = _mean((predicted[0] - distance).abs(), weight)
+        walls = mean_over_devices(1 - (mine * theirs).sum(dim=1, keepdim=True), pairs)
+        walls = walls + mean_over_devices(turn.abs(), triples)
+        far = mean_over_devices((predicted[0] - distance).abs(), weight)
         high = (predicted[1] - ratio).abs().mean()
         return self.config.distance * far + self.config.ratio * high + self.config.normals * walls
-
-
-def _mean(x: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean; 0 where no weight is given."""
-    return (x * weight).sum() / (weight.sum() * x.shape[1]).clamp(min=1)
 
 
 class LayoutLoss(torch.nn.Module):
@@ -87,8 +84,7 @@ class LayoutLoss(torch.nn.Module):
                 a third row says.
         """
         both = seen[:, :2]
-        edges = ((predicted[0] - boundary).abs() * both).sum() / both.sum().clamp(min=1)
+        edges = mean_over_devices((predicted[0] - boundary).abs(), both)
         weight = seen[:, 2:] if seen.shape[1] == 3 else seen.amax(dim=1, keepdim=True)
-        columns = weight.sum().clamp(min=1)
         entropy = F.binary_cross_entropy_with_logits(predicted[1], corners, reduction="none")
-        return self.config.boundary * edges + self.config.corners * (entropy * weight).sum() / columns
+        return self.config.boundary * edges + self.config.corners * mean_over_devices(entropy, weight)

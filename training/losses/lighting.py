@@ -8,6 +8,7 @@ from torch import Tensor
 from edge.geometry.harmonics import polynomials
 from edge.geometry.panorama import rays, solid_angles
 from training.config.losses import LightingLossConfig
+from training.losses.devices import mean_over_devices
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
@@ -64,5 +65,5 @@ class LightingLoss(torch.nn.Module):
         if radiance is not None and c.radiance > 0:
             known = torch.isfinite(cells)
             off = torch.log(radiance + 0.02) - torch.log(torch.where(known, cells, 0.0) + 0.02)
-            total = total + c.radiance * (off.abs() * known).sum() / known.sum().clamp(min=1)
+            total = total + c.radiance * mean_over_devices(off.abs(), known)
         return total

@@ -21,7 +21,7 @@ from edge.scene import ImageArray
 from training.config.file import recipe_from_checkpoint
 from training.config.optim import OptimConfig
 from training.config.recipe import Recipe
-from training.data.mix.order import seed_of
+from training.data.mix.order import Batches, seed_of
 from training.nets.encoders import (
     IMAGENET,
     MobileNetEncoder,
@@ -29,6 +29,7 @@ from training.nets.encoders import (
     load_mobilenet_weights,
     load_torchvision_weights,
 )
+from training.tasks.divergence import Step, refuse_gradients, refuse_loss, refuse_score, refuse_weights
 
 Batch = dict[str, Tensor]
 
@@ -112,6 +113,7 @@ class NounTask(lightning.LightningModule):
         self.run: dict[str, Any] = {}
         self.averaged = self._average()
         self._plateau = Plateau(recipe.optim) if recipe.optim.schedule == "plateau" else None
+        self._step: Step | None = None
         self._scores: list[tuple[dict[str, float], int]] = []
 
     def _average(self) -> AveragedModel | None:
@@ -214,10 +216,27 @@ class NounTask(lightning.LightningModule):
         self.log("lr", rate)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step."""
+        """One step; all devices stop at it together.
+
+        Raises:
+            DivergedError: the loss is not finite on one of them.
+        """
         loss = self.loss_of(batch)
+        wrong = self.trainer.strategy.reduce((~torch.isfinite(loss.detach())).float(), reduce_op="sum")
+        samples = next(iter(Batches(self.recipe.optim.batch_size, self.global_step)))
+        self._step = Step(self.global_step, batch, samples)
+        refuse_loss(loss, bool(wrong > 0), self._step)
         self.log("loss", loss, prog_bar=True, on_step=True)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a gradient that is not finite; with float16 such a step is skipped by the scaler, and is no failure.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        if self.recipe.optim.precision != "16-mixed" and self._step is not None:
+            refuse_gradients(self.net.parameters(), self._step)
 
     def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
         """Follow the weights with their average."""
@@ -236,18 +255,29 @@ class NounTask(lightning.LightningModule):
         return len(batch["image"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all samples of all devices."""
+        """Log the means over all samples of all devices.
+
+        Raises:
+            DivergedError: the error is not finite.
+        """
         names = list(self._scores[0][0]) if self._scores else []
         sums = [sum(n for _, n in self._scores), *(sum(s[name] * n for s, n in self._scores) for name in names)]
         total = self.trainer.strategy.reduce(torch.tensor(sums, device=self.device), reduce_op="sum").tolist()
         for name, value in zip(names, total[1:], strict=True):
+            if name == "error":
+                refuse_score(value, name, self.global_step)
             self.log(f"val/{name}", value / max(1, total[0]), prog_bar=name == "error")
             if name == "error" and self._plateau is not None and self.trainer.state.fn == TrainerFn.FITTING:
                 self._plateau.step(value / max(1, total[0]))
         self._scores.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep in the checkpoint what made it: the recipe, and a record of this run and those it went on from."""
+        """Keep in the checkpoint what made it: the recipe, and a record of this run and those it went on from.
+
+        Raises:
+            DivergedError: a weight is not finite; nothing is written then.
+        """
+        refuse_weights(self.state_dict(), self.global_step)
         checkpoint["recipe"] = self.recipe.model_dump(mode="json")
         checkpoint["trained_s"] = self.trained_s
         if self._plateau is not None:
@@ -256,7 +286,13 @@ class NounTask(lightning.LightningModule):
         checkpoint["runs"] = [*self.history, self.run | length]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over training time, earlier runs and the plateau's state."""
+        """Take over training time, earlier runs and the plateau's state; every setting stays the recipe's."""
+        for state in checkpoint.get("optimizer_states", ()):
+            for group, mine in zip(state["param_groups"], self.configure_optimizers().param_groups, strict=True):
+                group.update({name: setting for name, setting in mine.items() if name != "params"})
+        for state in checkpoint.get("callbacks", {}).values():
+            if "patience" in state and self.recipe.optim.patience is not None:
+                state["patience"] = self.recipe.optim.patience
         self.trained_s = float(checkpoint.get("trained_s", 0.0))
         self.history = runs_of(checkpoint)
         if self._plateau is not None and "plateau" in checkpoint:

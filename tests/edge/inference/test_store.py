@@ -16,6 +16,7 @@ from edge.inference.options import InferenceOptions
 from edge.inference.ort import OrtBackend
 from edge.inference.proving import check_golden
 from edge.inference.serving import load
+from edge.inference.signature import Tensor, check_signature
 from edge.inference.store import ModelStore
 from tests.edge.inference.conftest import SIZE, write_model
 
@@ -97,7 +98,7 @@ def test_a_missing_model_names_those_there(model_folder: Maker) -> None:
     [
         ({"input": {"name": "image", "width_px": 64, "height_px": 24, "projection": "perspective"}}, "width_px"),
         ({"input": {"name": "picture", "width_px": 32, "height_px": 24, "projection": "perspective"}}, "input.name"),
-        ({"output": {"kind": "depth_metres", "depth": "disparity"}}, "disparity"),
+        ({"output": {"kind": "depth_metres", "depth": "disparity"}, "golden": None}, "disparity"),
     ],
 )
 def test_a_model_of_another_shape_is_refused(model_folder: Maker, override: dict[str, Any], word: str) -> None:
@@ -232,3 +233,155 @@ def test_every_part_of_a_joint_model_is_checked(model_folder: Maker) -> None:
     write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
     with pytest.raises(ManifestError, match="sh2_prescaled_irradiance"):
         load(ModelStore(folder.parent).find("depth"))
+
+
+def _with_golden(folder: Path, arrays: dict[str, np.ndarray] | bytes, tolerance: dict[str, float]) -> None:
+    """Another golden pair, with a manifest that fits its bytes."""
+    path = folder / "golden.npz"
+    if isinstance(arrays, bytes):
+        path.write_bytes(arrays)
+    else:
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+    data = json.loads((folder / "manifest.json").read_text())
+    data["golden"] |= {"sha256": sha256_of(path), "tolerance": tolerance}
+    (folder / "manifest.json").write_text(json.dumps(data))
+
+
+def _bytes_of(folder: Path, how: str) -> bytes:
+    """The golden pair, damaged or as another kind of file."""
+    path = folder / "golden.npz"
+    if how == "npy":
+        np.save(folder / "one.npy", np.ones(3))
+        return (folder / "one.npy").read_bytes()
+    if how == "deflated":
+        np.savez_compressed(path, **dict(np.load(path)))
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3 : len(data) // 3 + 9] = b"damaged!!"
+        return bytes(data)
+    if how == "encrypted":
+        data = bytearray(path.read_bytes())
+        for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            start = data.find(mark)
+            while start >= 0:
+                data[start + at] |= 1
+                start = data.find(mark, start + 4)
+        return bytes(data)
+    return b"" if how == "empty" else b"no archive"
+
+
+@pytest.mark.parametrize("how", ["npy", "deflated", "encrypted", "empty", "text"])
+def test_a_golden_pair_of_another_kind_of_file_is_refused(how: str, model_folder: Maker) -> None:
+    """However it fails to be read, it is one kind of error, with the file and the remedy."""
+    folder = model_folder()
+    _with_golden(folder, _bytes_of(folder, how), {"depth": 1e-5})
+    with pytest.raises(ManifestError, match=r"golden\.npz: not a golden pair .*export the model again"):
+        load(ModelStore(folder.parent).find("depth"))
+
+
+PICTURE = np.random.default_rng(0).random((1, 3, SIZE[1], SIZE[0]), dtype=np.float32)
+ANSWER = PICTURE.mean(1, keepdims=True) * 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"output:depth": ANSWER * np.nan}, "'depth' holds no finite floats"),
+        ({"output:depth": np.where(ANSWER > 1, np.nan, ANSWER)}, "'depth' holds no finite floats"),
+        ({"output:depth": ANSWER[:0]}, "'depth' holds no finite floats"),
+        ({"output:depth": ANSWER.astype(np.int64)}, "'depth' holds no finite floats"),
+        ({"output:depth": np.array(["a"])}, "'depth' holds no finite floats"),
+        ({"output:depth": np.array([{}], object)}, "not a golden pair"),
+        ({"output:depth": None, "output:disparity": ANSWER}, "not a golden pair.*depth"),
+        ({"input:image": None}, "not a golden pair.*image"),
+        ({"input:image": PICTURE[:, :2]}, r"its input is \(1, 2, 24, 32\)"),
+        ({"input:image": PICTURE[:0]}, "'input' holds no finite floats"),
+        ({"input:image": PICTURE[0]}, r"its input is \(3, 24, 32\)"),
+        ({"input:image": PICTURE * np.inf}, "'input' holds no finite floats"),
+        ({"output:depth": ANSWER[:, :, :-1]}, "does not reproduce its golden output"),
+        ({"output:depth": ANSWER + 1e-3}, "does not reproduce its golden output"),
+    ],
+)
+def test_a_golden_pair_that_compares_nothing_is_refused(
+    changed: dict[str, Any], message: str, model_folder: Maker
+) -> None:
+    """Wrong numbers, shapes, types and names: each is said, and none serves."""
+    folder = model_folder()
+    arrays = {"input:image": PICTURE, "output:depth": ANSWER} | changed
+    _with_golden(folder, {k: v for k, v in arrays.items() if v is not None}, {"depth": 1e-5})
+    with pytest.raises(EngineError, match=message):
+        load(ModelStore(folder.parent).find("depth"))
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "message"),
+    [
+        ({}, r"golden\.tolerance"),
+        ({"depth": -1e-5}, r"golden\.tolerance\.depth.*greater than or equal to 0"),
+        ({"depth": float("nan")}, r"golden\.tolerance\.depth"),
+        ({"depth": float("inf")}, r"golden\.tolerance\.depth"),
+        ({"disparity": 1e-5}, r"golden\.tolerance is of \['disparity'\], the model's outputs are \['depth'\]"),
+        ({"depth": 1e-5, "more": 1}, r"golden\.tolerance is of \['depth', 'more'\]"),
+        ({"depth": 5.0}, "would let an output of zeros pass; lower it"),
+    ],
+)
+def test_a_tolerance_that_proves_nothing_is_refused(
+    tolerance: dict[str, float], message: str, model_folder: Maker
+) -> None:
+    """Of no output, of another one, below zero, no number, or so wide that anything is within it."""
+    folder = model_folder()
+    _with_golden(folder, {"input:image": PICTURE, "output:depth": ANSWER}, tolerance)
+    with pytest.raises(ManifestError, match=message):
+        load(ModelStore(folder.parent).find("depth"))
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "message"),
+    [
+        ({"disparity": 1e-5}, r"variants\.fp16\.tolerance is of \['disparity'\]"),
+        ({"depth": -1.0}, r"variants\.fp16\.tolerance\.depth"),
+        ({"depth": float("nan")}, r"variants\.fp16\.tolerance\.depth"),
+    ],
+)
+def test_a_variants_tolerance_is_of_its_outputs(tolerance: dict[str, float], message: str, model_folder: Maker) -> None:
+    """One that says nothing of an output has the golden pair's own."""
+    folder = model_folder()
+    data = json.loads((folder / "manifest.json").read_text())
+    data["variants"] = {"fp16": data["onnx"] | {"tolerance": {}}}
+    (folder / "manifest.json").write_text(json.dumps(data))
+    assert read_manifest(folder).tolerance_of("fp16") == {"depth": 1e-5}
+    data["variants"]["fp16"]["tolerance"] = tolerance
+    (folder / "manifest.json").write_text(json.dumps(data))
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("gain", [float("nan"), float("inf")])
+def test_a_model_that_gives_no_numbers_does_not_serve(gain: float, model_folder: Maker) -> None:
+    """Also without a golden pair: an even picture must have an answer."""
+    folder = model_folder(golden=None)
+    write_model(folder / "model.onnx", gain=gain)
+    manifest = read_manifest(folder)
+    ref = manifest.onnx.model_copy(update={"sha256": sha256_of(folder / "model.onnx")})
+    write_manifest(folder, manifest.model_copy(update={"onnx": ref}))
+    with pytest.raises(EngineError, match="gives no numbers for an even picture.*export the model again"):
+        load(ModelStore(folder.parent).find("depth"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"image": [2, 3, 24, 32]}, "batch of 1"),
+        ({"image": [0, 3, 24, 32]}, "batch of 1"),
+        ({"image": [1, 24, 32, 3]}, "channels before height"),
+        ({"image": [1, 3, 24, 33]}, "correct input.width_px"),
+        ({"image": [3, 24, 32]}, "correct input.width_px"),
+        ({"image": [1, 3, 24, 32], "scale": [1]}, "the others as constants"),
+        ({"picture": [1, 3, 24, 32]}, "correct input.name"),
+    ],
+)
+def test_the_remedy_fits_what_the_model_takes(inputs: dict[str, list[int]], message: str, model_folder: Maker) -> None:
+    """Another batch, channels last, another size, more inputs, another name."""
+    described = {name: Tensor(shape, "tensor(float)", True) for name, shape in inputs.items()}
+    outputs = {"depth": Tensor([1, 1, 24, 32], "tensor(float)", True)}
+    with pytest.raises(ManifestError, match=message):
+        check_signature("x.onnx", read_manifest(model_folder()), described, outputs)

@@ -56,9 +56,11 @@ def _inputs(recipe: Recipe) -> np.ndarray:
 
 
 def _recipe(make: Callable[..., Recipe], task: str, change: dict[str, Any]) -> Recipe:
+    full = make(task).model_dump(mode="json")
     if "net" in change.get("net", {}):
-        full = make(task).model_dump(mode="json")
         return Recipe.model_validate({**full, **change})
+    if "head" in change.get("net", {}):  # another head has another loss
+        return Recipe.model_validate({**full, "net": full["net"] | change["net"], "loss": {}})
     return make(task, **change)
 
 

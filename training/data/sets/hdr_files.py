@@ -5,8 +5,9 @@ OpenCV 5 reads no EXR; the Academy's own `OpenEXR` does.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,11 @@ ENDINGS = (".hdr", ".exr")
 _LOW_RANGE = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 _BRIGHTEST = 65504.0
 """The largest half float: what an overflowed sun is taken for."""
+_LOG = logging.getLogger(__name__)
+_MOST_WRONG = 0.01
+"""Share of an environment's pixels that may be wrong: a sun and a few dead pixels, and no more."""
+_ABSURD = 1e10
+"""No light is brighter, not the sun in cd/m2 (1.6e9): such a value is an error of what wrote the file."""
 
 
 def place_of(name: str) -> str:
@@ -80,7 +86,7 @@ def read_environment(path: Path) -> Radiance:
     """(H, 2H, 3) linear RGB radiance, finite and not negative.
 
     Raises:
-        DataError: it cannot be read, holds no radiance, or is not equirectangular.
+        DataError: it cannot be read, holds no radiance or much that is none, or is not equirectangular.
     """
     if path.suffix.lower() not in ENDINGS:
         raise DataError(f"{path}: {path.suffix or 'no ending'} is no radiance; expected .hdr or .exr")
@@ -90,7 +96,22 @@ def read_environment(path: Path) -> Radiance:
             f"{path}: an environment is twice as wide as high, this is {image.shape[1]}x{image.shape[0]}; "
             "replace or remove it"
         )
+    wrong = int((~np.isfinite(image) | (np.abs(image) > _ABSURD)).any(axis=-1).sum())
+    if wrong > _MOST_WRONG * image.shape[0] * image.shape[1]:
+        raise DataError(
+            f"{path}: {wrong} of its pixels hold no radiance (not a number, infinite, or beyond {_ABSURD:g}); export "
+            "or download it again, or remove it"
+        )
+    if wrong:
+        _say_once(f"{path}: {wrong} pixels are not finite or beyond {_ABSURD:g}; taken for {_BRIGHTEST:g}, or 0 if NaN")
+    image = np.where(image > _ABSURD, np.float32(_BRIGHTEST), image)
     return np.nan_to_num(image, nan=0.0, posinf=_BRIGHTEST, neginf=0.0).clip(min=0)
+
+
+@cache
+def _say_once(text: str) -> None:
+    """A file is read again for every sample of it."""
+    _LOG.warning("%s", text)
 
 
 def read(folder: Path) -> list[Entry[Radiance]]:

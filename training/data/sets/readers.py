@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError, validate_call
 
-from edge.errors import DataError
+from edge.errors import DataError, explain
 from training.data.mix.entries import Entry
 from training.data.sets import (
     hdr_files,
@@ -60,8 +60,7 @@ class Kind(Generic[T]):
         try:
             found = validate_call(self.read)(folder, **options)
         except ValidationError as e:
-            lines = [f"{'.'.join(str(p) for p in error['loc'])}: {error['msg']}" for error in e.errors()]
-            raise DataError(f"{folder}: options: {'; '.join(lines)}; correct or remove them") from e
+            raise DataError(f"{folder}: options: {'; '.join(explain(e, 'options'))}; correct or remove them") from e
         if not found:
             raise DataError(f"{folder}: nothing to read there; expected {self.holds}")
         return found

@@ -1,11 +1,14 @@
 """Folders of colour and depth pictures.
 
-Either `rgb/` and `depth/` with files that pair in sorted order, or `<n>_rgb.png` beside `<n>_depth.png`. Depth
-is 16 bit, 0 = unknown. The lens is `K.txt` (3x3, px) in the folder, or given by the caller.
+Either `rgb/` and `depth/`, or `<n>_rgb.png` beside `<n>_depth.png`. A picture and its depth have the same name, but for
+leading zeros of its numbers and words that say which of the two it is (`rgb_7.jpg` and `depth_0007.png`); each has one.
+Depth is 16 bit, 0 = unknown. The lens is `K.txt` (3x3, px) in the folder, or given by the caller.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from training.data.sets.pictures import read_depth, read_picture
 from training.data.vary.perspective import DepthPicture
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".pgm", ".ppm"}
+_KINDS = {"rgb", "color", "colour", "image", "img", "depth", "d"}
+"""Words of a file's name that say what it holds, not of which frame."""
 Lens = tuple[float, float, float, float]
 
 
@@ -63,21 +68,53 @@ def depth_picture(
     return DepthPicture(image, metres, focal_px[0] * dw / w, focal_px[1] * dh / h)
 
 
-def _pairs(folder: Path) -> list[tuple[Path, Path]]:
-    side_by_side = sorted(folder.glob("*_rgb.*"))
-    if side_by_side:
-        depths = {p.name.rpartition("_depth.")[0]: p for p in sorted(folder.glob("*_depth.*"))}
-        alone = [p for p in side_by_side if p.name.rpartition("_rgb.")[0] not in depths]
-        if alone:
-            raise DataError(f"{alone[0]}: there is no <n>_depth.png beside it; add it or remove the picture")
-        return [(p, depths[p.name.rpartition("_rgb.")[0]]) for p in side_by_side]
-    rgb, depth = (sorted(p for p in (folder / d).glob("*") if p.suffix.lower() in _SUFFIXES) for d in ("rgb", "depth"))
-    if not rgb or len(rgb) != len(depth):
+def _frame(path: Path) -> tuple[str, ...]:
+    """What a file's name says of which frame it is of: its words and numbers but for those of its kind."""
+    words = re.findall(r"[^\W\d_]+|\d+(?:\.\d+)?", path.stem.lower())
+    return tuple(w.lstrip("0") or "0" if w[0].isdigit() else w for w in words if w not in _KINDS)
+
+
+def _by_frame(paths: Iterable[Path]) -> dict[tuple[str, ...], Path]:
+    found: dict[tuple[str, ...], Path] = {}
+    for path in paths:
+        other = found.setdefault(_frame(path), path)
+        if other != path:
+            raise DataError(f"{path}: is of the same frame as {other.name}, going by its name; rename or remove one")
+    return found
+
+
+def paired(colour: Iterable[Path], depth: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Each picture with its depth, by name and never by position.
+
+    Raises:
+        DataError: one is alone, or two are of one frame.
+    """
+    pictures, depths = _by_frame(colour), _by_frame(depth)
+    alone = [p for mine, theirs in ((pictures, depths), (depths, pictures)) for f, p in mine.items() if f not in theirs]
+    if alone:
         raise DataError(
-            f"{folder}: expected rgb/ and depth/ with as many pictures each (found {len(rgb)} and {len(depth)}), "
-            "or <n>_rgb.png beside <n>_depth.png"
+            f"{alone[0]}: {'one' if len(alone) == 1 else f'the first of {len(alone)}'} without its other half: a "
+            "picture and its depth have the same name or number (rgb/0007.jpg and depth/0007.png, 7_rgb.png and "
+            "7_depth.png); add it, rename or remove this"
         )
-    return list(zip(rgb, depth, strict=True))
+    return [(picture, depths[frame]) for frame, picture in pictures.items()]
+
+
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    side_by_side, beside = _pictures(folder, "*_rgb.*"), _pictures(folder, "*_depth.*")
+    if side_by_side:
+        return paired(side_by_side, beside)
+    colour, depth = _pictures(folder / "rgb", "*"), _pictures(folder / "depth", "*")
+    if not colour or not depth:
+        raise DataError(
+            f"{folder}: expected rgb/ and depth/ with as many pictures each (found {len(colour)} and {len(depth)}), or "
+            "<n>_rgb.png beside <n>_depth.png"
+        )
+    return paired(colour, depth)
+
+
+def _pictures(folder: Path, pattern: str) -> list[Path]:
+    return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in _SUFFIXES)
 
 
 def _matrix(folder: Path, lens: Lens | None) -> Lens:

@@ -23,6 +23,7 @@ from training.data.vary.panoramic import PanoramaRoom
 
 CAMERA_HEIGHT_M = 1.6
 """HorizonNet's convention where nothing else is known."""
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 _LOG = logging.getLogger(__name__)
 
 
@@ -108,8 +109,16 @@ def outline(corners: npt.ArrayLike) -> Array:
 
 
 def files_by_name(folder: Path) -> dict[str, Path]:
-    """A folder's files by their names without ending; empty where there is no folder."""
-    return {path.stem: path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+    """A folder's pictures by their names without ending; empty where there is no folder.
+
+    Raises:
+        DataError: two have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in _PICTURES and found.setdefault(path.stem, path) != path:
+            raise DataError(f"{path}: {found[path.stem].name} has the same name; remove the one that is not labelled")
+    return found
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
-from edge.errors import DataError, EngineError, ManifestError
+from edge.errors import DataError, EngineError, ManifestError, explain
 from edge.inference.manifest import FileRef, Golden, Manifest, sha256_of, write_manifest
+from edge.inference.onnx_file import refuse_placeholder
 from edge.inference.ort import OrtBackend
 from edge.inference.proving import check_golden, check_outputs
 from edge.inference.store import ModelStore
@@ -33,6 +34,7 @@ _CLIPS = {"equirectangular": "panorama", "perspective": "perspective"}
 def _whole(path: Path) -> tuple[bytes, int]:
     """The model in one piece, with what it kept in files beside it, and its number of weights."""
     try:
+        refuse_placeholder(path)
         model = onnx.load(path)
         onnx.checker.check_model(model)
         data = model.SerializeToString()
@@ -53,9 +55,8 @@ def manifest_for(path: Path, onnx_file: FileRef) -> Manifest:
         data = {**data, "onnx": onnx_file.model_dump(), "provenance": {**provenance, **data["provenance"]}}
         return Manifest.model_validate({k: v for k, v in data.items() if k not in _OF_OTHER_FILES})
     except ValidationError as e:
-        first = e.errors(include_url=False)[0]
-        key = ".".join(str(p) for p in first["loc"]) or "(whole file)"
-        raise ManifestError(f"{path}: {key}: {first['msg']}; see the schema printed by `edge schema manifest`") from e
+        first = explain(e, "(whole file)")[0]
+        raise ManifestError(f"{path}: {first}; see the schema printed by `edge schema manifest`") from e
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise DataError(
             f"{path}: no manifest ({e!r}); write a JSON file with name, version, task, input, output and provenance "

@@ -51,6 +51,33 @@ def test_radiance_is_finite_and_not_negative(tmp_path: Path) -> None:
     np.testing.assert_array_equal(out[1:], RADIANCE[1:])
 
 
+@pytest.mark.parametrize("ending", ["hdr", "exr"])
+def test_a_value_that_is_no_light_is_taken_for_an_overflowed_sun(
+    ending: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A finite one too (3e38 of a broken pixel), said once; the sun itself, in cd/m2, stays."""
+    wrong = RADIANCE.copy()
+    wrong[0, 0], wrong[0, 1] = 1.5e38, 1.6e9
+    path = tmp_path / f"a.{ending}"
+    if ending == "exr":
+        write_exr(path, {"RGB": wrong})
+    else:
+        cv2.imwrite(str(path), wrong)
+    for _ in range(2):
+        out = read_environment(path)
+    assert out[0, 0].tolist() == [65504.0] * 3
+    np.testing.assert_allclose(out[0, 1], 1.6e9, rtol=0.01)
+    assert caplog.text.count(f"{path}: 1 pixels") == 1
+
+
+def test_an_environment_of_much_that_is_no_light_is_refused(tmp_path: Path) -> None:
+    """A file that is broken as a whole is not made into one of many suns."""
+    wrong = RADIANCE.copy()
+    wrong[:4, :, 1] = np.nan
+    with pytest.raises(DataError, match="128 of its pixels hold no radiance.*remove"):
+        read_environment(write_exr(tmp_path / "a.exr", {"RGB": wrong}))
+
+
 def test_what_is_no_environment_is_refused(tmp_path: Path) -> None:
     """Pictures of eight bits, another shape, grey, cut short or something else: the file, and what to do."""
     flat = (RADIANCE * 5).astype(np.uint8)

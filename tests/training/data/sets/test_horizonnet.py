@@ -55,6 +55,16 @@ def test_a_labelled_room_comes_back(tmp_path: Path, order: np.ndarray) -> None:
     assert tuple(room.image[0, 0]) == (30, 20, 10)
 
 
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Which of them the label is of would be a guess; what is no picture does not count."""
+    _write(tmp_path)
+    (tmp_path / "img" / "room.json").write_text("{}")
+    assert [e.name for e in read(tmp_path)] == ["room"]
+    _write(tmp_path, ending="jpg")
+    with pytest.raises(DataError, match=r"room\.png: room\.jpg has the same name; remove"):
+        read(tmp_path)
+
+
 def test_another_camera_height_is_another_scale(tmp_path: Path) -> None:
     """A label knows the room in units of the camera's height alone."""
     _write(tmp_path)

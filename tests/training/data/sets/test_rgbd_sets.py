@@ -199,3 +199,57 @@ def test_a_scene_may_hold_other_folders_and_any_case(tmp_path: Path) -> None:
     _save(tmp_path / "flat" / "1_rgb.png", _colour(32, 24, 1))
     with pytest.raises(DataError, match=r"1_rgb\.png.*_depth\.png"):
         rgbd.read(tmp_path / "flat", lens=(30, 31, 16, 12))
+
+
+def _named(folder: Path, colour: list[str], depth: list[str]) -> Path:
+    """Pictures in rgb/ and depth/, whose values are their places in the lists."""
+    for i, name in enumerate(colour):
+        _save(folder / "rgb" / name, _colour(32, 24, i))
+    for i, name in enumerate(depth):
+        _save(folder / "depth" / name, np.full((24, 32), 1000 * (i + 1), np.uint16))
+    np.savetxt(folder / "K.txt", [[30, 0, 16], [0, 31, 12], [0, 0, 1]])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth"),
+    [
+        (["0.png", "2.png", "10.png"], ["0000.png", "0002.png", "0010.png"]),
+        (["rgb_1.png", "rgb_2.png", "rgb_11.png"], ["depth_1.png", "depth_2.png", "depth_11.png"]),
+        (["frame-1.color.png", "frame-9.color.png"], ["frame-000001.depth.png", "frame-000009.depth.png"]),
+        (["1305.175.png", "1305.25.png"], ["1305.175.png", "1305.25.png"]),
+        (["hall-2_IMG.png", "room-1_IMG.png"], ["hall-2-depth.png", "room-1-depth.png"]),
+    ],
+)
+def test_a_picture_has_the_depth_of_its_own_name(colour: list[str], depth: list[str], tmp_path: Path) -> None:
+    """Whatever the order that names sort in, and however their numbers are padded."""
+    for entry in rgbd.read(_named(tmp_path, colour, depth)):
+        picture = entry.read()
+        assert float(picture.depth_m[0, 0]) == int(picture.image[0, 0, 0]) + 1
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth", "named"),
+    [
+        ([f"{i}.png" for i in range(12)], [f"{i}.png" for i in range(1, 13)], r"rgb/0\.png: the first of 2"),
+        (["a.png", "b.png"], ["a.png", "c.png"], r"rgb/b\.png"),
+        (["0.png", "1.png"], ["0.png"], r"rgb/1\.png: one without"),
+        (["0.png"], ["0.png", "1.png"], r"depth/1\.png"),
+        (["1.5.png"], ["1.05.png"], r"rgb/1\.5\.png"),
+        (["left_1.png"], ["right_1.png"], r"rgb/left_1\.png"),
+        (["1.png", "01.png"], ["1.png", "2.png"], r"1\.png: is of the same frame as 01\.png"),
+    ],
+)
+def test_what_has_no_other_half_is_refused(colour: list[str], depth: list[str], named: str, tmp_path: Path) -> None:
+    """Also when there are as many of both: nothing is paired by position."""
+    with pytest.raises(DataError, match=f"{named}.*rename"):
+        rgbd.read(_named(tmp_path, colour, depth))
+
+
+def test_a_depth_alone_beside_pairs_is_refused(tmp_path: Path) -> None:
+    """Side by side as in folders."""
+    _save(tmp_path / "1_rgb.png", _colour(32, 24, 1))
+    for number in (1, 2):
+        _save(tmp_path / f"{number}_depth.png", np.full((24, 32), 2000, np.uint16))
+    with pytest.raises(DataError, match=r"2_depth\.png"):
+        rgbd.read(tmp_path, lens=(30, 31, 16, 12))

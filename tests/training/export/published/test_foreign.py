@@ -124,3 +124,28 @@ def test_answers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     spec = json.loads(_manifest(tmp_path / "m.json").read_text())["input"] | {"std": (1e-40, 1e-40, 1e-40)}
     with pytest.raises(DataError, match="not finite"), np.errstate(over="ignore"):
         import_onnx(tmp_path / "other.onnx", _manifest(tmp_path / "m.json", input=spec), tmp_path / "out")
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "{tmp}/secret.bin", "nothing.bin"])
+def test_weights_are_taken_from_beside_the_model_alone(location: str, tmp_path: Path) -> None:
+    """A model that names a file elsewhere gets nothing of it into the copy."""
+    folder = tmp_path / "download"
+    folder.mkdir()
+    _onnx(folder / "other.onnx", external=True)
+    (tmp_path / "secret.bin").write_bytes(bytes(12))
+    model = onnx.load(folder / "other.onnx", load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == "location":
+            entry.value = location.format(tmp=tmp_path)
+    (folder / "other.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match=r"other\.onnx: no ONNX model that can be copied into one file"):
+        import_onnx(folder / "other.onnx", _manifest(tmp_path / "m.json"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_was_not_downloaded_is_said(tmp_path: Path) -> None:
+    """What a clone without Git LFS has in its place."""
+    path = tmp_path / "other.onnx"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(ManifestError, match="git lfs pull"):
+        import_onnx(path, _manifest(tmp_path / "m.json"), tmp_path / "out")
