@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,6 @@ from typing import Literal
 
 from edge.errors import CameraError
 from edge.scene import ImageArray
-
-_USER_PASSWORD = re.compile(r"(?<=://)([^:@/\s]*):\S*@")
-_SECRET_PARAMETER = re.compile(r"(?i)([?&](?:password|passwd|pwd|pass|token|secret|key|auth)=)[^&\s]*")
 
 
 class EndOfStream(CameraError):
@@ -39,13 +35,15 @@ class ReplaySpec:
     """A folder of pictures, one picture, or a video file.
 
     `pace` "realtime" keeps the recording's rate; "fast" goes as fast as the reader takes frames, and skips none.
-    `fps` None means the video's own rate, or 5 for pictures.
+    `fps` None means the video's own rate, or 5 for pictures. `watch`: the newest picture of the folder, and each that
+    comes after it.
     """
 
     path: Path
     loop: bool = True
     pace: Literal["realtime", "fast"] = "realtime"
     fps: float | None = None
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,17 @@ class RtspSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpSpec:
+    """A network camera that gives one picture each time it is asked, by GET."""
+
+    url: str = field(repr=False)
+    every_s: float = 1.0
+    timeout_s: float = 10.0
+    """Longest time for one picture, all its data included."""
+    verify_certificate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class CsiSpec:
     """A camera on a Jetson's CSI connector, read through the Argus daemon; `flip` is nvvidconv's flip-method, 0..7."""
 
@@ -83,7 +92,7 @@ class CsiSpec:
     flip: int = 0
 
 
-SourceSpec = ReplaySpec | V4l2Spec | RtspSpec | CsiSpec
+SourceSpec = ReplaySpec | V4l2Spec | RtspSpec | HttpSpec | CsiSpec
 
 
 class Source(ABC):
@@ -131,8 +140,3 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def redact(text: str) -> str:
-    """The text without passwords: rtsp://user:secret@host becomes rtsp://user:***@host, likewise ?password=secret."""
-    return _SECRET_PARAMETER.sub(r"\1***", _USER_PASSWORD.sub(r"\1:***@", text))

@@ -20,15 +20,18 @@ import time
 from typing import TypedDict
 
 from edge.cameras.base import EndOfStream, PictureError, ReplaySpec, Source, SourceSpec
-from edge.cameras.picture import content_hash
+from edge.cameras.picture import content_hash, shrunk
 from edge.cameras.slot import SlotWriter
 from edge.cameras.sources import open_source
 from edge.errors import CameraError, ImageError
 from edge.processes import renice_process
+from edge.scene import ImageArray
 
 _MESSAGE_CHARACTERS = 600  # as JSON at most 6 bytes each: below PIPE_BUF, 4096
 _CLOSE_S = 1.0
 _LOCKSTEP_POLL_S = 0.001
+_MOST_REFUSED, _MOST_REFUSED_S = 30, 8.0
+"""So many pictures in a row and for so long that cannot be used are a failure of the source."""
 
 
 class Job(TypedDict):
@@ -49,18 +52,15 @@ class _Child:
     def __init__(self, slot_fd: int, events_fd: int) -> None:
         self.slot_fd, self.events_fd = slot_fd, events_fd
         self.stop = threading.Event()
-        self._said: set[str] = set()
+        self.sizes_vary = False
+        """Whether the source is a collection of pictures of any size."""
+        self._size_px: tuple[int, int] | None = None
+        self._shrunk_px: set[tuple[int, int]] = set()
 
     def tell(self, kind: str, message: str = "") -> None:
         """Send an event; one that the parent does not fetch is lost rather than waited for."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self.events_fd, event_line(kind, message))
-
-    def warn(self, message: str) -> None:
-        """Send a warning, each one once."""
-        if message not in self._said:
-            self._said.add(message)
-            self.tell("warning", message)
 
     def watch_parent(self) -> None:
         """Wait for the end of standard input, then give the capture a moment to close and leave."""
@@ -79,6 +79,7 @@ class _Child:
             return 1
         self.tell("opened")
         slot = SlotWriter(self.slot_fd, job["capacity_bytes"], first_sequence=job["first_sequence"])
+        self.sizes_vary = isinstance(job["spec"], ReplaySpec)
         lockstep = isinstance(job["spec"], ReplaySpec) and job["spec"].pace == "fast"
         try:
             self.capture(source, slot, lockstep=lockstep)
@@ -93,28 +94,61 @@ class _Child:
 
     def capture(self, source: Source, slot: SlotWriter, *, lockstep: bool) -> None:
         """Pictures from the source into the slot; in lockstep the next follows when the last was taken."""
-        seen, changed_s = -1, 0.0
+        seen, changed_s, refused, good_s = -1, 0.0, 0, time.monotonic()
         while not self.stop.is_set():
             try:
                 picture = source.read()
             except PictureError as error:
-                self.warn(str(error))
+                self.tell("warning", str(error))
+                refused += 1
+                if refused >= _MOST_REFUSED and time.monotonic() - good_s > _MOST_REFUSED_S:
+                    raise CameraError(f"{error} (none of the last {refused} pictures can be used)") from error
                 continue
             finally:
                 for warning in source.take_warnings():
-                    self.warn(warning)
-            now = content_hash(picture.image)
+                    self.tell("warning", warning)
+            image = self._fitting(picture.image, slot.capacity_bytes)
+            now = content_hash(image)
             if now != seen:
                 seen, changed_s = now, picture.captured_monotonic_s
             while lockstep and not slot.taken and not self.stop.is_set():
                 time.sleep(_LOCKSTEP_POLL_S)
-            slot.write(picture.image, picture.captured_at, picture.captured_monotonic_s, changed_s)
+            slot.write(image, picture.captured_at, picture.captured_monotonic_s, changed_s)
+            refused, good_s = 0, time.monotonic()
+
+    def _fitting(self, image: ImageArray, capacity_bytes: int) -> ImageArray:
+        """The picture, smaller where the slot cannot hold it; another size than the last one's is told."""
+        height, width = image.shape[:2]
+        if self._size_px not in (None, (width, height)) and not self.sizes_vary:
+            before = "{}x{}".format(*self._size_px)
+            self.tell("warning", f"the pictures' size changed from {before} to {width}x{height} px")
+        self._size_px = width, height
+        fitting = shrunk(image, capacity_bytes)
+        if fitting is not image and self._size_px not in self._shrunk_px:
+            self._shrunk_px.add(self._size_px)
+            to = f"{fitting.shape[1]}x{fitting.shape[0]}"
+            self.tell(
+                "warning",
+                f"pictures of {width}x{height} px are larger than a camera may send, and shrunk to {to} px. Ask the "
+                "camera for smaller ones: shrinking takes time",
+            )
+        return fitting
+
+
+def silence_libraries() -> None:
+    """Show nothing that C libraries print: they repeat addresses with passwords. Python's standard error stays."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def main() -> int:
     """Run the job that standard input describes."""
     renice_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    silence_libraries()
     child = _Child(slot_fd=int(sys.argv[2]), events_fd=int(sys.argv[3]))
     signal.signal(signal.SIGTERM, lambda *_: child.stop.set())
     os.set_blocking(child.events_fd, False)

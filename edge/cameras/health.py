@@ -43,20 +43,20 @@ class Health:
         """Capture was started; the next picture's number will be above `sequence`."""
         self._sequence, self._progress_s, self._first_picture_s = sequence, now_s, None
 
-    def judge(self, now_s: float, sequence: int, unchanged_s: float, *, waits_for_reader: bool = False) -> str | None:
+    def judge(self, now_s: float, sequence: int, unchanged_s: float, *, none_is_due: bool = False) -> str | None:
         """Set the state of a camera whose capture runs; why it is to be ended if it hangs, else None.
 
         Args:
             now_s: the time.
             sequence: number of the latest picture.
             unchanged_s: for how long that picture's content had been the same.
-            waits_for_reader: no picture is due, as the last one was not taken yet.
+            none_is_due: no picture is due: the last one was not taken yet, or they come when they come.
         """
         if sequence > self._sequence:
             self._sequence, self._progress_s = sequence, now_s
             self._picture(now_s, unchanged_s)
             return None
-        if waits_for_reader:
+        if none_is_due:
             self._progress_s = now_s
         first = self._first_picture_s is None
         limit_s = self.first_picture_timeout_s if first else self.stall_timeout_s

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from edge.cameras import slot as slots
-from edge.cameras.base import ReplaySpec, RtspSpec, SourceSpec
+from edge.cameras.base import HttpSpec, ReplaySpec, RtspSpec, SourceSpec
 from edge.cameras.health import EventKind, Health, State
+from edge.cameras.repeats import Repeats
 from edge.processes import backoff, describe_exit, start_child
 from edge.scene import CameraModel, Frame
 
@@ -24,8 +25,8 @@ _STOP_S = 1.2
 _KILL_S = 0.5
 _REAP_S = 0.05
 _EVENTS_KEPT = 100
-_QUIET = {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "SILENT"}
-"""FFmpeg's log quotes addresses with their passwords."""
+_LIBRARIES = {"OPENCV_FFMPEG_LOGLEVEL": "48", "OPENCV_LOG_LEVEL": "ERROR", "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27)}
+"""Their logs tell the child of damage and of a new size (see `edge.cameras.native`); it shows none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class _Child:
                 [name, str(slot_fd), str(events_in)],
                 stdout=2,
                 pass_fds=(slot_fd, events_in),
-                environment=_QUIET,
+                environment=_LIBRARIES,
             )
             ours.pop_all()  # they are closed by `release` from here on
         self._partial = b""
@@ -141,6 +142,9 @@ class CameraProcess:
         if isinstance(spec, ReplaySpec):
             self.spec = replace(spec, path=spec.path.absolute())  # the child runs in another folder
             stall_timeout_s = max(stall_timeout_s, 3.0 / spec.fps) if spec.fps else stall_timeout_s
+        if isinstance(spec, HttpSpec):
+            stall_timeout_s = max(stall_timeout_s, 3.0 * spec.every_s + spec.timeout_s)
+            first_picture_timeout_s = max(first_picture_timeout_s, 2.0 * spec.timeout_s + 5.0)
         if isinstance(spec, RtspSpec):
             own_s = spec.open_timeout_s + spec.read_timeout_s + 5.0
             first_picture_timeout_s = max(first_picture_timeout_s, own_s)
@@ -158,6 +162,7 @@ class CameraProcess:
         self._control = threading.RLock()
         self._slot_lock = threading.Lock()
         self._events: deque[CameraEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._repeats: dict[EventKind, Repeats] = {"warning": Repeats(), "error": Repeats()}
         self._child: _Child | None = None
         self._running = False
         self._undead: list[subprocess.Popen[bytes]] = []
@@ -227,6 +232,7 @@ class CameraProcess:
             if not self._running:
                 return
             now_s = time.monotonic()
+            self._tell_repeats(now_s)
             if self._next_start_s is None:
                 assert self._child is not None
                 self._look_after(self._child, now_s)
@@ -299,11 +305,12 @@ class CameraProcess:
             self._fail("stalled", reason)
 
     def _judge(self, child: _Child, now_s: float) -> str | None:
-        fast = isinstance(self.spec, ReplaySpec) and self.spec.pace == "fast"
+        recording = self.spec if isinstance(self.spec, ReplaySpec) else None
         with self._slot_lock:
             sequence, unchanged_s = child.slot.sequence, child.slot.unchanged_s
-            waits_for_reader = fast and child.slot.taken < sequence
-        reason = self._health.judge(now_s, sequence, unchanged_s, waits_for_reader=waits_for_reader)
+            waits_for_reader = recording is not None and recording.pace == "fast" and child.slot.taken < sequence
+        waits = waits_for_reader or (recording is not None and recording.watch)
+        reason = self._health.judge(now_s, sequence, unchanged_s, none_is_due=waits)
         self._take_news()
         return reason
 
@@ -320,7 +327,12 @@ class CameraProcess:
             self._tell(kind, message)
 
     def _tell(self, kind: EventKind, message: str) -> None:
-        self._events.append(CameraEvent(self.name, kind, message, time.time()))
+        if kind == "state" or self._repeats[kind].add(message, time.monotonic()):
+            self._events.append(CameraEvent(self.name, kind, message, time.time()))
+
+    def _tell_repeats(self, now_s: float) -> None:
+        for kind, repeats in self._repeats.items():
+            self._events.extend(CameraEvent(self.name, kind, said, time.time()) for said in repeats.due(now_s))
 
     def _end(self, child: _Child, deadline_s: float | None = None) -> None:
         """Ask the child to stop, then make it."""

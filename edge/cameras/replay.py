@@ -9,10 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from edge.cameras.base import EndOfStream, Picture, PictureError, ReplaySpec, Source
-from edge.cameras.picture import opencv_errors, rgb_from_any
+from edge.cameras.doubt import Doubt
+from edge.cameras.native import NativeOutput, video_damage
+from edge.cameras.picture import Depth, decoded, opencv_errors, rgb_from_any
+from edge.cameras.watched import LOOK_S, WatchedFolder
 from edge.errors import CameraError, ImageError
 from edge.scene import ImageArray
 
@@ -22,7 +24,6 @@ PICTURE_SUFFIXES = frozenset(
 PICTURES_FPS = 5.0
 _FALLBACK_VIDEO_FPS = 25.0
 _LATE_S = 1.0
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 class _Recording(ABC):
@@ -57,13 +58,13 @@ class _Pictures(_Recording):
         if not self.files:
             kinds = " ".join(sorted(PICTURE_SUFFIXES))
             raise CameraError(f"{path}: holds no pictures. Put some there ({kinds}), or correct `path`")
-        self._next = 0
+        self._next, self._depth = 0, Depth()
 
     def read(self) -> ImageArray | None:
         if self._next >= len(self.files):
             return None
         self._next += 1
-        return read_picture(self.files[self._next - 1])
+        return read_picture(self.files[self._next - 1], self._depth)
 
     def rewind(self) -> None:
         self._next = 0
@@ -75,11 +76,41 @@ class _Pictures(_Recording):
         return None
 
 
+class _Watched(_Recording):
+    """Pictures of a folder as they come; without end."""
+
+    fps = PICTURES_FPS
+
+    def __init__(self, path: Path) -> None:
+        self._folder, self._depth = WatchedFolder(path, PICTURE_SUFFIXES), Depth()
+
+    def read(self) -> ImageArray:
+        while (path := self._folder.next(time.monotonic())) is None:
+            time.sleep(LOOK_S)
+        return read_picture(path, self._depth)
+
+    def rewind(self) -> None:
+        """There is no end to rewind from."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def shortfall(self) -> str | None:
+        return None
+
+
 class _Video(_Recording):
     """A video file, through FFmpeg."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._doubt, self._printed = path, Doubt(), NativeOutput()
+        try:
+            self._begin()
+        except BaseException:
+            self._printed.close()
+            raise
+
+    def _begin(self) -> None:
         with self._opencv():
             self._capture = cv2.VideoCapture()
             self.rewind()
@@ -88,14 +119,21 @@ class _Video(_Recording):
 
     def read(self) -> ImageArray | None:
         with self._opencv():
-            decoded, picture = self._capture.read()
-            if not decoded:
+            if not self._capture.grab():
                 return None
-            self._decoded += 1
-            try:
+        self._decoded += 1
+        try:
+            decoded, picture = self._capture.retrieve()
+            alone = self._capture.get(cv2.CAP_PROP_FRAME_TYPE) == ord("I")
+            if self._doubt.refuses(video_damage(self._printed.take()), builds_on_no_other=alone):
+                raise PictureError(
+                    f"{self.path}: picture {self._decoded} is damaged, or builds on one that is. Copy it again"
+                )
+            if decoded:
                 return rgb_from_any(picture)
-            except ImageError as error:
-                raise PictureError(f"{self.path}: {error}") from error
+        except (ImageError, cv2.error) as error:
+            raise PictureError(f"{self.path}: picture {self._decoded} cannot be used ({error})") from error
+        raise PictureError(f"{self.path}: picture {self._decoded} does not decode. Convert it, e.g. to H.264 in MP4")
 
     def _opencv(self) -> AbstractContextManager[None]:
         return opencv_errors(str(self.path), "Convert it, e.g. to H.264 in MP4")
@@ -112,6 +150,7 @@ class _Video(_Recording):
 
     def close(self) -> None:
         self._capture.release()
+        self._printed.close()
 
     def shortfall(self) -> str | None:
         with self._opencv():
@@ -142,7 +181,10 @@ class ReplaySource(Source):
             if not path.exists():
                 raise CameraError(f"{path}: does not exist. Correct `path`: a folder of pictures or a video file")
             pictures = path.is_dir() or _is_picture(path)
-            self._recording = _Pictures(path) if pictures else _Video(path)
+            if self.spec.watch and not pictures:
+                raise CameraError(f"{path}: is a video, which cannot be watched. Remove `watch`, or name a folder")
+            kind = _Watched if self.spec.watch else _Pictures if pictures else _Video
+            self._recording = kind(path)
         except OSError as error:
             raise CameraError(f"{path}: cannot be read ({error.strerror}). Check its permissions") from error
         self._period_s = 1.0 / (self.spec.fps or self._recording.fps) if self.spec.pace == "realtime" else 0.0
@@ -194,8 +236,8 @@ def _is_picture(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
-def read_picture(path: Path) -> ImageArray:
-    """A picture file as (H, W, 3) uint8 RGB, turned upright as its EXIF says.
+def read_picture(path: Path, depth: Depth | None = None) -> ImageArray:
+    """A picture file as (H, W, 3) uint8 RGB, turned upright as its EXIF says; `depth` as for `decoded`.
 
     Raises:
         PictureError: it is unreadable, cut short, or of a kind or size that cannot be used.
@@ -206,17 +248,7 @@ def read_picture(path: Path) -> ImageArray:
         raise PictureError(
             f"{path}: cannot be read ({error.strerror}). Check that it exists and its permissions"
         ) from error
-    # a JPEG that lacks its end decodes to a half-grey picture in some OpenCV versions
-    cut = data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
     try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-        picture = None if cut or not data else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if picture is None:
-            raise PictureError(
-                f"{path}: is not a whole picture; it is cut short, damaged or of an unknown kind. Replace it"
-            )
-        return rgb_from_any(picture)
-    except cv2.error as error:
-        raise PictureError(f"{path}: does not decode ({error.err}). Replace it") from error
+        return decoded(data, depth)
     except ImageError as error:
         raise PictureError(f"{path}: {error}") from error

@@ -6,7 +6,9 @@ import re
 
 import cv2
 
-from edge.cameras.base import RtspSpec, redact
+from edge.cameras.address import AmbiguousAddressError, quoted, shown
+from edge.cameras.base import PictureError, RtspSpec
+from edge.cameras.doubt import Doubt
 from edge.cameras.live import LiveSource, environment
 from edge.errors import CameraError
 
@@ -17,11 +19,11 @@ class RtspSource(LiveSource):
     """A stream with explicit timeouts; without them FFmpeg waits for ever on a camera that has gone silent."""
 
     def __init__(self, spec: RtspSpec) -> None:
-        label = redact(spec.url)
         super().__init__(
-            label, f"It may be off or busy: nothing came for {spec.read_timeout_s:g} s, or the stream was closed"
+            shown(spec.url), f"It may be off or busy: nothing came for {spec.read_timeout_s:g} s, or it was closed"
         )
         self.spec = spec
+        self._doubt = Doubt()
 
     def open(self) -> None:
         """Connect, within the open timeout."""
@@ -41,4 +43,29 @@ class RtspSource(LiveSource):
             f"and path, user and password, and that transport {spec.transport} is allowed"
         )
         with environment("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;{spec.transport}"):
-            self.connect(spec.url, cv2.CAP_FFMPEG, parameters, remedy)
+            self.connect(address(spec.url, self.label), cv2.CAP_FFMPEG, parameters, remedy)
+
+    def refuse_damaged(self, damage: str | None) -> None:
+        """Refuse a picture that is damaged, and those that build on it."""
+        assert self._capture is not None
+        alone = self._capture.get(cv2.CAP_PROP_FRAME_TYPE) == ord("I")
+        if self._doubt.refuses(damage, builds_on_no_other=alone):
+            raise PictureError(
+                f"{self.label}: sent a damaged picture; neither it nor what builds on it is used. Use transport tcp, a "
+                "smaller picture or a better network"
+            )
+
+
+def address(url: str, label: str) -> str:
+    """The address as libraries take it.
+
+    Raises:
+        CameraError: its user and password cannot be told from its host.
+    """
+    try:
+        return quoted(url)
+    except AmbiguousAddressError as error:
+        raise CameraError(
+            f"{label}: where the password ends and the host begins cannot be told. Write characters of the user and "
+            "password as % and their code: / as %2F, ? as %3F, # as %23, @ as %40, : as %3A"
+        ) from error

@@ -114,6 +114,11 @@ class SlotWriter:
         self._next = first_sequence
 
     @property
+    def capacity_bytes(self) -> int:
+        """Size of the largest picture."""
+        return self._memory.capacity_bytes
+
+    @property
     def taken(self) -> bool:
         """Whether the reader has taken the last picture written; true before the first."""
         latest = int(self._memory.words[_LATEST])

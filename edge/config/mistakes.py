@@ -1,7 +1,8 @@
 """What pydantic finds wrong in config.yaml, in the words of the file's owner: the problem and the remedy.
 
 What a key takes, its example and its meaning come from the field that describes it in the model. Secrets are not
-repeated: neither values of secret keys, nor what stands where a section or a list should, nor an address's password.
+repeated: neither values of secret keys, nor what stands where a section or a list should, and of an address no more
+than scheme, host and port.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from edge.cameras.base import redact
+from edge.cameras.address import without_addresses
 from edge.errors import dotted
 
 Key = str | int
@@ -26,8 +27,6 @@ Detail = Mapping[str, Any]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
 _LONGEST_SHOWN = 100
-_CREDENTIALS = re.compile(r"(:/+)\S*@")
-"""User and password of an address, also of one that was taken for a path and lost a slash."""
 
 
 def explained(
@@ -46,7 +45,7 @@ def explained(
         detail = {**detail, "input": "***"}
     problem, remedy = _EXPLANATIONS.get(detail["type"], _other)(detail, where)
     key = dotted(shown_keys(keys, detail, where.siblings))
-    return without_secrets(key), without_secrets(problem), without_secrets(remedy)
+    return without_addresses(key), without_addresses(problem), remedy  # which has examples, and nothing of the file
 
 
 def known_keys(model: type[BaseModel]) -> frozenset[str]:
@@ -66,11 +65,6 @@ def shown_keys(keys: Sequence[Key], detail: Detail, siblings: Sequence[str]) -> 
         named = detail["input"] is not None and _NAME.fullmatch(str(last)) is not None
         slipped = not named and _nearest(last, siblings) is None
     return [*above, "***"] if slipped else list(keys)
-
-
-def without_secrets(text: str) -> str:
-    """The text without users and passwords of addresses in it."""
-    return redact(_CREDENTIALS.sub(r"\1***@", text))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class CameraConfig(Section):
     """One camera: where its pictures come from, its lens, how it hangs, what is done with it."""
 
     name: Name = Field(description="name in its topics; unique on this device", examples=["hall"])
-    source: SourceConfig = Field(description="where the pictures come from: type replay, v4l2, rtsp or csi")
+    source: SourceConfig = Field(description="where the pictures come from: type replay, v4l2, rtsp, http or csi")
     projection: Projection = Field(
         default="perspective", description="perspective: an ordinary lens; equirectangular: a 360 degree panorama"
     )

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from edge.cameras.base import CsiSpec, ReplaySpec, RtspSpec, V4l2Spec
-from edge.config.values import ExistingPath, Positive, Rate, Section, SidePx
+from edge.cameras.address import AmbiguousAddressError, quoted
+from edge.cameras.base import CsiSpec, HttpSpec, ReplaySpec, RtspSpec, V4l2Spec
+from edge.config.values import ExistingPath, Positive, Rate, Section, SidePx, problem
+
+
+def _unambiguous(url: str) -> str:
+    try:
+        quoted(url)
+    except AmbiguousAddressError:
+        raise problem(
+            "where the password ends and the host begins cannot be told",
+            "Write characters of the user and password as % and their code: / as %2F, ? as %3F, # as %23, @ as %40",
+        ) from None
+    return url
+
+
+Address = Annotated[str, AfterValidator(_unambiguous)]
+"""Of a network camera. Only scheme, host and port of it are ever shown."""
 
 
 class ReplayConfig(Section):
@@ -18,11 +34,15 @@ class ReplayConfig(Section):
     loop: bool = Field(default=True, description="start again at the end")
     pace: Literal["realtime", "fast"] = Field(default="realtime", description="fast: as fast as frames are taken")
     fps: Rate | None = Field(default=None, description="pictures a second; default: the video's own, 5 for a folder")
+    watch: bool = Field(
+        default=False,
+        description="a folder that is uploaded to: its newest picture, then each that comes, in order of arrival",
+    )
 
     @property
     def spec(self) -> ReplaySpec:
         """As the capture process takes it."""
-        return ReplaySpec(path=self.path, loop=self.loop, pace=self.pace, fps=self.fps)
+        return ReplaySpec(path=self.path, loop=self.loop, pace=self.pace, fps=self.fps, watch=self.watch)
 
 
 class V4l2Config(Section):
@@ -53,7 +73,7 @@ class RtspConfig(Section):
     """A network camera."""
 
     type: Literal["rtsp"]
-    url: str = Field(
+    url: Address = Field(
         pattern=r"^(rtsps?|https?)://\S+$",
         description="rtsp, rtsps, or http(s) that serves MJPEG; user and password may be in it",
         examples=["rtsp://10.0.0.9/live"],
@@ -75,6 +95,34 @@ class RtspConfig(Section):
         )
 
 
+class HttpConfig(Section):
+    """A network camera that gives a single picture (JPEG or PNG) each time its address is asked for."""
+
+    type: Literal["http"]
+    url: Address = Field(
+        pattern=r"^https?://\S+$",
+        description="http or https; user and password (basic or digest) may be in it",
+        examples=["http://10.0.0.9/snapshot.jpg"],
+        repr=False,
+        json_schema_extra={"writeOnly": True},
+    )
+    every_s: Positive = Field(default=1.0, description="time between two pictures, s")
+    timeout_s: Positive = Field(default=10.0, description="longest wait for a picture, s")
+    verify_certificate: bool = Field(
+        default=True, description="of https; false for a camera that signed its own certificate"
+    )
+
+    @property
+    def spec(self) -> HttpSpec:
+        """As the capture process takes it."""
+        return HttpSpec(
+            url=self.url,
+            every_s=self.every_s,
+            timeout_s=self.timeout_s,
+            verify_certificate=self.verify_certificate,
+        )
+
+
 class CsiConfig(Section):
     """A camera on a Jetson's CSI port (needs an OpenCV with GStreamer, as JetPack's)."""
 
@@ -93,4 +141,4 @@ class CsiConfig(Section):
         )
 
 
-SourceConfig = Annotated[ReplayConfig | V4l2Config | RtspConfig | CsiConfig, Field(discriminator="type")]
+SourceConfig = Annotated[ReplayConfig | V4l2Config | RtspConfig | HttpConfig | CsiConfig, Field(discriminator="type")]

@@ -48,7 +48,7 @@ def test_a_reader_that_takes_its_time_is_no_stall() -> None:
     """While capture waits for the reader, silence does not count; from then on it does."""
     front = health()
     front.judge(101.0, 8, 0.0)
-    assert front.judge(150.0, 8, 0.0, waits_for_reader=True) is None
+    assert front.judge(150.0, 8, 0.0, none_is_due=True) is None
     assert front.judge(160.0, 8, 0.0) is None
     assert front.judge(160.1, 8, 0.0) is not None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.cameras import csi
-from edge.cameras.base import CsiSpec, RtspSpec, V4l2Spec, redact
+from edge.cameras.base import CsiSpec, RtspSpec, V4l2Spec
 from edge.cameras.rtsp import RtspSource
 from edge.cameras.sources import open_source, source_from_spec
 from edge.errors import CameraError
@@ -19,26 +19,11 @@ from tests.edge.cameras.streams import Rtsp, Silent, mjpeg, serving
 JPEGS = [cv2.imencode(".jpg", plain(level))[1].tobytes() for level in LEVELS]
 
 
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("rtsp://user:secret@host:554/a", "rtsp://user:***@host:554/a"),
-        ("rtsp://user:se@cr/et@host/a", "rtsp://user:***@host/a"),
-        ("cannot open rtsp://:secret@host, retrying", "cannot open rtsp://:***@host, retrying"),
-        ("http://host/cgi?user=a&password=secret&channel=1", "http://host/cgi?user=a&password=***&channel=1"),
-        ("rtsp://host:554/live?x=1", "rtsp://host:554/live?x=1"),
-    ],
-)
-def test_secrets_are_redacted(text: str, clean: str) -> None:
-    """Passwords go, in the address or in its query; the rest stays."""
-    assert redact(text) == clean
-
-
 def test_a_silent_camera_times_out() -> None:
     """A camera that accepts and says nothing is given up, without the password in the message."""
     with serving(Silent) as port:
         spec = RtspSpec(f"rtsp://user:secret@127.0.0.1:{port}/a", open_timeout_s=0.5)
-        with pytest.raises(CameraError, match=rf"rtsp://user:\*\*\*@127.0.0.1:{port}/a.*0.5 s") as error:
+        with pytest.raises(CameraError, match=rf"rtsp://127.0.0.1:{port}: .*0.5 s") as error:
             open_source(spec)
     assert "secret" not in str(error.value) + repr(spec)
 
