@@ -19,6 +19,7 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
 from edge.scene import CameraModel, DepthMap, ImageArray, Lighting, RoomLayout
+from training.data.sets.pictures import read_picture
 from training.drawing import coloured_depth, drawn_layout, floor_plan, lit_sphere
 
 Value = DepthMap | RoomLayout | Lighting
@@ -41,8 +42,7 @@ def infer(engines: Path, task: Literal["depth", "layout", "lighting"], image: Im
 def _clip(folder: Path) -> tuple[ImageArray, CameraModel]:
     """The first picture of a clip and the camera it was rendered with."""
     found = sorted(folder.glob("frame-*.jpg"))
-    picture = cv2.imread(str(found[0])) if found else None
-    if picture is None or not (folder / "camera.json").is_file():
+    if not found or not (folder / "camera.json").is_file():
         raise DataError(f"no clip in {folder}; give --clips the folder where `edge-train clip` made both")
     lens = json.loads((folder / "camera.json").read_text(encoding="utf-8"))
     camera = CameraModel(
@@ -52,7 +52,7 @@ def _clip(folder: Path) -> tuple[ImageArray, CameraModel]:
         pitch_rad=np.deg2rad(lens.get("pitch_deg", 0.0)),
         roll_rad=np.deg2rad(lens.get("roll_deg", 0.0)),
     )
-    return np.ascontiguousarray(picture[..., ::-1]), camera
+    return read_picture(found[0]), camera
 
 
 def _beside(*pictures: ImageArray) -> ImageArray:

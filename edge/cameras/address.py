@@ -61,9 +61,11 @@ def _split(rest: str) -> tuple[str | None, str]:
     later = [k for k in (found.start() for found in re.finditer("@", rest)) if k > len(authority)]
     if not later or _SURELY_A_HOST.fullmatch(place):
         return (user, rest[len(user) + 1 :]) if at else (None, rest)
-    hosts = [k for k in later if _PLACE.fullmatch(_ENDS.split(rest[k + 1 :], maxsplit=1)[0])]
-    if len(hosts) == 1 and hosts == later and ":" in authority and not _PLACE.fullmatch(authority):
-        return rest[: hosts[0]], rest[hosts[0] + 1 :]
+    if len(later) == 1 and ":" in authority and not _PLACE.fullmatch(authority):
+        user, rest = rest[: later[0]], rest[later[0] + 1 :]
+        place = _ENDS.split(rest, maxsplit=1)[0]
+        if _SURELY_A_HOST.fullmatch(place) or (not at and _PLACE.fullmatch(place)):
+            return user, rest
     raise AmbiguousAddressError
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -33,6 +34,7 @@ _HASH_GRID = 64
 _DEPTHS_BITS = (10, 12, 14, 16)
 _BYTE_TWICE = 257
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_FILLED = re.compile("extraneous bytes before marker 0xd9$")
 _BROKEN = "is not a whole picture; it is cut short, damaged or of an unknown kind. Replace it"
 
 
@@ -78,18 +80,18 @@ def decoded(data: bytes, depth: Depth | None = None) -> ImageArray:
     Raises:
         ImageError: it is cut short or damaged, or of a kind or size that cannot be used.
     """
-    missing_end = False
     if data.startswith(jpeg.START):
         markers = jpeg.walk(data)
-        missing_end = markers.end is None
-        if missing_end and not markers.has_all_scans:
+        if markers.end is None and not markers.has_all_scans:
             raise ImageError(_BROKEN)
         # the decoder tells of data that ends early only when an end marker follows it
-        data = data + jpeg.END if missing_end else data[: markers.end]
+        data = data[: markers.end] if markers.end is not None else _without_filling(data + b"\0" + jpeg.END)
     picture, damage = _decode(data)
+    if damage is not None and _FILLED.search(damage):
+        picture, damage = _decode(_without_filling(data))
     if picture is None:
         raise ImageError(_BROKEN)
-    if damage is not None and not _is_padding(data, damage):
+    if damage is not None:
         raise ImageError(f"is damaged ({damage}). Replace it")
     if picture.dtype == np.uint16:
         scaled = data.startswith(_PNG_START) and b"sBIT" in data[:256]
@@ -111,13 +113,11 @@ def _decode(data: bytes) -> tuple[npt.NDArray[np.generic] | None, str | None]:
         raise ImageError(f"does not decode ({error.err}). Replace it") from error
 
 
-def _is_padding(data: bytes, damage: str) -> bool:
-    """Whether all that the decoder complains of is filling between a JPEG's data and its end marker."""
-    words = damage.split()
-    if "extraneous" not in words or not damage.endswith("marker 0xd9"):
-        return False
-    count = int(words[words.index("extraneous") - 1])
-    return len(set(data[-len(jpeg.END) - count : -len(jpeg.END)])) == 1
+def _without_filling(data: bytes) -> bytes:
+    """A JPEG without the bytes that repeat before its end marker, with which some cameras fill it to a round size."""
+    content = data.removesuffix(jpeg.END)
+    content = content.rstrip(content[-1:])
+    return content + (b"\0" if content.endswith(b"\xff") else b"") + jpeg.END  # 0xff of data is followed by 0
 
 
 def shrunk(image: ImageArray, most_bytes: int) -> ImageArray:

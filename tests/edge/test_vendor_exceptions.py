@@ -137,7 +137,7 @@ SOURCES: dict[str, tuple[Callable[[Path], Source], tuple[str, ...]]] = {
     "rtsp": (lambda _: RtspSource(RtspSpec("rtsp://127.0.0.1/a")), LIVE),
     "csi": (lambda _: CsiSource(CsiSpec()), LIVE),
     "v4l2": (lambda _: V4l2Source(V4l2Spec("/dev/null", 640, 480)), (*LIVE, "set", "get")),
-    "replay": (lambda file: ReplaySource(ReplaySpec(file)), ("VideoCapture", "open", "get", "read")),
+    "replay": (lambda file: ReplaySource(ReplaySpec(file)), ("VideoCapture", "open", "get", "grab", "retrieve")),
 }
 """Each kind of source, and which of OpenCV's calls it makes."""
 

@@ -8,20 +8,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import DataError
+from edge.cameras.picture import decoded
+from edge.errors import DataError, ImageError
 from edge.scene import ImageArray
 
 
 def read_picture(path: Path) -> ImageArray:
-    """(H, W, 3) uint8 RGB of any picture file; 16 bits, grey and alpha are converted.
+    """(H, W, 3) uint8 RGB of any picture file, as the device decodes it; 16 bits, grey and alpha are converted.
 
     Raises:
-        DataError: it cannot be decoded.
+        DataError: it cannot be decoded, is cut short or damaged.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path}: cannot be read as a picture; replace or remove it")
-    return np.ascontiguousarray(image[..., ::-1])
+    try:
+        return decoded(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); add it, or remove what names it") from error
+    except ImageError as error:
+        raise DataError(f"{path}: {error}; or remove it") from error
 
 
 def read_depth(path: Path, units_per_m: float, unknown: int = 0) -> npt.NDArray[np.float32]:

@@ -20,6 +20,7 @@ import trimesh
 
 from edge.errors import DataError
 from training.data.sets.hdr_files import ENDINGS, read_environment
+from training.data.sets.pictures import read_picture
 
 Image = npt.NDArray[np.float32]
 Span = tuple[float, float]
@@ -300,10 +301,7 @@ def read_texture(path: Path, size_px: int = 512) -> Image:
     Raises:
         DataError: it cannot be read.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path} is no readable picture; remove it from the asset folder")
-    small = cv2.resize(image[..., ::-1], (size_px, size_px), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(read_picture(path), (size_px, size_px), interpolation=cv2.INTER_AREA)
     return linear_from_srgb(small / np.float32(255))
 
 

@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
@@ -20,6 +19,7 @@ from edge.inference.ort import OrtBackend
 from edge.inference.proving import check_golden, check_outputs
 from edge.inference.store import ModelStore
 from edge.perception.preprocess import resize, tensor_from_image
+from training.data.sets.pictures import read_picture
 from training.export.card import card_text
 from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, new_folder, write_golden
 from training.export.proof.parity import golden_tolerances
@@ -67,10 +67,7 @@ def _picture(manifest: Manifest, path: Path | None) -> np.ndarray:
     """(1, C, H, W) tensor of a picture, one of our own clips where none is given."""
     spec = manifest.input
     path = path or sorted((_DEMO / _CLIPS[spec.projection]).glob("*.jpg"))[0]
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise DataError(f"{path}: no picture; give a JPEG or PNG of what the model is for")
-    sized = resize(np.asarray(image, np.uint8), spec.width_px, spec.height_px)
+    sized = resize(read_picture(path), spec.width_px, spec.height_px)
     return tensor_from_image(sized, spec)[None]
 
 
