@@ -143,7 +143,7 @@ class CameraProcess:
             self.spec = replace(spec, path=spec.path.absolute())  # the child runs in another folder
             stall_timeout_s = max(stall_timeout_s, 3.0 / spec.fps) if spec.fps else stall_timeout_s
         if isinstance(spec, HttpSpec):
-            stall_timeout_s = max(stall_timeout_s, 3.0 * spec.every_s + spec.timeout_s)
+            stall_timeout_s = max(stall_timeout_s, 3.0 * (spec.every_s + spec.timeout_s) + 5.0)
             first_picture_timeout_s = max(first_picture_timeout_s, 2.0 * spec.timeout_s + 5.0)
         if isinstance(spec, RtspSpec):
             own_s = spec.open_timeout_s + spec.read_timeout_s + 5.0

@@ -337,7 +337,15 @@ def _places(value: object, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[t
 
 
 @pytest.mark.parametrize(
-    "address", ["rtsp://admin:77123@10.0.0.9/live", "mqtt://77123@broker", "http://h/?token=77123"]
+    "address",
+    [
+        "rtsp://admin:77123@10.0.0.9/live",
+        "mqtt://77123@broker",
+        "http://h/?token=77123",
+        "rtsp://10.0.0.9/user=admin_password=77123_stream=0.sdp?real_stream",
+        "http://10.0.0.9/admin/77123/#77123",
+        "rtsp://admin:1/77123@cam/live",
+    ],
 )
 def test_no_address_s_password_is_repeated_wherever_it_stands(folder: Path, address: str) -> None:
     """An address in the place of any value, section, list or key: what is said of it does not hold its password."""
@@ -393,6 +401,17 @@ mqtt: {host: h, username: u, password: "88234"}
     assert "77123" not in repr(config)
     assert "88234" not in repr(config)
     assert config.mqtt.read_password() == "88234"
+
+
+@pytest.mark.parametrize("kind", ["rtsp", "http"])
+def test_an_ambiguous_address_is_refused_with_the_remedy(folder: Path, kind: str) -> None:
+    """Where the password ends cannot be told: the key, and how to write it; where it can, nothing is to be done."""
+    text = f'cameras: [{{name: a, hfov_deg: 70, source: {{type: {kind}, url: "http://u:PASSWORD@cam/x"}}}}]\n'
+    (problem,) = complaints(folder, text.replace("PASSWORD", "1/77123"))
+    assert "cameras[0].source.url" in str(problem)
+    assert "/ as %2F, ? as %3F, # as %23, @ as %40" in str(problem)
+    assert "77123" not in str(problem)
+    load(folder, text.replace("PASSWORD", "p#77123"))
 
 
 def test_password_comes_from_a_file_without_its_line_end(folder: Path) -> None:
