@@ -24,6 +24,7 @@ PICTURE_SUFFIXES = frozenset(
 PICTURES_FPS = 5.0
 _FALLBACK_VIDEO_FPS = 25.0
 _LATE_S = 1.0
+_CONVERT = "Convert it, e.g. to H.264 in MP4"
 
 
 class _Recording(ABC):
@@ -131,12 +132,15 @@ class _Video(_Recording):
                 )
             if decoded:
                 return rgb_from_any(picture)
-        except (ImageError, cv2.error) as error:
-            raise PictureError(f"{self.path}: picture {self._decoded} cannot be used ({error})") from error
-        raise PictureError(f"{self.path}: picture {self._decoded} does not decode. Convert it, e.g. to H.264 in MP4")
+        except ImageError as error:
+            raise PictureError(f"{self.path}: picture {self._decoded}: {error}") from error
+        except cv2.error as error:
+            said = f" ({error.err})" if error.err else ""
+            raise PictureError(f"{self.path}: picture {self._decoded} does not decode{said}. {_CONVERT}") from error
+        raise PictureError(f"{self.path}: picture {self._decoded} does not decode. {_CONVERT}")
 
     def _opencv(self) -> AbstractContextManager[None]:
-        return opencv_errors(str(self.path), "Convert it, e.g. to H.264 in MP4")
+        return opencv_errors(str(self.path), _CONVERT)
 
     def rewind(self) -> None:
         self._decoded = 0
