@@ -266,6 +266,15 @@ class CameraProcess:
             self._health.stopped()
             self._take_news()
 
+    def kill_after(self, deadline_s: float) -> None:
+        """Wait for the capture process until then, and kill it if it has not ended; `stop` follows."""
+        with self._control:
+            if self._child is None:
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.popen.wait(max(deadline_s - time.monotonic(), 0.0))
+            self._child.popen.kill()  # nothing, if it has ended
+
     def _launch(self) -> None:
         self._next_start_s, last = None, self.captured
         try:
@@ -351,5 +360,7 @@ def stop_together(cameras: Sequence[CameraProcess]) -> None:
     for camera in cameras:
         camera.request_stop()
     deadline_s = time.monotonic() + _STOP_S
+    for camera in cameras:
+        camera.kill_after(deadline_s)
     for camera in cameras:
         camera.stop(deadline_s)
