@@ -223,6 +223,11 @@ def changed(source: str, way: Operator, occurrence: int) -> str | None:
     return None if after == source else after
 
 
+def _without_blanks(line: str) -> str:
+    """As lines are compared: cosmic-ray leaves odd ones."""
+    return "".join(line.split())
+
+
 def _changed_lines(before: str, after: str) -> tuple[str, str]:
     """The first line that differs, before and after."""
     for a, b in zip(before.splitlines(), after.splitlines(), strict=False):
@@ -233,7 +238,8 @@ def _changed_lines(before: str, after: str) -> tuple[str, str]:
 
 def explained(mutant: Mutant, before: str, after: str, known: list[dict[str, Any]]) -> bool:
     """Say what survived, and whether somebody said why it may."""
-    same = [e for e in known if e["file"] == mutant.file and e["line"] == before and after in e["becomes"]]
+    here = [e for e in known if e["file"] == mutant.file and e["line"] == before]
+    same = [e for e in here if _without_blanks(after) in map(_without_blanks, e["becomes"])]
     why = same[0]["because"] if same else "NOT NOTICED BY ANY TEST"
     print(f"  {mutant.file}:{mutant.line}: {mutant.operator}: {why}\n    - {before}\n    + {after}", flush=True)
     return bool(same)
