@@ -104,7 +104,7 @@ def test_a_size_that_changes_is_seen_over_rtsp(tmp_path: Path, camera: Make, unt
 
         def _play(self) -> None:
             connections.append(1)
-            self.ts = small + large * 3 if len(connections) == 1 else large
+            self.ts = small + large * 30 if len(connections) == 1 else large
             super()._play()
 
     def has_new_size() -> bool:
