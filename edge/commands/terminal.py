@@ -64,7 +64,8 @@ def loaded(path: Path) -> Config:
 def outlive_output() -> None:
     """What cannot be written to stdout and stderr from now on is lost, and nothing else: a full disk, a closed pipe."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        pass  # a descriptor that was closed: left so, a socket would take its number and get what is printed
+        # It was closed: left so, a socket would take its number and get what is printed. Children need it too.
+        os.set_inheritable(fd, True)
     os.close(fd)
     for name, number in (("stdout", _STDOUT), ("stderr", _STDERR)):
         raw = io.BufferedWriter(_Lenient(number, "w", closefd=False))
