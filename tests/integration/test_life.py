@@ -61,6 +61,7 @@ def test_a_signal_that_comes_at_once_is_heard(tmp_path: Path, number: signal.Sig
         assert process.wait(5) == 0
     finally:
         process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("after_s", [0.1, 0.4, 0.8, 1.2, 2.0])
@@ -74,6 +75,7 @@ def test_sigterm_while_it_starts_ends_well(tmp_path: Path, after_s: float) -> No
         assert process.wait(10) == 0
     finally:
         process.kill()
+        process.wait()
 
 
 def test_other_commands_say_that_they_were_interrupted() -> None:
@@ -115,6 +117,7 @@ def test_output_that_nobody_takes_ends_nothing(
         assert b"offline" in subscriber.wait("edge/test/bridge/state")[-1].payload
     finally:
         process.kill()
+        process.wait()
 
 
 def test_what_is_not_there_is_told_from_what_is_wrong(daemon: Starter, tmp_path: Path) -> None:
