@@ -402,7 +402,10 @@ class Link:
 
     def _changed(self) -> None:
         if self._on_change is not None:
-            self._on_change()
+            try:
+                self._on_change()
+            except Exception:  # noqa: BLE001 - the network thread must outlive what it calls
+                _log.exception("unexpected error after a change of the connection")
 
     # Called by the owner ---------------------------------------------------------------------------------------------
 
