@@ -241,11 +241,13 @@ class CameraProcess:
                 self._launch()
 
     def request_stop(self) -> None:
-        """Ask the capture process to stop and do not wait; `stop` follows. Lets many cameras stop at once."""
+        """Ask the capture process to stop and do not wait; `stop` follows. The state is offline from now on."""
         with self._control:
             self._running, self._next_start_s = False, None
             if self._child is not None:
                 self._child.let_go()
+                self._health.stopped()
+                self._take_news()
 
     def stop(self, deadline_s: float | None = None) -> None:
         """Stop capturing; the capture process is gone on return, in under 2 s. Harmless when there is none.

@@ -200,10 +200,10 @@ class Daemon:
             camera.request_stop()
         if self._thread.is_alive():
             self._thread.join(_LAST_INFERENCE_S)
-        stop_together(self.cameras)
         for camera in self.cameras:
             self._publish_state(camera)
-        self.publisher.stop()
+        self.publisher.stop()  # before what may hang, so that nobody waits for a daemon that is gone
+        stop_together(self.cameras)
         tally = self._tally()
         if self.broker is not None:
             self.broker.stop()

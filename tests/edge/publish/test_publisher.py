@@ -428,3 +428,20 @@ def test_names_are_checked_when_publishing(publish: Start) -> None:
     kind: Kind = "depth"
     with pytest.raises(PublishError, match="use letters"):
         publish(1).publish(kind, _event(1), camera="a/#")
+
+
+def test_where_the_broker_is_is_asked_at_every_attempt(mosquitto: Any) -> None:
+    """A password file, or an address, that is corrected while the daemon runs is used at the next attempt."""
+    port, asked = mosquitto().port, list[int]()
+
+    def endpoint() -> Endpoint:
+        asked.append(1)
+        return Endpoint("127.0.0.1", port if len(asked) > 2 else 1)
+
+    publisher = Publisher(endpoint, Topics("dev"), retry_s=(0.05, 0.1))
+    publisher.start()
+    try:
+        assert publisher.wait_connected(10)
+        assert len(asked) >= 3
+    finally:
+        publisher.stop()
