@@ -223,16 +223,16 @@ class Publisher:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            lasted_s = 0.0
+            lasted_s, explained = 0.0, False
             connected, error = attempt(self._connect)
             if connected:
                 since_s = time.monotonic()
                 _, error = attempt(self._serve)
                 lasted_s = time.monotonic() - since_s
-                self._settle_loss(lasted_s)
+                explained = self._settle_loss(lasted_s)
             if error is not None:
                 self._report(error)
-            failures = 0 if lasted_s >= STEADY_S else failures + 1
+            failures = 0 if explained or lasted_s >= STEADY_S else failures + 1
             self._stopping.wait(backoff(max(failures - 1, 0), *self._retry_s))
 
     def _connect(self) -> bool:
@@ -361,14 +361,18 @@ class Publisher:
         self._outbox.forget(item, "refused")
         self._trouble(item.topic, f"the broker refused it: {reason.lower()}; {remedy_for(reason)}")
 
-    def _settle_loss(self, lasted_s: float) -> None:
-        """Count what went out, give back what did not, and say what ended the connection."""
+    def _settle_loss(self, lasted_s: float) -> bool:
+        """Count what went out, give back what did not, and say what ended the connection.
+
+        Returns:
+            Whether the loss was put down to a kind of message, which the next connection is without.
+        """
         self._settle_delivered()
         self._connected.clear()
         self._outbox.give_back(self._window.clear())
         self._link.abandon()
         if self._stopping.is_set():
-            return
+            return False
         if self._link.loss:
             self._report(self._link.loss)
         found = self._suspects.lost(lasted_s, self._link.loss_reason)
@@ -379,6 +383,7 @@ class Publisher:
             self._last_short_loss_s = time.monotonic()
         if self._short_losses == _SUSPICIOUS:
             _log.warning("%s", self._flapping())
+        return found is not None
 
     def _flapping(self) -> str:
         return (
