@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
 from tests.brokers import embedded, mosquitto, subscribe
+from tests.strict_broker import strict
 
-__all__ = ["embedded", "mosquitto", "subscribe"]
+__all__ = ["embedded", "mosquitto", "strict", "subscribe"]

@@ -12,7 +12,11 @@ import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
 
 
 @dataclass
@@ -33,6 +37,8 @@ class StrictBroker:
     confirm_after_s: float = 0.0
     accept: bool = True
     """False: every connection is closed at once."""
+    drops: bool = False
+    """Every connection ends right after it was accepted."""
     connections: int = 0
     subscriptions: list[str] = field(default_factory=list)
     received: list[tuple[str, int, bool]] = field(default_factory=list)
@@ -148,7 +154,7 @@ class _Session:
         if not broker.wildcards:
             properties += b"\x28\0"
         self._send(0x20, bytes([0, code, len(properties)]) + properties)
-        return code == 0
+        return code == 0 and not broker.drops
 
     def _publish(self, flags: int, body: bytes) -> bool:
         broker, qos, retain = self.broker, (flags >> 1) & 3, bool(flags & 1)
@@ -185,3 +191,17 @@ class _Session:
         self.broker.violations.append(what)
         self._send(0xE0, bytes([code, 0]))
         return False
+
+
+@pytest.fixture
+def strict() -> Iterator[Callable[..., StrictBroker]]:
+    """Starts strict brokers; they end with the test."""
+    running: list[StrictBroker] = []
+
+    def start(**options: Any) -> StrictBroker:
+        running.append(StrictBroker(**options))
+        return running[-1]
+
+    yield start
+    for broker in running:
+        broker.close()

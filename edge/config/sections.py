@@ -40,7 +40,7 @@ from edge.config.values import (
 from edge.errors import ConfigError, ConfigErrors
 from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
 from edge.mqtt.link import Endpoint, TlsOptions
-from edge.mqtt.topics import RESERVED_CAMERA_NAMES, Kind, Topics
+from edge.mqtt.topics import RESERVED_CAMERA_NAMES
 from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
 
 _LONGEST_PASSWORD_BYTES = 65535
@@ -450,16 +450,6 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
-
-    def retained_topics(self) -> frozenset[str]:
-        """Every retained topic that the configured cameras and tasks have."""
-        topics = Topics(self.device.name, self.device.base_topic)
-        kinds: dict[Task, tuple[Kind, ...]] = {"depth": (), "layout": ("layout", "room"), "lighting": ("lighting",)}
-        return frozenset(
-            topics.of(kind, camera=camera.name)
-            for camera in self.cameras
-            for kind in ("camera_state", *(kind for task in camera.tasks for kind in kinds[task]))
-        )
 
     def models(self) -> dict[Task, str]:
         """The model's folder of every task that a camera has."""

@@ -10,10 +10,11 @@ from edge.config.sections import CameraConfig, Config
 from edge.inference.accelerator import Accelerator
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Endpoint
-from edge.mqtt.topics import Topics
+from edge.mqtt.topics import CHANNELS, Topics
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
+from edge.publish.results import KINDS
 
 
 def load_engines(
@@ -72,6 +73,17 @@ def make_broker(config: Config) -> EmbeddedBroker | None:
 def endpoint_of(config: Config, broker: EmbeddedBroker | None) -> Callable[[], Endpoint]:
     """Where to publish, asked at every attempt: a corrected password file is read then."""
     return config.mqtt.endpoint if broker is None else lambda: broker.endpoint
+
+
+def retained_topics(config: Config) -> frozenset[str]:
+    """Every retained topic that the configured cameras and tasks have."""
+    topics = topics_of(config)
+    return frozenset(
+        topics.of(kind, camera=camera.name)
+        for camera in config.cameras
+        for kind in ("camera_state", *(kind for task in camera.tasks for kind in KINDS[task]))
+        if CHANNELS[kind].retain
+    )
 
 
 def topics_of(config: Config) -> Topics:

@@ -127,7 +127,7 @@ class Daemon:
             },
             max_packet_bytes=config.mqtt.max_packet_bytes,
             response_prefix=config.mqtt.response_prefix,
-            retained=config.retained_topics(),
+            retained=build.retained_topics(config),
             run=self._run,
             metrics=self.metrics,
         )

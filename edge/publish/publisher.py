@@ -125,7 +125,10 @@ class Publisher:
         self._suspects = Suspects()
         self._troubles: dict[str, str] = {}
         """What is wrong with a topic, by topic; until a message on it is taken."""
-        self._short_losses, self._last_short_loss_s = 0, -math.inf
+        self._short_losses = 0
+        """Connections in a row that were lost within seconds."""
+        self._flapping: tuple[float, str] = (-math.inf, "")
+        """Until when to speak of connections that are lost again and again, and what to say."""
         self._max_packet_bytes = max_packet_bytes
         self._requests = Requests(topics, handlers or {}, self._respond, response_prefix=response_prefix)
         self._twin, self._announced_s = None if run is None else Twin(topics, run), -math.inf
@@ -304,7 +307,7 @@ class Publisher:
         limit = min((n for n in (self._link.limits.max_packet_bytes, self._max_packet_bytes) if n), default=None)
         if limit is not None and size_bytes + _PACKET_OVERHEAD_BYTES > limit:
             whose = "the broker's limit" if limit != self._max_packet_bytes else "mqtt.max_packet_bytes"
-            self._trouble(item.topic, f"{size_bytes} bytes are over {whose} of {limit}; raise it there")
+            self._trouble(item, f"{size_bytes} bytes are over {whose} of {limit}; raise it there")
             self._outbox.forget(item, "too_large")
             return
         channel = item.channel
@@ -318,7 +321,7 @@ class Publisher:
             self._outbox.give_back([item])
             return
         except UnsendableError as error:
-            self._trouble(item.topic, str(error))
+            self._trouble(item, str(error))
             self._outbox.forget(item, "unsendable")
             return
         self._window.add(mid, item, sent_at_s, size_bytes)
@@ -332,7 +335,7 @@ class Publisher:
         begun_s = time.monotonic()
         encoded, error = attempt(partial(_encoded, item.content))
         if encoded is None:
-            self._trouble(item.topic, str(error))
+            self._trouble(item, str(error))
             self._outbox.forget(item, "invalid")
             return None
         item.payload, item.properties = encoded
@@ -348,7 +351,7 @@ class Publisher:
                 continue
             if item.channel.qos:
                 self._suspects.confirmed()
-            self._troubles.pop(item.topic, None)
+            self._troubles.pop(self._place(item), None)
             self._publish_ms.append((now_s - done.sent_at_s) * 1000.0)
             self._metrics.published_bytes.add(by=done.size_bytes)
             if not item.delivered:
@@ -357,9 +360,9 @@ class Publisher:
 
     def _refused(self, item: Outgoing, reason: str) -> None:
         self._suspects.confirmed()
-        self._metrics.refused.add(item.topic if item.kind != "response" else item.kind, reason.lower())
+        self._metrics.refused.add(self._place(item), reason.lower())
         self._outbox.forget(item, "refused")
-        self._trouble(item.topic, f"the broker refused it: {reason.lower()}; {remedy_for(reason)}")
+        self._trouble(item, f"the broker refused it: {reason.lower()}; {remedy_for(reason)}")
 
     def _settle_loss(self, lasted_s: float) -> bool:
         """Count what went out, give back what did not, and say what ended the connection.
@@ -379,25 +382,24 @@ class Publisher:
         if found is not None:
             _log.warning("%s", found)
         self._short_losses = 0 if lasted_s >= STEADY_S else self._short_losses + 1
-        if self._short_losses:
-            self._last_short_loss_s = time.monotonic()
-        if self._short_losses == _SUSPICIOUS:
-            _log.warning("%s", self._flapping())
+        if self._short_losses >= _SUSPICIOUS:
+            text = (
+                f"broker {self._link.endpoint}: lost {self._short_losses} times within seconds; if another client is "
+                f"called {self._link.client_id!r}, give each device its own device.name or mqtt.client_id"
+            )
+            self._flapping = (time.monotonic() + _FLAPPING_S, text)
+            if self._short_losses == _SUSPICIOUS:
+                _log.warning("%s", text)
         return found is not None
-
-    def _flapping(self) -> str:
-        return (
-            f"broker {self._link.endpoint}: lost {self._short_losses} times within seconds; if another client is "
-            f"called {self._link.client_id!r}, give each device its own device.name or mqtt.client_id"
-        )
 
     # What is wrong ---------------------------------------------------------------------------------------------------
 
     def degraded(self) -> tuple[str, ...]:
         """Everything that keeps messages from the broker or from those who subscribe there, with what to do."""
         found = [] if self._connected.is_set() or self.last_error is None else [self.last_error]
-        if self._short_losses >= _SUSPICIOUS or time.monotonic() - self._last_short_loss_s < _FLAPPING_S:
-            found.append(self._flapping() if not self._suspects.held_back() else "")
+        until_s, flapping = self._flapping
+        if time.monotonic() < until_s and not self._suspects.held_back():
+            found.append(flapping)
         if self._connected.is_set() and not self._link.limits.retain_available:
             found.append(
                 f"broker {self._link.endpoint} keeps no retained messages: who subscribes later learns states and "
@@ -410,19 +412,24 @@ class Publisher:
         ]
         troubles = [f"{topic}: {text}" for topic, text in self._troubles.copy().items()]
         twins = self._twin.degraded() if self._twin else ()
-        return tuple(text for text in (*found, *self._suspects.held_back(), *refused, *troubles, *twins) if text)
+        return (*found, *self._suspects.held_back(), *refused, *troubles, *twins)
 
     @property
     def alive(self) -> bool:
         """Whether its threads run, as they must from `start` to `stop`."""
         return self._thread.is_alive() and self._requests.alive
 
-    def _trouble(self, topic: str, text: str) -> None:
+    def _place(self, item: Outgoing) -> str:
+        """The topic, by which troubles are kept; one for all responses, whose topics whoever asks may choose."""
+        return self.topics.responses if item.kind == "response" else item.topic
+
+    def _trouble(self, item: Outgoing, text: str) -> None:
         """Something is wrong with what goes on a topic; said once until a message on it is taken."""
-        if topic not in self._troubles:
-            _log.warning("%s: %s", topic, text)
-        self._troubles[topic] = text
-        self.last_error = f"{topic}: {text}"
+        place = self._place(item)
+        if place not in self._troubles:
+            _log.warning("%s: %s", place, text)
+        self._troubles[place] = text
+        self.last_error = f"{place}: {text}"
 
     # What comes in, on the network thread ----------------------------------------------------------------------------
 

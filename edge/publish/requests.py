@@ -41,7 +41,7 @@ class Requests:
         """`response_prefix`: what a request's own response topic must begin with; None: the device's responses."""
         self._topics, self._handlers, self._respond = topics, dict(handlers), respond
         self._prefix = response_prefix or topics.responses
-        self._waiting: queue.Queue[Incoming | None] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[tuple[Incoming, str] | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name="edge-requests", daemon=True)
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Requests:
         if verb is None:
             return
         try:
-            self._waiting.put_nowait(incoming)
+            self._waiting.put_nowait((incoming, verb))
         except queue.Full:
             self._send(incoming, verb, Response(status="error", error="too many requests wait; send it again later"))
 
@@ -79,13 +79,10 @@ class Requests:
                 self._waiting.get_nowait()
 
     def _run(self) -> None:
-        while (incoming := self._waiting.get()) is not None:
-            verb = self._verb(incoming)
-            if verb is None:
-                continue
-            _, error = attempt(partial(self._serve, incoming, verb))
+        while (waiting := self._waiting.get()) is not None:
+            _, error = attempt(partial(self._serve, *waiting))
             if error is not None:
-                _log.error("request %r: %s", verb, error)
+                _log.error("request %r: %s", waiting[1], error)
 
     def _verb(self, incoming: Incoming) -> str | None:
         """What is asked for; None if it is no request to this device."""

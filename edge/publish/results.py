@@ -9,10 +9,17 @@ from edge.mqtt.topics import Kind, Topics
 from edge.publish import compose
 from edge.publish.compose import Source
 from edge.publish.outbox import Maker
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
 
 Messages = list[tuple[Kind, Maker]]
 """What goes on which topic; made, and encoded, on the publishing thread."""
+
+KINDS: dict[Task, tuple[Kind, ...]] = {
+    "depth": ("depth", "depth_image"),
+    "layout": ("layout", "room"),
+    "lighting": ("lighting",),
+}
+"""The topics that a task's results may go on."""
 
 
 class ResultMessages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import random
 import threading
 import time
 import uuid
@@ -27,13 +26,16 @@ from edge.mqtt.messages import (
     Request,
 )
 from edge.mqtt.topics import CHANNELS, GLB, PNG, Address, everything, parse
+from edge.processes import backoff
 
 Result = DepthMessage | LayoutMessage | LightingMessage
 
 RATE_WINDOW_S = 10.0
 WAITING = 1000
 """Messages kept for who reads them; the oldest are thrown away first."""
-_RETRY_S = 2.0
+_RETRY_S = (0.5, 30.0)
+_STEADY_S = 10.0
+"""A connection that lasted so long was sound: the next one is tried soon."""
 _EVENTS_KEPT = 3
 _SIGNATURES = {PNG: b"\x89PNG\r\n\x1a\n", GLB: b"glTF"}
 
@@ -188,21 +190,28 @@ class Watcher:
         self.missed += 1
 
     def _keep_connected(self) -> None:
+        failures = 0
         while not self._stopping.is_set():
-            self._lost.clear()
-            try:
-                self._link.open()
-            except PublishError as error:
-                self.state.connection_error = str(error)
-                self._stopping.wait(_RETRY_S * random.uniform(0.5, 1.0))
-                continue
-            self.state.connection_error, self.state.ever_connected = None, True
-            self._ready.set()
-            while self._link.up and not self._stopping.is_set():
-                self._lost.wait(1.0)
-            self._ready.clear()
-            self.state.connection_error = self._link.loss
+            failures = 0 if self._connect() >= _STEADY_S else failures + 1
+            self._stopping.wait(backoff(max(failures - 1, 0), *_RETRY_S))
         self._link.close()
+
+    def _connect(self) -> float:
+        """Connect once, until the connection is lost or the watcher stops; how long it lasted, s."""
+        self._lost.clear()
+        try:
+            self._link.open()
+        except PublishError as error:
+            self.state.connection_error = str(error)
+            return 0.0
+        since_s = time.monotonic()
+        self.state.connection_error, self.state.ever_connected = None, True
+        self._ready.set()
+        while self._link.up and not self._stopping.is_set():
+            self._lost.wait(1.0)
+        self._ready.clear()
+        self.state.connection_error = self._link.loss
+        return time.monotonic() - since_s
 
     def _receive(self) -> None:
         while not self._stopping.is_set():

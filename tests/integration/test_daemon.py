@@ -193,6 +193,27 @@ def test_systemd_hears_ready_alive_and_stopping(
             heard.add(systemd.recv(256))
 
 
+def test_offline_is_said_before_what_hangs_is_waited_for(
+    daemon: Starter, mosquitto: Brokers, subscribe: Subscribers
+) -> None:
+    """With every capture process stopped (SIGSTOP), the daemon is still there when subscribers learn that it goes."""
+    broker = mosquitto()
+    run = daemon(cameras=[PANORAMA, PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": broker.port})
+    subscriber = subscribe(broker.port)
+    subscriber.wait("edge/test/perspective/lighting", timeout_s=60)
+    children = psutil.Process(run.process.pid).children(recursive=True)
+    for child in children:
+        child.suspend()
+    run.process.terminate()
+    subscriber.wait("edge/test/bridge/state", count=2)
+    assert run.process.poll() is None
+    assert all(child.is_running() for child in children)
+    assert json.loads(subscriber.on("edge/test/bridge/state")[-1].payload) == {"state": "offline"}
+    assert json.loads(subscriber.on("edge/test/panorama/state")[-1].payload)["state"] == "offline"
+    assert run.process.wait(10) == 0
+    assert not psutil.wait_procs(children, timeout=2)[1]
+
+
 def test_sigterm_is_quick_without_a_broker(daemon: Starter) -> None:
     """A broker that never answers (packets go nowhere) does not delay the end past five seconds, nor spoil exit 0."""
     run = daemon(cameras=[PERSPECTIVE], mqtt={"host": "192.0.2.1", "port": 1883})

@@ -10,7 +10,6 @@ import pytest
 from edge.mqtt import link as link_module
 from edge.mqtt.link import Endpoint, Link, Metadata
 from tests.edge.mqtt.scripted import Connect, Scripted
-from tests.strict_broker import StrictBroker
 
 Open = Callable[..., Link]
 
@@ -22,20 +21,6 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
 
     def start(answer: Callable[[Connect], bytes | None]) -> Scripted:
         running.append(Scripted(answer))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
-
-
-@pytest.fixture
-def strict() -> Iterator[Callable[..., StrictBroker]]:
-    """Starts strict brokers; they end with the test."""
-    running: list[StrictBroker] = []
-
-    def start(**options: Any) -> StrictBroker:
-        running.append(StrictBroker(**options))
         return running[-1]
 
     yield start

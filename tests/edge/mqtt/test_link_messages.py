@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.mqtt.failures import NotConnectedError, UnsendableError
-from edge.mqtt.link import Delivery, Incoming, Metadata, Subscription
+from edge.mqtt.link import Delivery, Incoming, Link, Metadata, Subscription
 from tests.brokers import wait_until
 from tests.edge.mqtt.conftest import Open, send
 from tests.edge.mqtt.scripted import ACCEPTED_5, Scripted
@@ -233,7 +233,7 @@ def test_what_a_reader_raises_ends_the_connection_and_is_said(
     mosquitto: Any, subscribe: Any, connect: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With its trace in the log; the owner is told, and connects anew."""
-    port, told, fail = mosquitto().port, list[bool](), [True]
+    port, told, fail, links = mosquitto().port, list[bool](), [True], list[Link]()
     got: list[Incoming] = []
 
     def read(incoming: Incoming) -> None:
@@ -241,7 +241,8 @@ def test_what_a_reader_raises_ends_the_connection_and_is_said(
             raise ValueError("surprise")
         got.append(incoming)
 
-    link = connect(port, subscriptions=["t"], on_message=read, on_change=lambda: told.append(True))
+    link = connect(port, subscriptions=["t"], on_message=read, on_change=lambda: told.extend(link.up for link in links))
+    links.append(link)
     assert wait_until(lambda: link.all_subscribed)
     told.clear()
     other = subscribe(port, topic="none").client
@@ -249,6 +250,7 @@ def test_what_a_reader_raises_ends_the_connection_and_is_said(
     assert wait_until(lambda: not link.up)
     assert f"broker 127.0.0.1:{port}: internal error (ValueError: surprise); connecting anew" == link.loss
     assert wait_until(lambda: bool(told))
+    assert not any(told)
     assert "Traceback" in caplog.text
     fail[0] = False
     link.open()

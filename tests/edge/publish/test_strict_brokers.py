@@ -21,20 +21,6 @@ Start = Callable[..., Publisher]
 
 
 @pytest.fixture
-def strict() -> Iterator[Callable[..., StrictBroker]]:
-    """Start strict brokers; they end with the test."""
-    brokers: list[StrictBroker] = []
-
-    def start(**options: object) -> StrictBroker:
-        brokers.append(StrictBroker(**options))  # type: ignore[arg-type]
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.close()
-
-
-@pytest.fixture
 def publish() -> Iterator[Start]:
     """Start publishers of a device `dev`; they stop with the test."""
     publishers: list[Publisher] = []
@@ -217,3 +203,18 @@ def test_only_what_was_lost_twice_is_suspected() -> None:
     assert "9000 bytes" in (lose(9000, 0.1) or "")
     assert suspects.held("layout")
     assert not suspects.held("lighting")
+
+
+def test_a_connection_that_was_lost_once_is_no_fight(strict: Callable[..., StrictBroker], publish: Start) -> None:
+    """Another client of our name is spoken of after three losses within seconds, not after the first."""
+    broker = strict(drops=True)
+    publisher = publish(broker, retry_s=(0.3, 0.3))
+    assert wait_until(lambda: publisher.statistics().reconnects == 1, 10)
+    broker.drops = False
+    assert wait_until(lambda: broker.count()["edge/dev/bridge/state"] >= 1, 10)
+    assert not any("another client" in text for text in publisher.degraded())
+    publisher.stop()
+    fought = publish(strict(drops=True), retry_s=(0.05, 0.1))
+    assert wait_until(lambda: any("another client" in text for text in fought.degraded()), 10)
+    (text,) = [text for text in fought.degraded() if "another client" in text]
+    assert "lost 3 times" in text or int(text.split("lost ")[1].split()[0]) > 3

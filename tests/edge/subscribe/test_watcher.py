@@ -7,14 +7,14 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from edge.mqtt.broker import EmbeddedBroker
-from edge.mqtt.link import Incoming
+from edge.mqtt.link import Endpoint, Incoming
 from edge.mqtt.messages import BridgeState, CameraState, timestamp
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Source, depth_message, depth_picture, layout_message, lighting_message, room_model
@@ -22,6 +22,7 @@ from edge.publish.publisher import Publisher
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout
 from edge.subscribe.table import json_line, show, summary, table, text_line
 from edge.subscribe.watcher import Received, Watcher, WatchState, validated
+from tests.strict_broker import StrictBroker
 
 TOPICS = Topics("dev")
 
@@ -213,3 +214,14 @@ def test_a_watcher_says_why_it_sees_nothing() -> None:
     state = show(Endpoint("127.0.0.1", 1), Console(file=io.StringIO(), color_system=None), for_s=0.6)
     assert "start the broker" in str(state.connection_error)
     assert "start the broker" in _rendered(state, 0.0)
+
+
+@pytest.mark.parametrize("broker", [{"accept": False}, {"drops": True}])
+def test_a_broker_that_closes_is_not_stormed(strict: Callable[..., StrictBroker], broker: dict[str, bool]) -> None:
+    """Closed at once, or after it was accepted: waits grow, as the daemon's do; here for the first 4 s."""
+    closing = strict(**broker)
+    watcher = Watcher(Endpoint("127.0.0.1", closing.port))
+    watcher.start()
+    time.sleep(4.0)
+    watcher.stop()
+    assert 3 <= closing.connections <= 10

@@ -12,7 +12,7 @@ import pytest
 from edge.errors import DataError
 from edge.geometry.harmonics import irradiance_over_pi, project_panorama
 from edge.geometry.panorama import rays, solid_angles
-from edge.geometry.polygon import boundary_latitudes
+from edge.geometry.polygon import boundary_latitudes, wall_distances
 from edge.geometry.rigid import rotation_room_camera
 from training.data.synthetic import RenderedRooms, contact_sheet, render_clip, split_of, synthesize
 from training.data.synthetic.assets import Catalog
@@ -110,25 +110,25 @@ def test_openings_show_what_the_labels_say(tracer: Tracer) -> None:
 
 
 def test_range_at_corners_is_geometry(tracer: Tracer) -> None:
-    """At each labelled corner the rendered range is the corner's distance by Pythagoras, to the size of a pixel.
-
-    Of the two walls of a right angle one is met at 45 degrees or less from its normal, where the range changes by at
-    most one pixel's angle from pixel to pixel, and a pixel's centre lies on it within a pixel of the corner.
-    """
-    width, tolerance = 512, 2 * np.pi / 512
+    """Labelled corners lie where Pythagoras has them, and a pixel there has the range of the wall, floor or ceiling."""
+    width = 512
     room = describe(9, 2, Catalog(), views=0)
     panorama, _ = tracer.room(tracer.scene(room, build(room, Catalog(), empty=True)), room, width, VIEW)
     corners = visible_corners(room.polygon, room.camera_height_m, room.height_m, width)
-    lon = np.arctan2(room.polygon[:, 0], room.polygon[:, 1])
+    directions = rays(width, width // 2)
+    lon, lat = np.arctan2(directions[..., 0], directions[..., 1]), np.arcsin(directions[..., 2])
+    wall = wall_distances(room.polygon, lon[0])[None] / np.cos(lat)
+    level = np.where(lat > 0, room.height_m - room.camera_height_m, -room.camera_height_m) / np.sin(lat)
     seen = 0
-    for own, x_px in zip(np.hypot(*room.polygon.T), (lon / (2 * np.pi) + 0.5) * width, strict=True):
-        at = corners[np.abs(corners[:, 0] - x_px) < 0.01]
+    for corner in room.polygon:
+        own, at_rad = float(np.hypot(*corner)), float(np.arctan2(*corner))
+        at = corners[np.abs(corners[:, 0] - (at_rad / (2 * np.pi) + 0.5) * width) < 0.01]
         for rise, y_px in ((room.height_m - room.camera_height_m, at[:, 1]), (-room.camera_height_m, at[:, 2])):
             if len(at) != 1:  # hidden, or before something further away
                 continue
-            y, x = int(y_px[0]), int(x_px)
-            near = panorama.distance_m[y - 1 : y + 2].take(range(x - 1, x + 2), axis=1, mode="wrap")
-            assert np.min(np.abs(near / np.hypot(own, rise) - 1)) < tolerance
+            assert y_px[0] == pytest.approx((0.5 - np.arctan2(rise, own) / np.pi) * (width // 2), abs=0.01)
+            y, x = int(y_px[0]), int(at[0, 0]) % width
+            assert panorama.distance_m[y, x] == pytest.approx(min(wall[y, x], level[y, x]), rel=2e-3)
             seen += 1
     assert seen >= 6
 
