@@ -69,8 +69,9 @@ class LiveSource(Source):
         image = self._retrieved(self._capture)
         printed = self._printed.take()
         self._read += 1
-        self._new_format = self._new_format or format_changed(printed)
-        if self._new_format and self._read > DECODED_AHEAD and captured_monotonic_s >= self._next_look_s:
+        # The first pictures are those that the decoder's threads are set up for.
+        self._new_format = self._new_format or (self._read > DECODED_AHEAD and format_changed(printed))
+        if self._new_format and captured_monotonic_s >= self._next_look_s:
             return self._open_again()
         self.refuse_damaged(video_damage(printed))
         self._size_px = image.shape[1], image.shape[0]
