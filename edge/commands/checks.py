@@ -15,7 +15,8 @@ import cv2
 
 from edge.cameras.csi import has_gstreamer
 from edge.cameras.process import CameraProcess
-from edge.config.sections import CameraConfig, Config
+from edge.config.cameras import CameraConfig
+from edge.config.sections import Config
 from edge.daemon.build import endpoint_of, topics_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from edge.commands.mosquitto import Mosquitto, mosquitto_program
-from edge.config.sections import CameraConfig, Config
+from edge.config.cameras import CameraConfig
+from edge.config.sections import Config
 from edge.daemon.supervisor import Daemon
 from edge.errors import EdgeError
 from edge.inference.opening import serving_threads

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 from edge.cameras.process import CameraProcess
-from edge.config.sections import CameraConfig, Config
+from edge.config.cameras import CameraConfig
+from edge.config.sections import Config
 from edge.inference.accelerator import Accelerator
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Endpoint
