@@ -98,6 +98,7 @@ def test_schemas_are_printed_and_written(tmp_path: Path) -> None:
     assert (wrong.returncode, "layout" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_bench_measures_every_stage_and_task(tmp_path: Path) -> None:
     """The report has all stages with p50 <= p99, no share above the whole, and every task of the camera."""
     done = edge("bench", "--config", configuration(tmp_path), "--seconds", "4", "--json")

@@ -86,6 +86,7 @@ def test_other_commands_say_that_they_were_interrupted() -> None:
         assert process.wait(10) == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["full disk", "closed pipe", "closed"])
 def test_output_that_nobody_takes_ends_nothing(
     tmp_path: Path, mosquitto: Callable[..., Mosquitto], subscribe: Callable[..., Subscriber], output: str

@@ -49,6 +49,7 @@ def test_in_half_precision(folder: Path, tmp_path: Path) -> None:
     assert built(half, tmp_path / "fp16") < built(model, tmp_path / "fp32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_in_eight_bit_integers(folder: Path, tmp_path: Path) -> None:
     """Quantised on real pictures, in the only form that TensorRT takes, it builds."""

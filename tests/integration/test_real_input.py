@@ -31,6 +31,7 @@ def panoramas_from_hdr(out: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["video", "lighting", "layout"])
 def test_real_pictures_give_possible_results(
     what: str, daemon: Starter, mosquitto: Brokers, subscribe: Subscribers, tmp_path: Path

@@ -93,7 +93,7 @@ def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_recipe() -> Callable[..., Recipe]:
     """A shipped recipe cut down to a size for tests."""
     sizes = {"depth": (64, 64), "layout": (128, 64), "lighting": (128, 64), "joint": (128, 64)}

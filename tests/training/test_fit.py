@@ -74,7 +74,9 @@ def _assert_same(a: Any, b: Any, where: str = "") -> None:
     ("task", "optim", "workers"),
     [
         ("layout", {"schedule": "cosine"}, 0),
-        ("depth", {"schedule": "plateau", "plateau_patience": 0, "optimizer": "sgd"}, 1),
+        pytest.param(
+            "depth", {"schedule": "plateau", "plateau_patience": 0, "optimizer": "sgd"}, 1, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(

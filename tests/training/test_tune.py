@@ -128,6 +128,7 @@ def test_a_trial_worse_than_the_others_is_stopped(tmp_path: Path, searched: Make
     assert _table(tmp_path)[-1]["state"] == "pruned"
 
 
+@pytest.mark.slow
 def test_a_trial_whose_process_died_is_made_again(
     tmp_path: Path, searched: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

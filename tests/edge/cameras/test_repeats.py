@@ -1,5 +1,7 @@
 """Messages that come again and again."""
 
+import itertools
+
 from edge.cameras.repeats import Repeats
 
 
@@ -31,6 +33,6 @@ def test_what_goes_on_is_said_ever_more_rarely() -> None:
 def test_kinds_are_bounded() -> None:
     """Ten thousand kinds of messages do not take ten thousand places."""
     judge = Repeats()
-    for n in range(10_000):
-        judge.add(f"kind {'abcdefghij'[n % 10] * (n // 10 + 1)} of message", 0.0)
+    for letters in itertools.product("abcdefghij", repeat=4):
+        judge.add(f"kind {''.join(letters)} of message", 0.0)
     assert len(judge._kinds) <= 50

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,27 +96,49 @@ def _differences(folder: Path) -> dict[str, float]:
         }
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A network, and the folder that it was exported to."""
+
+    learner: NounTask
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, small_recipe: Callable[..., Recipe]
+) -> Callable[[str], Exported]:
+    """A network of SHIPPED or PUBLISHED, exported once for all tests that only read its folder."""
+
+    @functools.cache
+    def export(name: str) -> Exported:
+        task, change = {**SHIPPED, **PUBLISHED}[name]
+        learner = _learner(_recipe(small_recipe, task, change))
+        metric = Metric(name="m", value=0.5, data="nothing", baseline=1.0, baseline_name="b")
+        folder = tmp_path_factory.mktemp(name)
+        _write(learner, folder, metrics=(metric,), notes="A test.")
+        return Exported(learner, folder)
+
+    return export
+
+
 def _write(learner: NounTask, folder: Path, **more: Any) -> None:
     write_engine(learner, folder, _views(learner.recipe), origin=Origin("abc1234", ("- Run 1.",)), **more)
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, *PUBLISHED])
-def test_onnx_equals_torch(name: str, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+@pytest.mark.parametrize("name", [*SHIPPED, *(pytest.param(name, marks=pytest.mark.slow) for name in PUBLISHED)])
+def test_onnx_equals_torch(name: str, exported: Callable[[str], Exported]) -> None:
     """Every network exports, and from the folder alone ONNX Runtime gives torch's answer to 1e-4 of its range."""
-    task, change = {**SHIPPED, **PUBLISHED}[name]
-    recipe = _recipe(small_recipe, task, change)
-    learner = _learner(recipe)
+    learner, folder = exported(name).learner, exported(name).folder
+    recipe = learner.recipe
     inputs = _inputs(recipe)
-    metric = Metric(name="m", value=0.5, data="nothing", baseline=1.0, baseline_name="b")
-    _write(learner, tmp_path, metrics=(metric,), notes="A test.")
-
-    manifest = read_manifest(tmp_path)
-    assert manifest.onnx.sha256 == sha256_of(tmp_path / "model.onnx")
+    manifest = read_manifest(folder)
+    assert manifest.onnx.sha256 == sha256_of(folder / "model.onnx")
     assert manifest.golden is not None
-    assert manifest.golden.sha256 == sha256_of(tmp_path / "golden.npz")
+    assert manifest.golden.sha256 == sha256_of(folder / "golden.npz")
     assert manifest.provenance.commit == "abc1234"
     rows = 2 if recipe.input.mask_channel else 1
-    with np.load(tmp_path / "golden.npz") as golden, OrtBackend(tmp_path / "model.onnx", manifest, threads=1) as model:
+    with np.load(folder / "golden.npz") as golden, OrtBackend(folder / "model.onnx", manifest, threads=1) as model:
         given = golden[f"input:{manifest.input.name}"]
         np.testing.assert_array_equal(given, inputs[:rows])
         out = model.run(given)
@@ -125,30 +150,31 @@ def test_onnx_equals_torch(name: str, tmp_path: Path, small_recipe: Callable[...
                 span = np.ptp(theirs) if theirs.size > 1 else np.abs(theirs).max()
                 assert np.abs(mine - theirs).max() <= 1e-4 * span
                 assert manifest.golden.tolerance[output] <= 0.005 * span * (1 + 1e-6)
-    assert "| nothing | 0.500 / 1.000 |" in (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "| nothing | 0.500 / 1.000 |" in (folder / "card.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("task", ["depth", "layout", "lighting"])
-def test_a_changed_weight_fails_the_golden_pair(task: str, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+def test_a_changed_weight_fails_the_golden_pair(task: str, tmp_path: Path, exported: Callable[[str], Exported]) -> None:
     """The first layer made 20 % stronger is noticed: the golden pair proves more than that the file runs."""
-    recipe = small_recipe(task)
-    learner = _learner(recipe)
-    _write(learner, tmp_path)
-    assert max(_differences(tmp_path).values()) < 0.05
-    path = tmp_path / "model.onnx"
+    folder = tmp_path / task
+    shutil.copytree(exported(task).folder, folder)
+    assert max(_differences(folder).values()) < 0.05
+    path = folder / "model.onnx"
     model = onnx.load(path)
     first = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")
     kernel = next(t for t in model.graph.initializer if t.name == first)
     stronger = onnx.numpy_helper.to_array(kernel) * np.float32(1.2)
     kernel.CopyFrom(onnx.numpy_helper.from_array(stronger, kernel.name))
     path.write_bytes(model.SerializeToString())
-    assert max(_differences(tmp_path).values()) > 1.0
+    assert max(_differences(folder).values()) > 1.0
 
 
-def test_a_failed_export_leaves_the_folder_as_it_was(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+def test_a_failed_export_leaves_the_folder_as_it_was(
+    tmp_path: Path, small_recipe: Callable[..., Recipe], exported: Callable[[str], Exported]
+) -> None:
     """Without pictures to calibrate int8 on nothing is written, though float32 is ready; nothing half-made stays."""
     folder = tmp_path / "engines" / "lighting"
-    _write(_learner(small_recipe("lighting")), folder)
+    shutil.copytree(exported("lighting").folder, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     other = _learner(small_recipe("lighting", net={"hidden": 16}))
     with pytest.raises(DataError, match="calibrate int8"):

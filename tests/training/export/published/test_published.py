@@ -411,6 +411,7 @@ def test_decoders_without_an_equal_are_refused(tmp_path: Path) -> None:
         import_checkpoint("fcrn", path, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_imported_checkpoint_is_exported_with_where_it_came_from(tmp_path: Path, small_fastdepth: Tensors) -> None:
     """Its model folder passes its own golden pair, and manifest and card name the project and not a recipe."""
     path, out = tmp_path / "weights.pth", tmp_path / "engines" / "depth"

@@ -19,6 +19,8 @@ from training.export.published.untrained import write_untrained
 from training.tasks.build import build_task
 
 ROOT = Path(__file__).parents[4]
+pytestmark = pytest.mark.slow  # every test reads what is exported once
+
 RECIPE = ROOT / "training" / "recipes" / "lighting_mobilenet.yaml"
 
 
