@@ -25,14 +25,17 @@ class MjpegSource(Source):
     def __init__(self, spec: RtspSpec) -> None:
         super().__init__()
         self.spec, self.label = spec, shown(spec.url)
+        self._client: HttpClient | None = None
         self._parts: _Parts | None = None
         self._other: RtspSource | None = None
 
     def open(self) -> None:
         """Connect, within the open timeout."""
         spec = self.spec
-        client = HttpClient(address(spec.url, self.label), timeout_s=spec.open_timeout_s, verify_certificate=False)
-        answer = client.get()
+        self._client = HttpClient(
+            address(spec.url, self.label), timeout_s=spec.open_timeout_s, verify_certificate=False
+        )
+        answer = self._client.get()
         if answer.content_type.startswith("multipart/"):
             self._parts = _Parts(answer, self.label)
             return
@@ -64,6 +67,9 @@ class MjpegSource(Source):
         parts, self._parts = self._parts, None
         if parts is not None:
             parts.answer.close()
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
         other, self._other = self._other, None
         if other is not None:
             other.close()
@@ -74,8 +80,7 @@ class _Parts:
 
     def __init__(self, answer: Answer, label: str) -> None:
         self.answer, self.label = answer, label
-        boundary = str(answer.headers.get_param("boundary") or "").strip('"').lstrip("-")
-        self._boundary = _beginning(boundary.encode()) if boundary else None
+        self._boundary = _beginning(answer.boundary.encode()) if answer.boundary else None
         self._buffer = bytearray()
 
     def next(self, deadline_s: float) -> bytes:

@@ -61,7 +61,9 @@ class StillSource(Source):
 
     def close(self) -> None:
         """Forget the camera; harmless when it is not open."""
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _ask(self, client: HttpClient) -> tuple[bytes, float, float]:
         """The answer's content, and when it came: seconds since the Unix epoch, and on the monotonic clock."""

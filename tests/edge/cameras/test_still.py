@@ -1,5 +1,6 @@
 """Cameras that give one picture each time they are asked."""
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -126,3 +127,11 @@ def test_a_stream_that_is_a_still_says_so(camera: Web) -> None:
     camera.gives("/snap.jpg", JPEG)
     with pytest.raises(CameraError, match=r"gives a single picture.*Use `type: http`.*every_s"):
         open_source(RtspSpec(camera.url("/snap.jpg")))
+
+
+def test_no_library_logs_an_address(camera: Web, caplog: pytest.LogCaptureFixture) -> None:
+    """Even where everything is logged, user, password, path and query of a camera are not."""
+    camera.replies["/zqPath"] = digest("zqUser", "zqPassword", JPEG)
+    with caplog.at_level(logging.DEBUG):
+        first(camera.url("/zqPath?zqQuery", "zqUser:zqPassword@"))
+    assert "zq" not in caplog.text
