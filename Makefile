@@ -18,7 +18,7 @@ DEVICE_TESTS := tests/edge tests/integration tests/test_repository.py tests/test
   --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-device test-slow test-gpu coverage check wheels format schema train-demo clean system
+.PHONY: help run test test-device test-slow test-gpu coverage check wheels format page schema train-demo clean system
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ check: $(VENV)/.dev ## format, lint, types, import rules, repository rules
 
 wheels: $(VENV)/.dev ## does the device package install on JetPack 6 and 7 from wheels alone? asks the registry
 	@.ci/aarch64 $(BIN)/python
+
+page: ## build the live page's bundle anew, after a change in edge/viewer/page; needs npm
+	cd edge/viewer/page && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 format: $(VENV)/.dev ## put the code into the house format
 	$(BIN)/ruff format .

@@ -17,6 +17,7 @@ from edge.commands.check import check
 from edge.commands.run import run
 from edge.commands.schema import schema
 from edge.commands.terminal import err
+from edge.commands.view import view
 from edge.commands.watch import watch
 
 _HELP = """Continuous depth, room layout and lighting from cameras, published over MQTT.
@@ -26,6 +27,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge run -c config.yaml           serve until Ctrl-C or SIGTERM
   edge engines build                build what TensorRT runs on this device; list, verify, rollback, clean
   edge watch --host broker          what do devices publish?
+  edge view --host broker           the same as a web page: rooms one can turn, plans, depth, light
   edge watch --json | jq .topic     one message a line
   edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
 
@@ -45,6 +47,7 @@ app.add_typer(engines.app, name="engines")
 app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
 app.command(short_help="Subscribe to a broker and show what comes.")(watch)
+app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)
 app.command(short_help="Print JSON Schemas and the AsyncAPI document.")(schema)
 app.command(short_help="Measure the pipeline against its bare networks, or other networks beside ours.")(bench)
 

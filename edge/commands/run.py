@@ -6,12 +6,13 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge.commands.page import PageHost, PagePort, show_address
 from edge.commands.signals import signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
@@ -30,6 +31,11 @@ def run(
     show: Annotated[
         bool | None, typer.Option("--show/--quiet", help="Show what a subscriber gets; default: not under systemd.")
     ] = None,
+    page: Annotated[
+        bool | None, typer.Option("--page/--no-page", help="Serve the live page too; default: where it is shown.")
+    ] = None,
+    page_host: PageHost = "127.0.0.1",
+    page_port: PagePort = 8088,
 ) -> None:
     """Run the daemon until Ctrl-C or SIGTERM.
 
@@ -58,7 +64,11 @@ def run(
         try:
             daemon.start()
             visible = show if show is not None else "INVOCATION_ID" not in os.environ
-            with _shown(daemon, for_s) if visible else nullcontext():
+            with ExitStack() as beside:
+                if visible if page is None else page:
+                    beside.enter_context(_page(daemon, page_host, page_port))
+                if visible:
+                    beside.enter_context(_shown(daemon, for_s))
                 daemon.supervise(for_s)
         finally:
             tally = daemon.stop()
@@ -84,6 +94,29 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
     if tally.unsent["refused"]:
         why = ", ".join(f"{topic} ({reason})" for topic, reason in daemon.metrics.refused)
         yield f"the broker refused {tally.unsent['refused']} messages: {why}; run `edge check`"
+
+
+@contextmanager
+def _page(daemon: Daemon, host: str, port: int) -> Iterator[None]:
+    """The live page, fed by a real subscriber to the daemon's broker; without it the daemon serves all the same."""
+    from edge.subscribe.watcher import Watcher
+    from edge.viewer.relay import Relay
+    from edge.viewer.server import PageServer
+
+    device, relay = daemon.config.device, Relay()
+    server = PageServer(relay, host=host, port=port)
+    watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name, on_message=relay.accept)
+    try:
+        server.start()
+        watcher.start()
+        show_address(server)
+    except EdgeError as error:
+        _log.warning("%s", error)
+    try:
+        yield
+    finally:
+        watcher.stop()
+        server.stop()
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+// The page's one connection: frames of (topic, payload) come in, times to look back at go out.
+
+const text = new TextDecoder();
+
+export class Connection {
+  /** @param onMessage called with (topic, Uint8Array); @param onState with whether it is connected; @param onSpan */
+  constructor({ onMessage, onState, onSpan }) {
+    this.onMessage = onMessage;
+    this.onState = onState;
+    this.onSpan = onSpan;
+    this.waitMs = 500;
+    this.#open();
+  }
+
+  /** Show what held at a time in seconds since the Unix epoch; null: now. */
+  show(at) {
+    this.#send({ at });
+  }
+
+  /** Ask how far back one may look. */
+  askSpan() {
+    this.#send({});
+  }
+
+  #send(message) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  #open() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    this.socket = new WebSocket(`${scheme}://${location.host}/ws${location.search}`);
+    this.socket.binaryType = "arraybuffer";
+    this.socket.onopen = () => {
+      this.waitMs = 500;
+      this.onState(true);
+    };
+    this.socket.onmessage = ({ data }) => {
+      if (typeof data === "string") {
+        this.onSpan(JSON.parse(data).span);
+        return;
+      }
+      const length = new DataView(data).getUint16(0);
+      this.onMessage(text.decode(new Uint8Array(data, 2, length)), new Uint8Array(data, 2 + length));
+    };
+    this.socket.onclose = () => {
+      this.onState(false);
+      setTimeout(() => this.#open(), this.waitMs);
+      this.waitMs = Math.min(this.waitMs * 2, 10000);
+    };
+  }
+}

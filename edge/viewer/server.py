@@ -1,0 +1,210 @@
+"""The web server of the live page: its files, the last picture of each camera, and one WebSocket for all messages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import http
+import json
+import logging
+import math
+import secrets
+import threading
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from edge.errors import EdgeError
+from edge.viewer.relay import Page, Relay
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+}
+_PICTURES = {"picture.jpg": "picture", "depth.png": "depth/image", "room.glb": "room"}
+_PICTURE_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".glb": "model/gltf-binary"}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
+    "connect-src 'self' blob: ws: wss:; worker-src 'self' blob:; frame-ancestors *",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_LONGEST_MESSAGE_BYTES = 4096
+_TRIES = 20
+_START_TIMEOUT_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class PageServer:
+    """Serves the page; `start` it, `stop` it. Loopback needs no key; any other address does.
+
+    Args:
+        relay: what to show.
+        host: address to listen on.
+        port: the first of twenty to try; 0: any that is free.
+    """
+
+    def __init__(self, relay: Relay, *, host: str = "127.0.0.1", port: int = 8088) -> None:
+        self._relay, self._host, self._asked_port = relay, host, port
+        self.port = 0
+        self.key = None if _is_loopback(host) else secrets.token_urlsafe(12)
+        self._files = {f"/{path.name}": path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._started = threading.Event()
+        self._problem: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="edge-viewer", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """Where the page is, with its key if it has one."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}/" + (f"?key={self.key}" if self.key else "")
+
+    def start(self) -> None:
+        """Begin to serve.
+
+        Raises:
+            EdgeError: no port could be had.
+        """
+        self._thread.start()
+        self._started.wait(_START_TIMEOUT_S)
+        if self.port == 0:
+            said = self._problem.strerror if self._problem else "no answer"
+            raise EdgeError(
+                f"the page cannot be served on {self._host}:{self._asked_port} ({said}); choose another --page-port"
+            )
+
+    def stop(self) -> None:
+        """Close every page's connection and end."""
+        if self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(2.0)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._started.set()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        ports = [self._asked_port + n for n in range(_TRIES)] if self._asked_port else [0]
+        for port in ports:
+            try:
+                server = await serve(
+                    self._talk,
+                    self._host,
+                    port,
+                    process_request=self._answer,
+                    compression=None,
+                    max_size=_LONGEST_MESSAGE_BYTES,
+                    server_header=None,
+                    logger=_quiet(),
+                )
+            except OSError as error:
+                self._problem = error
+                continue
+            self.port = next(iter(server.sockets)).getsockname()[1]
+            self._started.set()
+            await self._stopping.wait()
+            server.close()
+            await server.wait_closed()
+            return
+
+    # One request, one page ------------------------------------------------------------------------------------------
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """The answer to a GET; None lets a page's WebSocket through."""
+        parts = urlsplit(request.path)
+        if not self._is_ours(request.headers.get("Host", "")):
+            return _response(http.HTTPStatus.FORBIDDEN, b"this address is not served here\n")
+        if parts.path in self._files and parts.path != "/index.html":
+            return self._file(parts.path)
+        given = parse_qs(parts.query).get("key", [""])[0]
+        if self.key is not None and not hmac.compare_digest(given.encode(), self.key.encode()):
+            return _response(
+                http.HTTPStatus.UNAUTHORIZED, b"add ?key=... to the address, as it was printed when this was started\n"
+            )
+        if parts.path == "/ws":
+            origin = request.headers.get("Origin")
+            same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
+            return None if same else _response(http.HTTPStatus.FORBIDDEN, b"only for the page itself\n")
+        return self._file("/index.html" if parts.path == "/" else parts.path)
+
+    def _file(self, path: str) -> Response:
+        content = self._files.get(path)
+        if content is not None:
+            return _response(http.HTTPStatus.OK, content, _TYPES[Path(path).suffix])
+        camera, _, name = path.removeprefix("/camera/").rpartition("/")
+        if not path.startswith("/camera/") or not camera or name not in _PICTURES:
+            return _response(http.HTTPStatus.NOT_FOUND, b"no such address; the page is at /\n")
+        found = self._relay.latest(f"{unquote(camera)}/{_PICTURES[name]}")
+        if found is None:
+            return _response(http.HTTPStatus.NOT_FOUND, b"nothing was published there yet\n")
+        return _response(http.HTTPStatus.OK, found, _PICTURE_TYPES[Path(name).suffix])
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a request was meant for us: other names may be another site's that points here (DNS rebinding)."""
+        name = urlsplit(f"//{host}").hostname or ""
+        return self.key is not None or _is_loopback(name)
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        page = self._relay.join(self._loop)
+        sending = self._loop.create_task(_send(connection, page))
+        try:
+            async for message in connection:
+                answer = self._asked(page, message)
+                if answer:
+                    await connection.send(answer)
+        except ConnectionClosed:
+            pass
+        finally:
+            self._relay.leave(page)
+            sending.cancel()
+
+    def _asked(self, page: Page, message: str | bytes) -> str | None:
+        try:
+            asked = json.loads(message)
+            at_s = asked.get("at", 0)
+            if at_s is not None and not (isinstance(at_s, int | float) and math.isfinite(at_s)):
+                return None
+        except (ValueError, AttributeError, RecursionError):
+            return None
+        if "at" in asked:
+            self._relay.show(page, at_s)
+        return self._relay.span()
+
+
+async def _send(connection: ServerConnection, page: Page) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await connection.send(await page.next())
+
+
+def _response(status: http.HTTPStatus, body: bytes, content_type: str = "text/plain; charset=utf-8") -> Response:
+    headers = Headers({"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close"})
+    headers.update(_HEADERS)
+    return Response(status.value, status.phrase, headers, body)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _quiet() -> logging.Logger:
+    """Websockets logs every broken handshake with a traceback; addresses may hold a key."""
+    logger = logging.getLogger("edge.viewer.websockets")
+    logger.setLevel(logging.CRITICAL)
+    return logger
