@@ -11,11 +11,13 @@ from edge.config.sections import Config
 from edge.inference.accelerator import Accelerator
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Endpoint
+from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import CHANNELS, Topics
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
 from edge.publish.results import KINDS
+from edge.scene import Task
 
 
 def load_engines(
@@ -63,6 +65,17 @@ def add_tasks(
             deadline_s=settings.deadline_s,
             **settings.reader_options(),
         )
+
+
+def configured_settings(config: Config) -> dict[tuple[str, Task], TaskSettings]:
+    """How each task of each camera runs, by (camera, task)."""
+    return {
+        (camera.name, task): TaskSettings(
+            enabled=True, every_s=config.tasks[task].every_s, every_frames=config.tasks[task].every_frames
+        )
+        for camera in config.cameras
+        for task in camera.tasks
+    }
 
 
 def make_broker(config: Config) -> EmbeddedBroker | None:

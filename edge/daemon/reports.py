@@ -24,6 +24,7 @@ from edge.mqtt.messages import (
     EngineInfo,
     Percentiles,
     TaskHealth,
+    TaskSettings,
     timestamp,
 )
 from edge.pipeline.batches import Engine
@@ -40,6 +41,7 @@ def info(
     started_at: float,
     models: Mapping[Task, StoredModel],
     engines: Mapping[Task, Engine],
+    settings: Mapping[tuple[str, Task], TaskSettings],
     *,
     whole: bool,
 ) -> BridgeInfo:
@@ -51,6 +53,7 @@ def info(
         started_at: s since the Unix epoch.
         models: by task.
         engines: by task, what the models run on.
+        settings: by (camera, task), how it runs now.
         whole: with all that was measured of the models; else with the first few numbers, for a topic that every
             subscriber gets.
     """
@@ -66,6 +69,7 @@ def info(
                 projection=c.projection,
                 camera_height_m=c.camera_height_m,
                 tasks=c.tasks,
+                settings={task: settings[c.name, task] for task in c.tasks},
             )
             for c in config.cameras
         ),

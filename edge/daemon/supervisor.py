@@ -328,5 +328,6 @@ class Daemon:
             self._clock.at(self._started_s),
             self.engines.models,
             self.engines.by_task,
+            build.configured_settings(self.config),
             whole=whole,
         )

@@ -408,7 +408,7 @@ class Publisher:
         refused = [
             f"subscription {topic}: the broker refused it: {reason}; requests do not arrive: {_ALLOW}"
             for topic, reason in self._link.refused_subscriptions.copy().items()
-            if topic.startswith(self.topics.requests.removesuffix("+"))
+            if topic.startswith(self.topics.requests.removesuffix("#"))
         ]
         troubles = [f"{topic}: {text}" for topic, text in self._troubles.copy().items()]
         twins = self._twin.degraded() if self._twin else ()
