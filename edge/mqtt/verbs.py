@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -176,6 +176,12 @@ class FlagAnswer(Part):
     entry: Name
 
 
+Lane = Literal["quick", "look", "change"]
+"""Requests of one lane are carried out one after the other: those that wait for nothing; that wait for a picture; that
+change something."""
+LANES: tuple[Lane, ...] = get_args(Lane)
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One thing that can be asked for."""
@@ -185,6 +191,7 @@ class Verb:
     answer: type[Part]
     within_s: float
     """An answer comes in this time, if only an error."""
+    lane: Lane = "quick"
     once: bool = False
     """It changes something: a request with the same transaction is answered again and not carried out again."""
 
@@ -195,28 +202,30 @@ VERBS: Mapping[str, Verb] = {
         "What it runs, as on bridge/info, with all that was measured of its models.", NoArguments, BridgeInfo, 5.0
     ),
     "health": Verb("How it is, as on bridge/health, without rates.", NoArguments, BridgeHealth, 5.0),
-    "snapshot": Verb("A camera's picture and everything inferred from it, now.", SnapshotArguments, Snapshot, 15.0),
+    "snapshot": Verb(
+        "A camera's picture and everything inferred from it, now.", SnapshotArguments, Snapshot, 15.0, "look"
+    ),
     "set": Verb(
-        "Switch a task of a camera on or off, or change how often it runs.", SetArguments, SetAnswer, 10.0, True
+        "Switch a task of a camera on or off, or change how often it runs.",
+        SetArguments,
+        SetAnswer,
+        10.0,
+        "change",
+        True,
     ),
-    "reload": Verb("Read the configuration again.", NoArguments, ReloadAnswer, 30.0, True),
-    "restart-camera": Verb("End a camera's capture and start it again.", CameraArguments, CameraAnswer, 10.0, True),
+    "reload": Verb("Read the configuration again.", NoArguments, ReloadAnswer, 30.0, "change", True),
+    "restart-camera": Verb(
+        "End a camera's capture and start it again.", CameraArguments, CameraAnswer, 10.0, "change", True
+    ),
     "engine/build": Verb(
-        "Build what TensorRT runs; answered when it is begun.", BuildArguments, BuildAnswer, 10.0, True
+        "Build what TensorRT runs; answered when it is begun.", BuildArguments, BuildAnswer, 10.0, "change", True
     ),
-    "engine/rollback": Verb("Reject an engine's current plan.", RollbackArguments, RollbackAnswer, 60.0, True),
-    "flag": Verb("Keep a camera's current picture and results for review.", FlagArguments, FlagAnswer, 10.0, True),
+    "engine/rollback": Verb(
+        "Reject an engine's current plan.", RollbackArguments, RollbackAnswer, 60.0, "change", True
+    ),
+    "flag": Verb("Keep a camera's picture and results for review.", FlagArguments, FlagAnswer, 15.0, "look", True),
 }
 """Every request there is, by what follows `request/`."""
 
 READ_ONLY = ("ping", "info", "health", "snapshot")
 """Allowed unless the configuration says otherwise."""
-
-
-def checked_arguments(verb: Verb, arguments: dict[str, Any]) -> Arguments:
-    """The arguments as the verb's own model.
-
-    Raises:
-        ValidationError: they are not what it takes.
-    """
-    return verb.arguments.model_validate(arguments)
