@@ -196,6 +196,18 @@ class Verb:
     """It changes something: a request with the same transaction is answered again and not carried out again."""
 
 
+VerbName = Literal[
+    "ping",
+    "info",
+    "health",
+    "snapshot",
+    "set",
+    "reload",
+    "restart-camera",
+    "engine/build",
+    "engine/rollback",
+    "flag",
+]
 VERBS: Mapping[str, Verb] = {
     "ping": Verb("Is the daemon there?", NoArguments, Pong, 2.0),
     "info": Verb(
@@ -227,5 +239,5 @@ VERBS: Mapping[str, Verb] = {
 }
 """Every request there is, by what follows `request/`."""
 
-READ_ONLY = ("ping", "info", "health", "snapshot")
+READ_ONLY: tuple[VerbName, ...] = ("ping", "info", "health", "snapshot")
 """Allowed unless the configuration says otherwise."""

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -29,7 +29,7 @@ from edge.mqtt.messages import (
 )
 from edge.mqtt.schemas import asyncapi, documents, json_schemas, request_schemas
 from edge.mqtt.topics import CHANNELS, Kind
-from edge.mqtt.verbs import VERBS
+from edge.mqtt.verbs import VERBS, VerbName
 from edge.publish.compose import Source, depth_message, layout_message, lighting_message
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout
 
@@ -170,6 +170,7 @@ def test_every_request_has_its_channel_its_answers_and_its_schemas() -> None:
     """By verb: the address, an operation that is received and replied to, arguments checked as the daemon does."""
     document, schemas = asyncapi(base="site"), request_schemas()
     assert len(schemas) == 2 * len(VERBS)
+    assert get_args(VerbName) == tuple(VERBS)
     for verb in VERBS:
         slug = re.sub("[/-]", "_", verb)
         assert document["channels"][f"request_{slug}"]["address"] == f"site/{{device}}/request/{verb}"
