@@ -330,6 +330,9 @@ class BridgeInfo(Message):
     cameras: tuple[CameraInfo, ...]
     tasks: tuple[Task, ...]
     engines: tuple[EngineInfo, ...]
+    restart_required: tuple[str, ...] = Field(
+        default=(), description="Keys that changed in the configuration file and hold after the next start."
+    )
     config_schema: dict[str, Any]
 
 

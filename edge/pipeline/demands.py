@@ -30,7 +30,7 @@ class Demand(Generic[R]):
 
     camera: str
     after: int
-    """Number of the newest frame when it was asked for."""
+    """Number of the newest frame when it was asked for, or that was inferred from since."""
     future: Future[Answer[R]] = field(default_factory=Future)
     results: dict[Task, R] = field(default_factory=dict)
     errors: dict[Task, EdgeError] = field(default_factory=dict)

@@ -146,7 +146,13 @@ class Pipeline:
         The results go to `on_result` too. Cancel it if the frame does not come.
         """
         demand: Demand[Result] = Demand(camera.name, camera.sequence)
-        self.changes.put(lambda: self._demands.append(demand))
+
+        def register() -> None:
+            held = self._frames.get(camera.name)
+            demand.after = max(demand.after, held.sequence if held else 0)
+            self._demands.append(demand)
+
+        self.changes.put(register)
         return demand.future
 
     def recover(self) -> None:
@@ -270,6 +276,8 @@ class Pipeline:
 
     def _fresh(self, job: Job) -> Frame | None:
         """The camera's newest frame, if this job has not seen it and it is not too old."""
+        if any(demand.camera == job.camera.name for demand in self._demands):
+            return None  # its next frame is for that
         frame = self._newest(job.camera)
         if frame is None or frame.sequence <= job.turn.seen:
             return None

@@ -10,7 +10,7 @@ from edge.errors import EdgeError, EngineError
 from edge.inference.accelerator import Accelerator
 from edge.pipeline.pipeline import Engine
 from edge.pipeline.schedule import Cadence
-from edge.scene import DepthMap
+from edge.scene import DepthMap, Frame
 from tests.edge.pipelines import MODEL, NOUNS, SCENE, Bench, Camera, JointNetwork, Levels, Network, shared_network
 
 
@@ -87,6 +87,33 @@ def test_a_demand_takes_the_next_frame_whatever_the_cadence(bench: Bench) -> Non
     assert isinstance(answer.results["depth"].value, DepthMap)
     assert [r.frame.sequence for r in bench.results] == [1, 2]
     assert bench.pipeline.counters.missed.total == 0
+
+
+def test_a_demand_waits_for_a_frame_that_nobody_has_seen(bench: Bench) -> None:
+    """Also where the camera counts from 0 just after its restart, and where a frame comes in the middle of a turn."""
+    camera = Camera("a")
+    bench.add(camera, Cadence(every_frames=1))
+    camera.shoot(7)
+    bench.run_out()
+    camera.sequence = 0
+    future = bench.pipeline.demand(camera)
+    bench.run_out()
+    camera.sequence = 7
+    bench.run_out()
+    assert not future.done()
+    late = camera.latest
+
+    def shoot_meanwhile(after_sequence: int) -> Frame | None:
+        camera.latest = late  # type: ignore[method-assign]
+        frame = late(after_sequence)
+        camera.shoot()
+        return frame
+
+    camera.latest = shoot_meanwhile  # type: ignore[method-assign]
+    bench.pipeline.step()
+    bench.run_out()
+    assert future.result(0).frame.sequence == 8
+    assert [r.frame.sequence for r in bench.results] == [7, 8]
 
 
 def test_a_demand_is_answered_with_what_failed(bench: Bench) -> None:
