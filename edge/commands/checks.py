@@ -108,7 +108,7 @@ def _broker(config: Config) -> str:
         broker = EmbeddedBroker(config.mqtt.embedded.port, config.mqtt.embedded.websocket_port)
         broker.start()
     try:
-        endpoint = endpoint_of(config, broker)()
+        endpoint = endpoint_of(config, broker)
         client_id = f"{config.mqtt.client_id or config.device.name}-check"
         found = f"{'embedded, ' if broker else ''}{try_broker(endpoint, topics_of(config), client_id)}"
         return f"{found}; warning: {config.mqtt.exposure}" if config.mqtt.exposure else found

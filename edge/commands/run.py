@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.commands.page import PageHost, PagePort, show_address
-from edge.commands.signals import signals_end
+from edge.commands.signals import signal_rereads, signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge.daemon.supervisor import Daemon, Tally
+    from edge.daemon.supervisor import Daemon
+    from edge.daemon.tally import Tally
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +41,10 @@ def run(
     """Run the daemon until Ctrl-C or SIGTERM.
 
     With --for it stops by itself, prints last what was published, and exits 0 only if every camera's every task was
-    and the broker refused nothing. SIGHUP is ignored: to read the configuration again, restart it.
+    and the broker refused nothing. SIGHUP has it read the configuration again: what can be applied is, all else needs a
+    restart, which it says; with a mistake in it, it goes on as it was.
     """
-    ended = signals_end()
+    ended, reread = signals_end(), signal_rereads()
     outlive_output()
     from edge.daemon.supervisor import Daemon
 
@@ -53,8 +55,10 @@ def run(
         try:
             daemon = Daemon(
                 settings,
+                path=config.absolute(),
                 on_progress=lambda text: err.print(text, style="dim", markup=False, highlight=False),
                 stop=ended,
+                reread=reread,
             )
         except EdgeError as e:
             if not ended.is_set():

@@ -15,7 +15,7 @@ _SERVING = ("run", "watch")
 def end_at_once() -> None:
     """Until a command begins nothing runs that would have to be stopped: SIGTERM and Ctrl-C simply end the process.
 
-    A closed terminal does not end the daemon; SIGHUP means nothing to it.
+    A closed terminal does not end the daemon: until it serves, SIGHUP means nothing to it.
     """
     serving = sys.argv[1:2] != [] and sys.argv[1] in _SERVING
 
@@ -50,3 +50,10 @@ def signals_end() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     return ended
+
+
+def signal_rereads() -> threading.Event:
+    """An event that SIGHUP sets from now on: the configuration is to be read again."""
+    wanted = threading.Event()
+    signal.signal(signal.SIGHUP, lambda _number, _frame: wanted.set())
+    return wanted

@@ -22,6 +22,7 @@ from pydantic import (
 from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.file import ConfigFile
+from edge.config.requests import RequestsConfig, ReviewConfig
 from edge.config.values import (
     ExistingFolder,
     Name,
@@ -222,6 +223,8 @@ class Config(Section):
     scene_cut: SceneCutConfig = Field(default_factory=SceneCutConfig)
     inference: InferenceConfig = Field(default={}, validate_default=True)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
+    requests: RequestsConfig = Field(default={}, validate_default=True)
+    review: ReviewConfig = Field(default_factory=ReviewConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 

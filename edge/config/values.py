@@ -63,6 +63,15 @@ def _credential(value: object, info: ValidationInfo) -> object:
     return path
 
 
+def _state(value: object, info: ValidationInfo) -> object:
+    """Like `_resolved`, but a bare name lies in the folder that systemd gives the service, where it gives one."""
+    folders = os.environ.get("STATE_DIRECTORY")
+    path = _resolved(value, info)
+    if isinstance(value, str) and folders and "/" not in value:
+        return Path(folders.split(":")[0]) / value
+    return path
+
+
 def _existing(kind: Literal["file", "folder", "file or folder"], *, secret: bool = False) -> Callable[[Path], Path]:
     """Refuses what is not there. `secret`: what was written may be the secret itself, and is not repeated."""
     kinds = {"file": (stat.S_ISREG,), "folder": (stat.S_ISDIR,), "file or folder": (stat.S_ISREG, stat.S_ISDIR)}[kind]
@@ -87,6 +96,7 @@ def _existing(kind: Literal["file", "folder", "file or folder"], *, secret: bool
 
 ExistingPath = Annotated[Path, AfterValidator(_existing("file or folder")), BeforeValidator(_resolved)]
 ExistingFile = Annotated[Path, AfterValidator(_existing("file")), BeforeValidator(_resolved)]
+StateFile = Annotated[Path, BeforeValidator(_state)]
 PathToMake = Annotated[Path, BeforeValidator(_resolved)]
 ExistingFolder = Annotated[Path, AfterValidator(_existing("folder")), BeforeValidator(_resolved)]
 SecretFile = Annotated[Path, AfterValidator(_existing("file", secret=True)), BeforeValidator(_credential)]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
-from edge.config.sections import Config
+from edge.config.sections import Config, TasksConfig
 from edge.inference.accelerator import Accelerator
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Endpoint
+from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import CHANNELS, Topics
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
 from edge.publish.results import KINDS
+from edge.scene import Task
 
 
 def load_engines(
@@ -49,20 +51,27 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
 
 
 def add_tasks(
-    pipeline: Pipeline, process: CameraProcess, camera: CameraConfig, config: Config, engines: LoadedEngines
+    pipeline: Pipeline,
+    process: CameraProcess,
+    camera: CameraConfig,
+    tasks: TasksConfig,
+    engines: LoadedEngines,
+    settings: Mapping[Task, TaskSettings],
 ) -> None:
-    """Every task of one camera, on the engine that answers for it."""
+    """Every task of one camera, on the engine that answers for it; `settings`: how often each runs, if at all."""
     for task in camera.tasks:
-        settings = config.tasks[task]
+        configured, runs = tasks[task], settings[task]
+        cadence = Cadence(runs.every_s, runs.every_frames)
         pipeline.add(
             process,
             camera.model,
             task,
             engines.by_task[task],
-            Cadence(settings.every_s, settings.every_frames),
-            deadline_s=settings.deadline_s,
-            **settings.reader_options(),
+            cadence,
+            deadline_s=configured.deadline_s,
+            **configured.reader_options(),
         )
+        pipeline.change(camera.name, task, cadence, paused=not runs.enabled)
 
 
 def make_broker(config: Config) -> EmbeddedBroker | None:
@@ -71,9 +80,9 @@ def make_broker(config: Config) -> EmbeddedBroker | None:
     return EmbeddedBroker(own.port, own.websocket_port) if config.mqtt.host is None else None
 
 
-def endpoint_of(config: Config, broker: EmbeddedBroker | None) -> Callable[[], Endpoint]:
-    """Where to publish, asked at every attempt: a corrected password file is read then."""
-    return config.mqtt.endpoint if broker is None else lambda: broker.endpoint
+def endpoint_of(config: Config, broker: EmbeddedBroker | None) -> Endpoint:
+    """Where to publish, to be asked at every attempt: a corrected password file is read then."""
+    return config.mqtt.endpoint() if broker is None else broker.endpoint
 
 
 def retained_topics(config: Config) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from edge.errors import EdgeError
 from edge.scene import Task
@@ -41,6 +41,11 @@ class Failing:
                 return False
         self._said[key] = (now_s, kind)
         return True
+
+    def forget(self, kept: Collection[Key]) -> None:
+        """Tasks that are not in `kept` are gone."""
+        for key in self._errors.keys() - set(kept):
+            self._errors.pop(key, None)
 
     def errors(self) -> Mapping[Key, EdgeError]:
         """What fails now."""

@@ -24,9 +24,12 @@ from edge.mqtt.messages import (
     EngineInfo,
     Percentiles,
     TaskHealth,
+    TaskSettings,
     timestamp,
 )
 from edge.pipeline.batches import Engine
+from edge.pipeline.pipeline import Result
+from edge.publish.compose import Source
 from edge.publish.publisher import PublisherStatistics
 from edge.scene import Task
 
@@ -40,8 +43,10 @@ def info(
     started_at: float,
     models: Mapping[Task, StoredModel],
     engines: Mapping[Task, Engine],
+    settings: Mapping[tuple[str, Task], TaskSettings],
     *,
     whole: bool,
+    restart_required: tuple[str, ...] = (),
 ) -> BridgeInfo:
     """What this device runs, for `bridge/info`.
 
@@ -51,6 +56,8 @@ def info(
         started_at: s since the Unix epoch.
         models: by task.
         engines: by task, what the models run on.
+        settings: by (camera, task), how it runs now.
+        restart_required: keys of the configuration file that hold after the next start.
         whole: with all that was measured of the models; else with the first few numbers, for a topic that every
             subscriber gets.
     """
@@ -66,11 +73,13 @@ def info(
                 projection=c.projection,
                 camera_height_m=c.camera_height_m,
                 tasks=c.tasks,
+                settings={task: settings[c.name, task] for task in c.tasks},
             )
             for c in config.cameras
         ),
         tasks=tuple(engines),
         engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
+        restart_required=restart_required,
         config_schema=config_schema(),
     )
 
@@ -127,6 +136,12 @@ def health(
     )
 
 
+def source_of(device: str, result: Result) -> Source:
+    """Who made a result, and why it is worse than configured, if it is."""
+    manifest, shortfall = result.engine.manifest, result.engine.backend.degraded
+    return Source(device, manifest.name, manifest.onnx.sha256, () if shortfall is None else (shortfall,))
+
+
 def passed_over(metrics: Metrics) -> dict[str, int]:
     """Frames that were asked for and not inferred, by reason."""
     return {"inference too slow": metrics.missed.total, "stale": metrics.stale.total}
@@ -152,10 +167,10 @@ def degraded(
     cameras: Iterable[CameraProcess],
     engines: tuple[str, ...],
     failing: Mapping[tuple[str, Task], EdgeError],
-    broker: tuple[str, ...],
+    *others: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Everything that is worse than configured, in words; `failing`: the error of each (camera, task) that fails."""
     down = [c for c in cameras if c.state != "online"]
     lost = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
     tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()]
-    return (*lost, *engines, *tasks, *broker)
+    return (*lost, *engines, *tasks, *(text for texts in others for text in texts))

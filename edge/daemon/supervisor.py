@@ -1,8 +1,9 @@
 """The daemon: its parts started, watched, and taken down in order.
 
 Threads: inference (one, which prepares pictures and reads answers), the accelerator's (which runs networks), publishing
-(its own), requests (its own), the embedded broker (its own), and the caller's, which supervises: it looks after the
-cameras, publishes states and health, and feeds systemd's watchdog.
+(its own), requests (their own), the embedded broker (its own), and the caller's, which supervises: it looks after the
+cameras, publishes states and health, carries out what changes the daemon, starts threads again that died, and feeds
+systemd's watchdog.
 """
 
 from __future__ import annotations
@@ -12,32 +13,38 @@ import sys
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
 
-from edge.cameras.process import CameraProcess, stop_together
+from edge.cameras.process import CameraProcess
 from edge.config.sections import Config
 from edge.daemon import build, reports
-from edge.daemon.answers import health as health_answer
-from edge.daemon.answers import info as info_answer
+from edge.daemon.answers import engine, flag, health, info, ping, reload, restart_camera, set, snapshot
+from edge.daemon.cameras import Cameras
+from edge.daemon.control import Control
+from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.failing import Failing
+from edge.daemon.overrides import Overrides
+from edge.daemon.revival import Revival
+from edge.daemon.tally import Tally, tally
 from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
+from edge.keep.review import Review
 from edge.monitor.clock import Periodic, WallClock
 from edge.monitor.metrics import Metrics
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
 from edge.mqtt.link import Endpoint
-from edge.mqtt.messages import BridgeHealth, BridgeInfo
+from edge.mqtt.messages import BridgeHealth, BridgeInfo, Message
 from edge.pipeline.pipeline import Pipeline, Result
 from edge.processes import renice_thread
-from edge.publish.compose import Source
+from edge.publish import compose
 from edge.publish.publisher import Publisher
+from edge.publish.requests import Handler
 from edge.publish.results import ResultMessages
 from edge.scene import Task
 
@@ -47,25 +54,10 @@ _POLL_S = 0.1
 _IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
-_UNSENT = ("refused", "held_back", "too_large", "invalid", "unsendable")
-"""Reasons for which messages are dropped that do not pass by themselves."""
 _SWITCH_S = 0.0005
 """How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""
 
 Progress = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a run came to."""
-
-    published: Counter[Task] = field(default_factory=Counter)
-    dropped: int = 0
-    unsent: Counter[str] = field(default_factory=Counter)
-    """Of these, what could not be sent or was not taken, by reason."""
-    errors: int = 0
-    silent: tuple[tuple[str, Task], ...] = ()
-    """Every configured (camera, task) that published nothing."""
 
 
 class Daemon:
@@ -75,32 +67,34 @@ class Daemon:
         self,
         config: Config,
         *,
+        path: Path | None = None,
         on_progress: Progress = _log.info,
         on_result: Callable[[Result], None] | None = None,
         stop: threading.Event | None = None,
+        reread: threading.Event | None = None,
     ) -> None:
         """Build every part; nothing runs yet.
 
         Args:
             config: what to run.
+            path: the file that it was read from, to be read again.
             on_progress: called with what is being done, for people.
             on_result: also given every result, on the inference thread.
             stop: ends `supervise` when set, from a signal handler for instance; made here when None.
+            reread: has the configuration read again when set; made here when None.
 
         Raises:
             EngineError: a model cannot serve.
         """
-        self.config = config
         self._say, self._also = on_progress, on_result
         self._stop = stop or threading.Event()
-        self._thread = threading.Thread(target=self._infer, name="edge-inference", daemon=True)
+        self._thread = self._new_thread()
         self._clock, self._started_s, self._run = WallClock(), time.monotonic(), uuid.uuid4().hex[:12]
-        self._failing = Failing()
-        self._fatal: BaseException | None = None
+        self._failing, self._revival = Failing(), Revival()
+        self._died: BaseException | None = None
         self.metrics = Metrics()
         self.accelerator = Accelerator()
         self.engines = build.load_engines(config, self.accelerator, on_progress, self._stop)
-        self.throughput = Throughput([(c.name, t) for c in config.cameras for t in c.tasks])
         self.pipeline = Pipeline(
             on_result=self._publish_result,
             on_error=self._task_failed,
@@ -108,34 +102,78 @@ class Daemon:
             submit=self.accelerator.submit,
             counters=self.metrics,
         )
-        self.cameras: list[CameraProcess] = []
-        for camera in config.cameras:
-            process = build.make_camera(camera)
-            build.add_tasks(self.pipeline, process, camera, config, self.engines)
-            self.cameras.append(process)
+        self._overrides = Overrides(config.requests.overrides)
+        self.cameras = Cameras(
+            config,
+            self.pipeline,
+            self.engines,
+            self._overrides,
+            self.metrics,
+            on_event=lambda kind, message, camera: self._event(kind, message, camera=camera),
+            on_state=self._publish_state,
+        )
+        self.control = Control(
+            config,
+            path,
+            self.cameras,
+            self.engines.by_task,
+            reread or threading.Event(),
+            on_event=self._event,
+            on_config=self._apply,
+            on_changed=self._publish_info,
+        )
+        self.throughput = Throughput(list(self.cameras.settings()))
         self.broker = build.make_broker(config)
-        self._endpoint = build.endpoint_of(config, self.broker)
-        topics = build.topics_of(config)
-        self._messages = ResultMessages(topics, depth_image=config.tasks.depth.image)
+        self._topics = build.topics_of(config)
+        self._messages = ResultMessages(self._topics, depth_image=config.tasks.depth.image)
+        self._health_due = Periodic(config.health.every_s)
+        self.engine_jobs = EngineJobs(path)
         self.publisher = Publisher(
-            self._endpoint,
-            topics,
+            lambda: self.endpoint,
+            self._topics,
             client_id=config.mqtt.client_id,
-            handlers={
-                "info": partial(info_answer.answer, info=partial(self._info, whole=True)),
-                "health": partial(health_answer.answer, health=partial(self._health, window=False)),
-            },
+            handlers=self._handlers(),
             max_packet_bytes=config.mqtt.max_packet_bytes,
             response_prefix=config.mqtt.response_prefix,
+            allowed=config.requests.allow,
             retained=build.retained_topics(config),
             run=self._run,
             metrics=self.metrics,
         )
 
+    def _handlers(self) -> dict[str, Handler]:
+        """What answers each request."""
+        find, demand, control = self.cameras.find, self.pipeline.demand, self.control
+        return {
+            "ping": partial(ping.answer, device=self.config.device.name, now=self._clock.now, uptime_s=self.uptime_s),
+            "info": partial(info.answer, info=partial(self.info, whole=True)),
+            "health": partial(health.answer, health=partial(self.health, window=False)),
+            "snapshot": partial(
+                snapshot.answer, find=find, demand=demand, said=self.said, largest_bytes=self._largest_bytes
+            ),
+            "set": partial(set.answer, change=control.set),
+            "reload": partial(reload.answer, reload=control.reload),
+            "restart-camera": partial(restart_camera.answer, restart=control.restart_camera),
+            "engine/build": partial(engine.build, jobs=self.engine_jobs),
+            "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
+            "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=self.review),
+        }
+
+    def _largest_bytes(self) -> int | None:
+        return self.publisher.largest_bytes
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._infer, name="edge-inference", daemon=True)
+
+    @property
+    def config(self) -> Config:
+        """What it runs by."""
+        return self.control.config
+
     @property
     def endpoint(self) -> Endpoint:
         """Where it publishes, for who wants to subscribe there; the embedded broker's once that runs."""
-        return self._endpoint()
+        return build.endpoint_of(self.config, self.broker)
 
     # Running ----------------------------------------------------------------------------------------------------------
 
@@ -149,10 +187,8 @@ class Daemon:
             self.broker.start()
             self._say(f"embedded broker on {self.broker.endpoint}, WebSocket port {self.broker.ws_port}")
         self.publisher.start()
-        self.publisher.publish("bridge_info", self._info())
-        for camera in self.cameras:
-            self._publish_state(camera)
-            camera.start()
+        self._publish_info()
+        self.cameras.start()
         if infer:
             self._thread.start()
         sys.setswitchinterval(_SWITCH_S)
@@ -166,24 +202,19 @@ class Daemon:
         """Look after everything until `request_stop`, or for so many seconds.
 
         Raises:
-            EdgeError: the inference thread died of an unexpected error.
+            EdgeError: a thread died once more than is forgiven.
         """
         until_s = None if for_s is None else time.monotonic() + for_s
         watchdog = Watchdog()
-        health = Periodic(self.config.health.every_s)
         while not self._stop.wait(_POLL_S):
             if until_s is not None and time.monotonic() >= until_s:
                 return
-            self._look_after_cameras()
+            self.control.carry_out()
+            self.cameras.look_after()
             self._look_after_engines()
             self._look_after_clock()
-            if not self.publisher.alive:
-                raise EdgeError("publishing died; see the log, and please report it")
-            if self._fatal is not None:
-                raise EdgeError(
-                    f"inference died ({type(self._fatal).__name__}: {self._fatal}); see the log"
-                ) from self._fatal
-            if health.due():
+            self._look_after_threads()
+            if self._health_due.due():
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
             watchdog.look((self.metrics.done.total, self.metrics.idle.total), excused=down)
@@ -203,42 +234,43 @@ class Daemon:
         for camera in self.cameras:
             self._publish_state(camera)
         self.publisher.stop()  # before what may hang, so that nobody waits for a daemon that is gone
-        stop_together(self.cameras)
-        tally = self._tally()
+        self.engine_jobs.stop()
+        self.cameras.stop()
+        came_to = tally(self.publisher.statistics(), self.metrics, self.cameras.settings())
         if self.broker is not None:
             self.broker.stop()
         self.engines.close()
         # A network that hangs is left to the end of the process.
         self.accelerator.stop(0.0 if self._thread.is_alive() else _CLOSE_S)
-        return tally
+        return came_to
 
     def _infer(self) -> None:
-        """The inference thread. Its broad except is the supervisor's: whatever ends this thread ends the daemon."""
+        """The inference thread. Its broad except is the supervisor's: it starts the thread again."""
         try:
             while not self._stop.is_set():
                 if not self.pipeline.step():
                     time.sleep(_IDLE_S)
-        except Exception as error:  # noqa: BLE001 - the supervisor's: reported, and ends the daemon
+        except BaseException as error:  # noqa: BLE001 - the supervisor's: reported, and the thread started again
             _log.exception("inference died")
-            self._fatal = error
+            self._died = error
 
-    def _tally(self) -> Tally:
-        statistics = self.publisher.statistics()
-        published: Counter[Task] = Counter()
-        silent = []
-        for camera in self.config.cameras:
-            for task in camera.tasks:
-                count = statistics.published.get((task, camera.name), 0)
-                published[task] += count
-                if not count:
-                    silent.append((camera.name, task))
-        # A retained message that a newer one replaced before it went out is no loss.
-        lost = sum(statistics.dropped.values()) - statistics.dropped.get("superseded", 0) + statistics.queued
-        dropped = lost + sum(reports.passed_over(self.metrics).values())
-        unsent = Counter({reason: n for reason in _UNSENT if (n := statistics.dropped.get(reason, 0))})
-        never_connected = statistics.protocol is None
-        errors = self.metrics.errors.total + self.metrics.camera_errors.total + never_connected
-        return Tally(published, dropped, unsent, errors, tuple(silent))
+    def _look_after_threads(self) -> None:
+        """Start again what died.
+
+        Raises:
+            EdgeError: that is more than is forgiven.
+        """
+        error, self._died = self._died, None
+        if error is not None:
+            said = self._revival.allow("inference", f"{type(error).__name__}: {error}")
+            self.pipeline.recover()
+            self._thread = self._new_thread()
+            self._thread.start()
+            self._event("part_restarted", said, data={"part": "inference"})
+        if not self.publisher.alive and (part := self.publisher.revive()) is not None:
+            said = self._revival.allow(part, "see the log")
+            _log.error("%s", said)
+            self._event("part_restarted", said, data={"part": part})
 
     # Results ----------------------------------------------------------------------------------------------------------
 
@@ -250,9 +282,7 @@ class Daemon:
         latency_s = time.monotonic() - frame.captured_monotonic_s
         self.throughput.note(frame.camera, result.task, latency_s)
         self._failing.succeeded((frame.camera, result.task))
-        manifest, shortfall = result.engine.manifest, result.engine.backend.degraded
-        degraded = () if shortfall is None else (shortfall,)
-        source = Source(self.config.device.name, manifest.name, manifest.onnx.sha256, degraded)
+        source = reports.source_of(self.config.device.name, result)
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
             self.publisher.publish(kind, make, camera=frame.camera)
 
@@ -269,23 +299,12 @@ class Daemon:
             reports.event(self.config.device.name, self._clock.now(), kind, message, camera, data or {}),
         )
 
-    def _look_after_cameras(self) -> None:
-        for camera in self.cameras:
-            camera.poll()
-            for event in camera.take_events():
-                if event.kind == "error":
-                    self.metrics.camera_errors.add(camera.name)
-                    _log.error("camera %s: %s", camera.name, event.message)
-                else:
-                    _log.info("camera %s: %s", camera.name, event.message)
-                self._event(f"camera_{event.kind}", event.message, camera=camera.name)
-                if event.kind == "state":
-                    self._publish_state(camera)
-
     def _look_after_engines(self) -> None:
         for name, event in self.engines.take_events():
             self._event(event.kind, event.message, data={"engine": name})
-            self.publisher.publish("bridge_info", self._info())
+            self._publish_info()
+        if (end := self.engine_jobs.take_end()) is not None:
+            self._event(end.kind, end.message, data=end.data)
 
     def _look_after_clock(self) -> None:
         """What is retained carries times of day: said again when the clock was set."""
@@ -295,7 +314,7 @@ class Daemon:
         _log.warning("the clock was set by %+.1f s", by_s)
         self._event("clock_set", f"the clock was set by {by_s:+.1f} s", data={"seconds": round(by_s, 3)})
         self._messages.send_rooms_again()
-        self.publisher.publish("bridge_info", self._info())
+        self._publish_info()
         for camera in self.cameras:
             self._publish_state(camera)
 
@@ -306,11 +325,14 @@ class Daemon:
             camera=camera.name,
         )
 
-    def _publish_health(self) -> None:
-        self.publisher.publish("bridge_health", partial(self._health, window=True))
+    def _publish_info(self) -> None:
+        self.publisher.publish("bridge_info", self.info())
 
-    def _health(self, window: bool) -> BridgeHealth:
-        """`window`: with the rates since the last time, and start the next window."""
+    def _publish_health(self) -> None:
+        self.publisher.publish("bridge_health", partial(self.health, window=True))
+
+    def health(self, *, window: bool) -> BridgeHealth:
+        """How it is now; `window`: with the rates since the last time, and start the next window."""
         return reports.health(
             self.config.device.name,
             self._clock.now(),
@@ -318,15 +340,60 @@ class Daemon:
             self.throughput.window() if window else [],
             self.publisher.statistics(),
             self.metrics,
-            reports.degraded(self.cameras, self.engines.degraded(), self._failing.errors(), self.publisher.degraded()),
+            reports.degraded(
+                self.cameras,
+                self.engines.degraded(),
+                self._failing.errors(),
+                self.publisher.degraded(),
+                self._revival.degraded(),
+                () if self._overrides.problem is None else (self._overrides.problem,),
+            ),
         )
 
-    def _info(self, *, whole: bool = False) -> BridgeInfo:
+    def info(self, *, whole: bool = False) -> BridgeInfo:
+        """What it runs; `whole`: with all that was measured of its models."""
         return reports.info(
             self.config,
             self._run,
             self._clock.at(self._started_s),
             self.engines.models,
             self.engines.by_task,
+            self.cameras.settings(),
             whole=whole,
+            restart_required=self.control.restart_required,
         )
+
+    # What is asked of it, on threads of requests ----------------------------------------------------------------------
+
+    def uptime_s(self) -> float:
+        """Since it was built."""
+        return time.monotonic() - self._started_s
+
+    def said(self, result: Result, latency_s: float) -> Message:
+        """The message of a result."""
+        source = reports.source_of(self.config.device.name, result)
+        topic = self._topics.of("depth_image", camera=result.frame.camera) if self.config.tasks.depth.image else None
+        return compose.message_of(result.value, result.frame, source, latency_s, topic)
+
+    def review(self) -> Review | None:
+        """Where pictures are kept for review, if anywhere."""
+        kept = self.config.review
+        return None if kept.folder is None else Review(kept.folder, kept.most_mib * 2**20)
+
+    def _apply(self, before: Config, config: Config) -> None:
+        """Another configuration holds: what it changes beside the cameras."""
+        self._failing.forget(self.cameras.settings())
+        self.throughput.expect(list(self.cameras.settings()))
+        if config.tasks.depth.image != before.tasks.depth.image:
+            self._messages = ResultMessages(self._topics, depth_image=config.tasks.depth.image)
+        if config.health != before.health:
+            self._health_due = Periodic(config.health.every_s)
+        logging.getLogger().setLevel(config.log.level.upper())
+        self.publisher.configure(
+            max_packet_bytes=config.mqtt.max_packet_bytes,
+            response_prefix=config.mqtt.response_prefix,
+            allowed=config.requests.allow,
+            retained=build.retained_topics(config),
+        )
+        if self.broker is None and config.mqtt.endpoint() != before.mqtt.endpoint():
+            self.publisher.connect_anew()

@@ -73,8 +73,13 @@ def make_private_folder(path: Path) -> None:
         raise _unwritable(path, e) from e
 
 
-def write_private(path: Path, data: bytes) -> None:
+_MAKE_ROOM = "make room, or set inference.plans to a folder that the user who runs edge may write"
+
+
+def write_private(path: Path, data: bytes, *, remedy: str = _MAKE_ROOM) -> None:
     """Replace a file by one of mode 0600 that is whole on the disk: the old one or the new one is there, never half.
+
+    `remedy`: what to do if it cannot be written.
 
     Raises:
         EngineError: no space, or no right; the old file stands.
@@ -95,14 +100,11 @@ def write_private(path: Path, data: bytes) -> None:
     except OSError as e:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise _unwritable(path, e) from e
+        raise _unwritable(path, e, remedy) from e
 
 
-def _unwritable(path: Path, error: OSError) -> EngineError:
-    return EngineError(
-        f"{path}: cannot be written ({error.strerror}); make room, or set inference.plans to a folder that the user "
-        "who runs edge may write"
-    )
+def _unwritable(path: Path, error: OSError, remedy: str = _MAKE_ROOM) -> EngineError:
+    return EngineError(f"{path}: cannot be written ({error.strerror}); {remedy}")
 
 
 def device_key(path: Path, *, make: bool = False) -> bytes:

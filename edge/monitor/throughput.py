@@ -42,6 +42,12 @@ class Throughput:
         self._since_s = clock()
         self.total: Counter[tuple[str, str]] = Counter()
 
+    def expect(self, keys: list[tuple[str, str]]) -> None:
+        """Others are expected from now on; the window begins anew for them."""
+        with self._lock:
+            self._keys = keys
+            self._series = {k: self._series.get(k, _Series()) for k in keys}
+
     def note(self, camera: str, task: str, latency_s: float) -> None:
         """A result came out, so long after its frame was captured."""
         with self._lock:

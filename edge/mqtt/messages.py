@@ -284,6 +284,17 @@ class BridgeState(Message):
     state: Literal["online", "offline"]
 
 
+class TaskSettings(Part):
+    """How a task of a camera runs now: what the configuration says, or what the request `set` changed."""
+
+    enabled: bool
+    every_s: Positive | None
+    every_frames: Annotated[int, Field(ge=1)] | None
+    overridden: tuple[Literal["enabled", "every_s"], ...] = Field(
+        default=(), description="What is not as configured; `set` with null undoes it."
+    )
+
+
 class CameraInfo(Part):
     """A configured camera; never its address, which may hold a password."""
 
@@ -292,6 +303,7 @@ class CameraInfo(Part):
     projection: Projection
     camera_height_m: Positive | None
     tasks: tuple[Task, ...]
+    settings: dict[Task, TaskSettings] = Field(description="By task, how it runs now.")
 
 
 class EngineInfo(Part):
@@ -318,6 +330,9 @@ class BridgeInfo(Message):
     cameras: tuple[CameraInfo, ...]
     tasks: tuple[Task, ...]
     engines: tuple[EngineInfo, ...]
+    restart_required: tuple[str, ...] = Field(
+        default=(), description="Keys that changed in the configuration file and hold after the next start."
+    )
     config_schema: dict[str, Any]
 
 

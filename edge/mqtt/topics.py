@@ -64,6 +64,8 @@ CHANNELS: dict[Kind, Channel] = {
     "lighting": Channel("{camera}/lighting", 1, True, "Ambient light as order-2 spherical harmonics."),
     "room": Channel("{camera}/room", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
 }
+_VERB_LEVELS = 2
+"""Of a verb at most: engine/build."""
 RESERVED_CAMERA_NAMES = frozenset({"bridge", "request", "response"})
 
 
@@ -115,18 +117,18 @@ class Topics:
         _checked_base(self.base)
 
     def of(self, kind: Kind, *, camera: str | None = None, verb: str | None = None) -> str:
-        """The topic of `kind`, with the camera or the verb that its path names."""
+        """The topic of `kind`, with the camera or the verb that its path names; a verb may have two levels."""
         path = CHANNELS[kind].path
         if "{camera}" in path:
             path = path.replace("{camera}", self._camera(camera or ""))
         if "{verb}" in path:
-            path = path.replace("{verb}", check_segment(verb or "", "verb"))
+            path = path.replace("{verb}", "/".join(check_segment(part, "verb") for part in (verb or "").split("/")))
         return f"{self.base}/{self.device}/{path}"
 
     @property
     def requests(self) -> str:
         """Subscription that receives every request to this device."""
-        return f"{self.base}/{self.device}/request/+"
+        return f"{self.base}/{self.device}/request/#"
 
     @property
     def responses(self) -> str:
@@ -157,6 +159,10 @@ def parse(topic: str, base: str = "edge") -> Address | None:
         return None
     device, _, path = topic[len(base) + 1 :].partition("/")
     parts = path.split("/")
+    if len(parts) == _VERB_LEVELS + 1 and parts[0] in ("request", "response"):
+        parts = [parts[0], "/".join(parts[1:])]
+        if not all(part and part.isprintable() for part in parts[1].split("/")):
+            return None
     for kind, channel in CHANNELS.items():
         pattern = channel.path.split("/")
         if len(pattern) != len(parts):

@@ -33,6 +33,7 @@ from edge.perception.canvas import CanvasInput
 from edge.perception.readers import READERS, Value
 from edge.perception.smoothing import SceneCut
 from edge.pipeline.batches import Batch, Engine, Feed, FrameSource, Inputs, Job, Part
+from edge.pipeline.demands import Answer, Changes, Demand
 from edge.pipeline.schedule import Cadence, Schedule, Turn
 from edge.scene import CameraModel, Frame, RoomLayout, Task
 
@@ -78,7 +79,10 @@ class Pipeline:
     ) -> None:
         """Callbacks run on the thread that calls `step` and must return at once; `submit` runs the networks."""
         self._on_result, self._on_error, self._submit, self._clock = on_result, on_error, submit, clock
-        self._threshold = scene_cut_threshold
+        self.scene_cut_threshold = scene_cut_threshold
+        """Of cameras that are added from now on."""
+        self.changes = Changes()
+        """Actions to carry out between two turns, for who is not on the thread that calls `step`."""
         self._schedule: Schedule[Job] = Schedule()
         self._feeds: list[Feed] = []
         self._inputs: dict[int, Inputs] = {}
@@ -88,6 +92,8 @@ class Pipeline:
         self._frames: dict[str, Frame] = {}
         self._layouts: dict[str, RoomLayout] = {}
         self._flight: deque[Batch] = deque()
+        self._demands: list[Demand[Result]] = []
+        self._answering: Demand[Result] | None = None
         self.counters = counters or Metrics()
 
     def add(
@@ -112,10 +118,53 @@ class Pipeline:
         job = Job(camera, task, feed, reader, part.output_names, turn, deadline_s)
         feed.jobs.append(job)
         self._schedule.add(turn, job)
-        self._cuts.setdefault(camera.name, SceneCut(self._threshold))
+        self._cuts.setdefault(camera.name, SceneCut(self.scene_cut_threshold))
         rows = max(feed.rows, engine.backend.max_batch)
         inputs = self._inputs.setdefault(id(engine), Inputs())
         self._submit(lambda: inputs.reserve(rows, engine.backend.allocate)).result()
+
+    def remove(self, camera: str) -> None:
+        """Run nothing on that camera any more; what is running is read first."""
+        self.finish()
+        for job in self._jobs_of(camera):
+            self._schedule.remove(job.turn)
+        self._feeds = [feed for feed in self._feeds if feed.jobs[0].camera.name != camera]
+        self._frames.pop(camera, None)
+        self._layouts.pop(camera, None)
+        self._cuts.pop(camera, None)
+        self._cuts_at.pop(camera, None)
+
+    def change(self, camera: str, task: Task, cadence: Cadence, *, paused: bool) -> None:
+        """Another cadence for that task from now on, or none while it is paused."""
+        for job in self._jobs_of(camera):
+            if job.task == task:
+                job.turn.change(cadence, paused=paused, now_s=self._clock())
+
+    def demand(self, camera: FrameSource) -> Future[Answer[Result]]:
+        """Everything about the camera's next frame, also tasks that are paused; callable from any thread.
+
+        The results go to `on_result` too. Cancel it if the frame does not come.
+        """
+        demand: Demand[Result] = Demand(camera.name, camera.sequence)
+
+        def register() -> None:
+            held = self._frames.get(camera.name)
+            demand.after = max(demand.after, held.sequence if held else 0)
+            self._demands.append(demand)
+
+        self.changes.put(register)
+        return demand.future
+
+    def recover(self) -> None:
+        """After `step` raised what nobody foresaw: forget what was running, and begin anew."""
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            answering.future.set_exception(EdgeError("inference died and was started again; ask again"))
+        while self._flight:
+            self._flight.popleft().wait(None)
+
+    def _jobs_of(self, camera: str) -> list[Job]:
+        return [job for feed in self._feeds for job in feed.jobs if job.camera.name == camera]
 
     def _feed(self, camera: str, engine: Engine, model: CameraModel) -> Feed:
         """The feed of a camera into an engine: the one there is, or a new one."""
@@ -133,6 +182,9 @@ class Pipeline:
         Returns:
             False if nothing is due and nothing was running.
         """
+        self.changes.carry_out()
+        if self._demands:
+            self._answer_demands()
         if len(self._flight) == _IN_FLIGHT:
             self._flight[0].wait(None)
         batch, served = self._gather()
@@ -167,6 +219,36 @@ class Pipeline:
             out[job.key] = (job.feed.engine, tensor)
         return out
 
+    # What was asked for ----------------------------------------------------------------------------------------------
+
+    def _answer_demands(self) -> None:
+        for demand in self._demands.copy():
+            jobs = self._jobs_of(demand.camera)
+            frame = self._newest(jobs[0].camera) if jobs else None
+            gone = not jobs or demand.future.cancelled()
+            if not gone and (frame is None or frame.sequence <= demand.after):
+                continue  # it has not come yet
+            self._demands.remove(demand)
+            if demand.future.set_running_or_notify_cancel():
+                self._answer(demand, frame)
+
+    def _answer(self, demand: Demand[Result], frame: Frame | None) -> None:
+        """Infer everything from one frame, the layout first, and nothing else meanwhile."""
+        if frame is None:
+            demand.future.set_exception(EdgeError(f"{demand.camera}: no such camera any more"))
+            return
+        self.finish()
+        feeds = [feed for feed in self._feeds if feed.jobs[0].camera.name == demand.camera]
+        self._answering = demand
+        for feed in sorted(feeds, key=lambda f: all(job.task != "layout" for job in f.jobs)):
+            batch = Batch(feed.engine, self._inputs[id(feed.engine)].next())
+            self._prepare(batch, feed, frame, self._take(feed.jobs, frame))
+            if batch.parts:
+                self._start(batch)
+            self.finish()
+        self._answering = None
+        demand.future.set_result(Answer(frame, demand.results, demand.errors))
+
     # What goes next --------------------------------------------------------------------------------------------------
 
     def _gather(self) -> tuple[Batch | None, bool]:
@@ -194,6 +276,8 @@ class Pipeline:
 
     def _fresh(self, job: Job) -> Frame | None:
         """The camera's newest frame, if this job has not seen it and it is not too old."""
+        if any(demand.camera == job.camera.name for demand in self._demands):
+            return None  # its next frame is for that
         frame = self._newest(job.camera)
         if frame is None or frame.sequence <= job.turn.seen:
             return None
@@ -290,7 +374,10 @@ class Pipeline:
             stages = stage_s or {"capture": max(0.0, begun_s - frame.captured_monotonic_s)}
             self.counters.done.add(*job.key)
             self.counters.late.add(*job.key, by=now_s - frame.captured_monotonic_s > job.deadline_s)
-            self._on_result(Result(frame, job.task, value, job.feed.engine, stages | {"postprocess": now_s - begun_s}))
+            result = Result(frame, job.task, value, job.feed.engine, stages | {"postprocess": now_s - begun_s})
+            if self._answering is not None:
+                self._answering.results[job.task] = result
+            self._on_result(result)
             stage_s = {}
 
     def _read(self, job: Job, outputs: Arrays, frame: Frame) -> Value:
@@ -316,6 +403,8 @@ class Pipeline:
         known = error if isinstance(error, EdgeError) else _unexpected(error)
         for job in jobs:
             self.counters.errors.add(*job.key)
+            if self._answering is not None:
+                self._answering.errors[job.task] = known
             self._on_error(job.camera.name, job.task, known)
 
 

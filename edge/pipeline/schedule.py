@@ -36,11 +36,13 @@ class Turn:
     """Number of the last frame it took."""
     taken_s: float = -math.inf
     """When it was served last."""
+    paused: bool = False
+    """Whether it is never due."""
 
     def late_s(self, now_s: float) -> float | None:
         """How long it has been due; None if it is not, or has no new frame."""
         newest = self.newest()
-        if newest <= self.seen:
+        if self.paused or newest <= self.seen:
             return None
         every = self.cadence.every_frames
         if every is not None and self.taken:
@@ -58,12 +60,20 @@ class Turn:
         since = frame - self.seen if self.seen else 1
         self.seen = self.taken = frame
         self.taken_s = now_s
+        if self.paused:
+            return 0
         if self.cadence.every_s is None:
             self.due_s = math.inf
             return max(since // (self.cadence.every_frames or 1) - 1, 0)
         late = max(0.0, now_s - self.due_s)
         self.due_s = max(self.due_s + self.cadence.every_s, now_s)  # one that fell behind starts afresh
         return min(since - 1, int(late / self.cadence.every_s))
+
+    def change(self, cadence: Cadence, *, paused: bool, now_s: float) -> None:
+        """Another cadence from now on, counted from when it was served last; or none while it is paused."""
+        self.cadence, self.paused = cadence, paused
+        self.seen = max(self.seen, self.newest() - 1)  # what passed meanwhile was not missed
+        self.due_s = max(self.taken_s + (cadence.every_s or 0.0), now_s)
 
     def skip(self, frame: int) -> None:
         """Pass over a frame that is not worth handling any more; the job stays due."""
@@ -82,6 +92,10 @@ class Schedule(Generic[J]):
     def add(self, turn: Turn, job: J) -> None:
         """One more job."""
         self._turns.append((turn, job))
+
+    def remove(self, turn: Turn) -> None:
+        """That job is not due any more."""
+        self._turns = [(t, job) for t, job in self._turns if t is not turn]
 
     def due(self, now_s: float) -> Sequence[J]:
         """The jobs that are due and have a new frame, the most overdue first."""

@@ -342,3 +342,21 @@ def room_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
     unit = "m" if layout.scale == "metric" else "camera_heights"
     properties = {"scale": layout.scale, "unit": unit, "extent": layout.extent}
     return Binary(data, _properties("edge.room/1", frame, source) | properties)
+
+
+# Any -------------------------------------------------------------------------------------------------------------
+
+
+def message_of(
+    value: DepthMap | RoomLayout | Lighting, frame: Frame, source: Source, latency_s: float, image_topic: str | None
+) -> DepthMessage | LayoutMessage | LightingMessage:
+    """The message of any value; `image_topic`: where a depth map's picture is.
+
+    Raises:
+        PublishError: the values are not plausible.
+    """
+    if isinstance(value, DepthMap):
+        return depth_message(frame, value, source, latency_s, image_topic)
+    if isinstance(value, RoomLayout):
+        return layout_message(frame, value, source, latency_s)
+    return lighting_message(frame, value, source, latency_s)

@@ -20,6 +20,12 @@ class Orphans:
         paths = {c.path.removeprefix("{camera}/"): kind for kind, c in CHANNELS.items() if c.retain}
         self._kinds = {path: kind for path, kind in paths.items() if "/" not in path} | _FORMER
 
+    def keep(self, kept: Collection[str]) -> dict[str, Kind]:
+        """Other topics are in use from now on; which of the old ones are not, with their kind."""
+        gone, self._kept = self._kept - frozenset(kept), frozenset(kept)
+        found = {topic: self._kinds.get(topic.removeprefix(self._prefix).partition("/")[2]) for topic in sorted(gone)}
+        return {topic: kind for topic, kind in found.items() if kind is not None}
+
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """What to subscribe to for a moment: the broker answers with all that it keeps."""

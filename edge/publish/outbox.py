@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge.monitor.metrics import Count
-from edge.mqtt.messages import Message
+from edge.mqtt.messages import Message, schema_name
 from edge.mqtt.topics import CHANNELS, Channel, Kind
 from edge.publish.compose import Binary
 
@@ -137,7 +137,22 @@ class Outbox:
                 del self._retained[item.topic]
                 self._unsent.pop(item.topic, None)
 
+    def retire(self, topic: str) -> None:
+        """Keep the retained message of a topic no longer: nothing goes there any more."""
+        with self._changed:
+            self._retained.pop(topic, None)
+            self._unsent.pop(topic, None)
+
     def __len__(self) -> int:
         """Number of messages that wait."""
         with self._changed:
             return len(self._unsent) + len(self._durable) + len(self._live)
+
+
+def encoded(content: Content | Maker) -> tuple[bytes, dict[str, str]]:
+    """Payload and user properties of a message, made if need be."""
+    made = content() if callable(content) else content
+    if not isinstance(made, Message):
+        return made.data, made.properties
+    captured_at, name = getattr(made, "captured_at", None), schema_name(made)
+    return made.encoded(), {k: v for k, v in (("schema", name), ("captured_at", captured_at)) if v}

@@ -29,13 +29,13 @@ from edge.mqtt.link import (
     Version,
     Will,
 )
-from edge.mqtt.messages import BridgeState, Message, Response, schema_name
+from edge.mqtt.messages import BridgeState, Response
 from edge.mqtt.topics import Kind, Topics
 from edge.processes import backoff
 from edge.publish.attempts import attempt
 from edge.publish.compose import Binary
 from edge.publish.orphans import Orphans
-from edge.publish.outbox import Content, Maker, Outbox, Outgoing
+from edge.publish.outbox import Content, Maker, Outbox, Outgoing, encoded
 from edge.publish.requests import Handler, Requests
 from edge.publish.suspects import STEADY_S, Suspects
 from edge.publish.twin import Twin
@@ -95,6 +95,7 @@ class Publisher:
         retry_s: tuple[float, float] = (0.5, 30.0),
         max_packet_bytes: int | None = None,
         response_prefix: str | None = None,
+        allowed: Collection[str] | None = None,
         retained: Collection[str] | None = None,
         run: str | None = None,
         metrics: Metrics | None = None,
@@ -111,6 +112,7 @@ class Publisher:
             retry_s: shortest and longest time between attempts to connect.
             max_packet_bytes: larger messages are not sent; None: the broker's own limit alone.
             response_prefix: where requests may have their response sent; None: the device's own responses alone.
+            allowed: the verbs that may be asked for; None: all that have a handler.
             retained: the retained topics of cameras that are in use; what is kept of others is cleared. None: nothing.
             run: what tells this run of the daemon from others in `bridge/info`; None: nobody listens for others.
             metrics: where to count.
@@ -130,7 +132,10 @@ class Publisher:
         self._flapping: tuple[float, str] = (-math.inf, "")
         """Until when to speak of connections that are lost again and again, and what to say."""
         self._max_packet_bytes = max_packet_bytes
-        self._requests = Requests(topics, handlers or {}, self._respond, response_prefix=response_prefix)
+        self._requests = Requests(
+            topics, handlers or {}, self._respond, response_prefix=response_prefix, allowed=allowed
+        )
+        self._anew = threading.Event()
         self._twin, self._announced_s = None if run is None else Twin(topics, run), -math.inf
         self._orphans = None if retained is None else Orphans(topics, retained)
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
@@ -154,7 +159,10 @@ class Publisher:
             on_message=self._received,
             on_change=self._outbox.wake,
         )
-        self._thread = threading.Thread(target=self._run, name="edge-publish", daemon=True)
+        self._thread = self._new_thread()
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="edge-publish", daemon=True)
 
     # For everyone --------------------------------------------------------------------------------------------------
 
@@ -171,6 +179,31 @@ class Publisher:
             PublishError: `camera` cannot be part of a topic.
         """
         self._outbox.put(Outgoing(kind, self.topics.of(kind, camera=camera), content, camera))
+
+    def configure(
+        self,
+        *,
+        max_packet_bytes: int | None,
+        response_prefix: str | None,
+        allowed: Collection[str],
+        retained: Collection[str],
+    ) -> None:
+        """Other rules from now on, as for `__init__`; what is retained on topics that are not in use is cleared."""
+        self._max_packet_bytes = max_packet_bytes
+        self._requests.configure(response_prefix=response_prefix, allowed=allowed)
+        for topic, kind in self._orphans.keep(retained).items() if self._orphans else ():
+            self._outbox.retire(topic)
+            self._outbox.put(Outgoing(kind, topic, Binary(b"", {}), keep=False))
+
+    def connect_anew(self) -> None:
+        """Ask where the broker is and connect there, whatever connection there is."""
+        self._anew.set()  # `_serve` looks at least four times a second
+
+    @property
+    def largest_bytes(self) -> int | None:
+        """Topic and payload of a message may have so many bytes; None: no limit is known."""
+        least = min((n for n in (self._link.limits.max_packet_bytes, self._max_packet_bytes) if n), default=None)
+        return None if least is None else least - _PACKET_OVERHEAD_BYTES
 
     def wait_connected(self, timeout_s: float) -> bool:
         """Whether a connection stands, waiting up to `timeout_s` for it."""
@@ -235,7 +268,7 @@ class Publisher:
                 explained = self._settle_loss(lasted_s)
             if error is not None:
                 self._report(error)
-            failures = 0 if explained or lasted_s >= STEADY_S else failures + 1
+            failures = 0 if explained or lasted_s >= STEADY_S or self._anew.is_set() else failures + 1
             self._stopping.wait(backoff(max(failures - 1, 0), *self._retry_s))
 
     def _connect(self) -> bool:
@@ -261,7 +294,8 @@ class Publisher:
     def _serve(self) -> None:
         """Publish until the connection is lost, or until all is out or time is over once stopping."""
         steady_s = time.monotonic() + STEADY_S
-        while self._link.up:
+        self._anew.clear()
+        while self._link.up and not self._anew.is_set():
             self._settle_delivered()
             self._end_orphans()
             if time.monotonic() > steady_s:
@@ -304,8 +338,9 @@ class Publisher:
         if self._suspects.held(item.kind):
             self._outbox.forget(item, "held_back")
             return
-        limit = min((n for n in (self._link.limits.max_packet_bytes, self._max_packet_bytes) if n), default=None)
-        if limit is not None and size_bytes + _PACKET_OVERHEAD_BYTES > limit:
+        largest = self.largest_bytes
+        if largest is not None and size_bytes > largest:
+            limit = largest + _PACKET_OVERHEAD_BYTES
             whose = "the broker's limit" if limit != self._max_packet_bytes else "mqtt.max_packet_bytes"
             self._trouble(item, f"{size_bytes} bytes are over {whose} of {limit}; raise it there")
             self._outbox.forget(item, "too_large")
@@ -333,12 +368,12 @@ class Publisher:
         if item.payload is not None:
             return item.payload
         begun_s = time.monotonic()
-        encoded, error = attempt(partial(_encoded, item.content))
-        if encoded is None:
+        made, error = attempt(partial(encoded, item.content))
+        if made is None:
             self._trouble(item, str(error))
             self._outbox.forget(item, "invalid")
             return None
-        item.payload, item.properties = encoded
+        item.payload, item.properties = made
         self._encode_ms.append((time.monotonic() - begun_s) * 1000.0)
         return item.payload
 
@@ -408,7 +443,7 @@ class Publisher:
         refused = [
             f"subscription {topic}: the broker refused it: {reason}; requests do not arrive: {_ALLOW}"
             for topic, reason in self._link.refused_subscriptions.copy().items()
-            if topic.startswith(self.topics.requests.removesuffix("+"))
+            if topic.startswith(self.topics.requests.removesuffix("#"))
         ]
         troubles = [f"{topic}: {text}" for topic, text in self._troubles.copy().items()]
         twins = self._twin.degraded() if self._twin else ()
@@ -416,8 +451,19 @@ class Publisher:
 
     @property
     def alive(self) -> bool:
-        """Whether its threads run, as they must from `start` to `stop`."""
+        """Whether its threads run."""
         return self._thread.is_alive() and self._requests.alive
+
+    def revive(self) -> str | None:
+        """Start again what died; its name, None if nothing did."""
+        if self._thread.is_alive():
+            dead = not self._requests.alive
+            self._requests.start()
+            return "answering requests" if dead else None
+        attempt(partial(self._settle_loss, 0.0))
+        self._thread = self._new_thread()
+        self._thread.start()
+        return "publishing"
 
     def _place(self, item: Outgoing) -> str:
         """The topic, by which troubles are kept; one for all responses, whose topics whoever asks may choose."""
@@ -452,12 +498,3 @@ class Publisher:
         if self._orphans is not None and time.monotonic() > self._orphans_until_s:
             self._link.unsubscribe([s.topic for s in self._orphans.subscriptions])
             self._orphans_until_s = math.inf
-
-
-def _encoded(content: Content | Maker) -> tuple[bytes, dict[str, str]]:
-    """Payload and user properties of a message, made if need be."""
-    made = content() if callable(content) else content
-    if not isinstance(made, Message):
-        return made.data, made.properties
-    captured_at, name = getattr(made, "captured_at", None), schema_name(made)
-    return made.encoded(), {k: v for k, v in (("schema", name), ("captured_at", captured_at)) if v}

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.mqtt.messages import BridgeHealth
+from edge.mqtt.verbs import NoArguments
 
 
-def answer(arguments: dict[str, Any], *, health: Callable[[], BridgeHealth]) -> dict[str, Any]:
+def answer(arguments: NoArguments, *, health: Callable[[], BridgeHealth]) -> dict[str, Any]:
     """As on `bridge/health`, without the rates, which are counted from one message there to the next."""
     return health().model_dump(mode="json", by_alias=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -23,10 +24,12 @@ from edge.mqtt.messages import (
     Percentiles,
     Response,
     TaskHealth,
+    TaskSettings,
     timestamp,
 )
-from edge.mqtt.schemas import asyncapi, documents, json_schemas
+from edge.mqtt.schemas import asyncapi, documents, json_schemas, request_schemas
 from edge.mqtt.topics import CHANNELS, Kind
+from edge.mqtt.verbs import VERBS, VerbName
 from edge.publish.compose import Source, depth_message, layout_message, lighting_message
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout
 
@@ -37,7 +40,14 @@ def messages(
 ) -> dict[Kind, Message]:
     """One of each message that the daemon sends."""
     now = timestamp(time.time())
-    camera = CameraInfo(name="a", source="replay", projection="perspective", camera_height_m=None, tasks=("depth",))
+    camera = CameraInfo(
+        name="a",
+        source="replay",
+        projection="perspective",
+        camera_height_m=None,
+        tasks=("depth",),
+        settings={"depth": TaskSettings(enabled=True, every_s=1, every_frames=None)},
+    )
     engine = EngineInfo(task="depth", name="depth", sha256="0" * 64, backend="ort", provenance={"recipe": "x"})
     task = TaskHealth(camera="a", task="depth", rate_hz=2.0, latency_ms=Percentiles(p50=1, p99=2))
     broker = BrokerHealth(protocol="5", reconnects=0, published=1, published_bytes=2, queued=0)
@@ -141,8 +151,10 @@ def test_every_topic_has_a_channel_and_an_operation_with_its_quality() -> None:
     """Addresses, parameters, direction, QoS, retention and expiry of the document are those of the topics table."""
     document = asyncapi(base="site")
     operations = {o["channel"]["$ref"].rpartition("/")[2]: o for o in document["operations"].values()}
-    assert set(document["channels"]) == set(CHANNELS) == set(operations)
-    for kind, channel in CHANNELS.items():
+    by_verb = {f"{kind}_{re.sub('[/-]', '_', verb)}" for kind in ("request", "response") for verb in VERBS}
+    plain = {kind: channel for kind, channel in CHANNELS.items() if kind not in ("request", "response")}
+    assert set(document["channels"]) == {*plain, *by_verb} == set(operations)
+    for kind, channel in plain.items():
         address = document["channels"][kind]["address"]
         assert address == f"site/{{device}}/{channel.path}"
         assert {f"{{{p}}}" for p in document["channels"][kind]["parameters"]} == {
@@ -151,4 +163,25 @@ def test_every_topic_has_a_channel_and_an_operation_with_its_quality() -> None:
         binding = operations[kind]["bindings"]["mqtt"]
         assert (binding["qos"], binding["retain"]) == (channel.qos, channel.retain)
         assert binding.get("messageExpiryInterval") == channel.expiry_s
-        assert operations[kind]["action"] == ("receive" if kind == "request" else "send")
+        assert operations[kind]["action"] == "send"
+
+
+def test_every_request_has_its_channel_its_answers_and_its_schemas() -> None:
+    """By verb: the address, an operation that is received and replied to, arguments checked as the daemon does."""
+    document, schemas = asyncapi(base="site"), request_schemas()
+    assert len(schemas) == 2 * len(VERBS)
+    assert get_args(VerbName) == tuple(VERBS)
+    for verb in VERBS:
+        slug = re.sub("[/-]", "_", verb)
+        assert document["channels"][f"request_{slug}"]["address"] == f"site/{{device}}/request/{verb}"
+        (asked,) = [o for o in document["operations"].values() if o["channel"]["$ref"].endswith(f"/request_{slug}")]
+        assert asked["action"] == "receive"
+        assert asked["reply"]["channel"]["$ref"] == f"#/channels/response_{slug}"
+        for schema in (schemas[f"request_{slug}"], schemas[f"response_{slug}"]):
+            Draft202012Validator.check_schema(schema)
+        refused = {"status": "error", "data": {}, "error": "no", "transaction": None}
+        Draft202012Validator(schemas[f"response_{slug}"]).validate(refused)
+    arguments = Draft202012Validator(schemas["request_set"])
+    arguments.validate({"camera": "hall", "task": "depth", "every_s": None, "transaction": "1"})
+    for wrong in ({}, {"camera": "hall", "task": "sound"}, {"camera": "hall", "task": "depth", "evry_s": 1}):
+        assert not arguments.is_valid(wrong)

@@ -30,7 +30,7 @@ def test_addresses_quality_and_retention_are_those_of_the_contract() -> None:
     assert table == CONTRACT
 
 
-@pytest.mark.parametrize("topic", CONTRACT)
+@pytest.mark.parametrize("topic", [*CONTRACT, "edge/dev/request/engine/build", "edge/dev/response/engine/build"])
 @pytest.mark.parametrize("base", ["edge", "site/floor 2"])
 def test_parsing_inverts_naming(topic: str, base: str) -> None:
     """A topic names the same kind, device, camera and verb when it is read as when it was made."""
@@ -40,7 +40,10 @@ def test_parsing_inverts_naming(topic: str, base: str) -> None:
     assert Topics(address.device, base).of(address.kind, camera=address.camera, verb=address.verb) == topic
 
 
-@pytest.mark.parametrize("topic", ["edge", "edge/dev", "edge//cam/depth", "other/dev/cam/depth", "edge/dev/cam/x", ""])
+@pytest.mark.parametrize(
+    "topic",
+    ["edge", "edge/dev", "edge//cam/depth", "other/dev/cam/depth", "edge/dev/cam/x", "edge/dev/request/a/b/c", ""],
+)
 def test_foreign_topics_are_nobodys(topic: str) -> None:
     """What is not ours is not taken for ours."""
     assert parse(topic) is None
@@ -58,9 +61,9 @@ def test_names_with_a_meaning_of_their_own_are_refused(name: str) -> None:
         Topics(name)
     with pytest.raises(PublishError, match="use letters"):
         Topics("dev").of("depth", camera=name)
-    with pytest.raises(PublishError, match="use letters"):
-        Topics("dev").of("request", verb=name)
     if name != "a/b":
+        with pytest.raises(PublishError, match="use letters"):
+            Topics("dev").of("request", verb=name)
         with pytest.raises(PublishError, match="use letters"):
             everything(name)
 

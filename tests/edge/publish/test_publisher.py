@@ -22,6 +22,7 @@ from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Endpoint, TlsOptions
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import LIVE_EXPIRY_S, Kind, Topics
+from edge.mqtt.verbs import CameraArguments
 from edge.publish.compose import Binary, Source, depth_message, depth_picture, layout_message
 from edge.publish.publisher import Publisher
 from edge.publish.requests import Handler
@@ -264,25 +265,33 @@ def _ask(port: int, verb: str, payload: bytes, subscribe: Any, version: str = "5
     return json.loads(seen.wait(topic)[0].payload)
 
 
-def _double(arguments: dict[str, Any]) -> dict[str, Any]:
-    if "value" not in arguments:
-        raise PublishError("value is missing; send a number")
-    return {"value": 2 * arguments["value"]}
+def _restart(arguments: CameraArguments) -> dict[str, Any]:
+    if arguments.camera != "hall":
+        raise PublishError("no such camera; there is hall")
+    return {"camera": arguments.camera}
 
 
-HANDLERS: dict[str, Handler] = {"double": _double, "broken": lambda _: {"x": [][1]}}
+HANDLERS: dict[str, Handler] = {"restart-camera": _restart, "ping": lambda _: {"x": [][1]}}
+HALL = b'{"camera": "hall", "transaction": "t1"}'
+UNKNOWN = "unknown request 'nonsense'; known: ping, restart-camera"
+MISSING = "camera is missing; restart-camera takes camera"
 
 
 @pytest.mark.parametrize(
     ("verb", "payload", "answer"),
     [
-        ("double", b'{"value": 4, "transaction": "t1"}', ("ok", {"value": 8}, None, "t1")),
-        ("double", b"", ("error", {}, "value is missing; send a number", None)),
-        ("nonsense", b'{"transaction": 5}', ("error", {}, "unknown request 'nonsense'; known: broken, double", 5)),
-        ("double", b"{broken", ("error", {}, "the payload must be a JSON object", None)),
-        ("double", b"[1]", ("error", {}, "the payload must be a JSON object", None)),
-        ("double", b"\xff", ("error", {}, "the payload must be a JSON object", None)),
-        ("broken", b"{}", ("error", {}, "internal error (IndexError", None)),
+        ("restart-camera", HALL, ("ok", {"camera": "hall"}, None, "t1")),
+        ("restart-camera", b'{"camera": "attic"}', ("error", {}, "no such camera; there is hall", None)),
+        ("restart-camera", b"", ("error", {}, MISSING, None)),
+        (
+            "nonsense",
+            b'{"transaction": 5}',
+            ("error", {}, UNKNOWN, 5),
+        ),
+        ("restart-camera", b"{broken", ("error", {}, "the payload must be a JSON object", None)),
+        ("restart-camera", b"[1]", ("error", {}, "the payload must be a JSON object", None)),
+        ("restart-camera", b"\xff", ("error", {}, "the payload must be a JSON object", None)),
+        ("ping", b"{}", ("error", {}, "internal error (IndexError", None)),
     ],
 )
 def test_every_request_is_answered(
@@ -308,20 +317,20 @@ def test_mqtt5_response_topic_and_correlation_are_honoured(mosquitto: Any, subsc
     seen = subscribe(port)
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ResponseTopic, properties.CorrelationData = "edge/dev/response/me", b"\x01\x02"
-    seen.client.publish("edge/dev/request/double", b'{"value": 1}', qos=1, properties=properties)
+    seen.client.publish("edge/dev/request/restart-camera", HALL, qos=1, properties=properties)
     answer = seen.wait("edge/dev/response/me")[0]
     assert answer.properties.CorrelationData == b"\x01\x02"
-    assert json.loads(answer.payload)["data"] == {"value": 2}
-    assert not seen.on("edge/dev/response/double")
+    assert json.loads(answer.payload)["data"] == {"camera": "hall"}
+    assert not seen.on("edge/dev/response/restart-camera")
 
 
 def test_a_retained_request_is_refused(mosquitto: Any, subscribe: Any, publish: Start) -> None:
     """A request left lying on the broker is not carried out at every start."""
     port = mosquitto().port
     seen = subscribe(port, topic="edge/dev/response/#")
-    seen.client.publish("edge/dev/request/double", b'{"value": 1}', qos=1, retain=True).wait_for_publish(5)
+    seen.client.publish("edge/dev/request/restart-camera", HALL, qos=1, retain=True).wait_for_publish(5)
     publish(port, handlers=HANDLERS)
-    assert "without retain" in json.loads(seen.wait("edge/dev/response/double")[0].payload)["error"]
+    assert "without retain" in json.loads(seen.wait("edge/dev/response/restart-camera")[0].payload)["error"]
 
 
 def test_mosquitto_sub_reads_results(

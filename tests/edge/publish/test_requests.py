@@ -83,7 +83,9 @@ def test_a_bad_request_is_answered_and_the_next_one_too(
     assert publisher.statistics().reconnects == 0
 
 
-@pytest.mark.parametrize("topic", ["edge/dev/request/", "edge/dev/request/a\u200b", "edge/dev/request/%s/x"])
+@pytest.mark.parametrize(
+    "topic", ["edge/dev/request/", "edge/dev/request/a\u200b", "edge/dev/request//x", "edge/dev/request/a/b/c"]
+)
 def test_a_topic_that_is_no_request_is_ignored(
     mosquitto: Any, subscribe: Any, publish: Callable[..., Publisher], topic: str
 ) -> None:

@@ -1,0 +1,33 @@
+"""The sections of config.yaml that say what may be asked of the device, and where what was asked is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from edge.config.values import PathToMake, Section, StateFile
+from edge.mqtt.verbs import READ_ONLY, VerbName
+
+
+class RequestsConfig(Section):
+    """Who may write to the broker's topics `<base_topic>/<name>/request/...` may ask for these."""
+
+    allow: Annotated[tuple[VerbName, ...], Field(strict=False)] = Field(
+        default=READ_ONLY,
+        description="what may be asked for; others: set, reload, restart-camera, engine/build, engine/rollback, flag",
+    )
+    overrides: StateFile = Field(
+        default="overrides.json",
+        validate_default=True,
+        description="file that keeps what the request `set` changed; a bare name lies in systemd's StateDirectory",
+    )
+
+
+class ReviewConfig(Section):
+    """Pictures that the request `flag` keeps for somebody to look at."""
+
+    folder: PathToMake | None = Field(
+        default=None, description="private folder for them, made if need be; null: none is kept"
+    )
+    most_mib: int = Field(default=256, ge=1, le=1 << 20, description="beyond that the oldest are removed, MiB")

@@ -1,0 +1,209 @@
+"""The cameras of a run: built, looked after, restarted; added, changed and removed while it runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from typing import Any
+
+from edge.cameras.process import CameraProcess, stop_together
+from edge.config.cameras import CameraConfig
+from edge.config.sections import Config
+from edge.daemon import build
+from edge.daemon.overrides import Overrides
+from edge.errors import EdgeError
+from edge.monitor.metrics import Metrics
+from edge.mqtt.messages import TaskSettings
+from edge.pipeline.engines import LoadedEngines
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.schedule import Cadence
+from edge.scene import Task
+
+_log = logging.getLogger(__name__)
+
+_PIPELINE_S = 5.0
+
+OnEvent = Callable[[str, str, str], None]
+"""Told what happened: kind, message, camera."""
+OnState = Callable[[CameraProcess], None]
+
+
+class Cameras:
+    """Every configured camera with its tasks in the pipeline. For the supervisor's thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        pipeline: Pipeline,
+        engines: LoadedEngines,
+        overrides: Overrides,
+        metrics: Metrics,
+        *,
+        on_event: OnEvent,
+        on_state: OnState,
+    ) -> None:
+        """Build them; none captures yet.
+
+        Args:
+            config: which cameras, and how their tasks run.
+            pipeline: where their tasks run.
+            engines: what answers for a task.
+            overrides: what was set over the configuration.
+            metrics: where failures are counted.
+            on_event: called with what happened to one.
+            on_state: called with one whose state is to be said.
+        """
+        self._config, self._pipeline, self._engines, self._overrides = config, pipeline, engines, overrides
+        self._metrics, self._on_event, self._on_state = metrics, on_event, on_state
+        self._running = False
+        self._processes: dict[str, CameraProcess] = {}
+        for camera in config.cameras:
+            self._processes[camera.name] = build.make_camera(camera)
+            self._add_tasks(camera)
+
+    def __iter__(self) -> Iterator[CameraProcess]:
+        """The capture processes."""
+        return iter(tuple(self._processes.values()))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._processes)
+
+    def find(self, name: str) -> CameraProcess:
+        """The one of that name.
+
+        Raises:
+            EdgeError: there is none.
+        """
+        try:
+            return self._processes[name]
+        except KeyError:
+            raise EdgeError(f"no camera {name!r}; there are {', '.join(self._processes)}") from None
+
+    def start(self) -> None:
+        """Begin to capture."""
+        self._running = True
+        for process in self:
+            self._on_state(process)
+            process.start()
+
+    def look_after(self) -> None:
+        """Restart what failed, and tell what happened."""
+        for process in self:
+            process.poll()
+            for event in process.take_events():
+                if event.kind == "error":
+                    self._metrics.camera_errors.add(process.name)
+                    _log.error("camera %s: %s", process.name, event.message)
+                else:
+                    _log.info("camera %s: %s", process.name, event.message)
+                self._on_event(f"camera_{event.kind}", event.message, process.name)
+                if event.kind == "state":
+                    self._on_state(process)
+
+    def restart(self, name: str) -> None:
+        """End its capture process and start another.
+
+        Raises:
+            EdgeError: there is no such camera.
+        """
+        process = self.find(name)
+        process.stop()
+        process.start()
+
+    def stop(self) -> None:
+        """End all capture processes."""
+        stop_together(list(self))
+
+    # Tasks -----------------------------------------------------------------------------------------------------------
+
+    def settings(self) -> Mapping[tuple[str, Task], TaskSettings]:
+        """How each task of each camera runs, by (camera, task)."""
+        return {(camera.name, task): self._settings(camera.name, task) for camera, task in self._tasks()}
+
+    def _tasks(self) -> Iterator[tuple[CameraConfig, Task]]:
+        return ((camera, task) for camera in self._config.cameras for task in camera.tasks)
+
+    def _settings(self, camera: str, task: Task) -> TaskSettings:
+        configured = self._config.tasks[task]
+        return self._overrides.settings(camera, task, configured.every_s, configured.every_frames)
+
+    def set(self, camera: str, task: Task, changes: Mapping[str, bool | float | None]) -> TaskSettings:
+        """Change how a task runs, over restarts too.
+
+        Raises:
+            EdgeError: there is no such camera or task, it cannot be kept, or inference does not answer.
+        """
+        self.find(camera)
+        tasks = next(c.tasks for c in self._config.cameras if c.name == camera)
+        if task not in tasks:
+            raise EdgeError(f"camera {camera} has {', '.join(tasks)}; add {task} to its tasks in the configuration")
+        self._overrides.change(camera, task, changes, self._processes)
+        settings = self._settings(camera, task)
+        cadence = Cadence(settings.every_s, settings.every_frames)
+        self._between_turns(lambda: self._pipeline.change(camera, task, cadence, paused=not settings.enabled))
+        return settings
+
+    def _add_tasks(self, camera: CameraConfig) -> None:
+        settings = {task: self._settings(camera.name, task) for task in camera.tasks}
+        build.add_tasks(
+            self._pipeline, self._processes[camera.name], camera, self._config.tasks, self._engines, settings
+        )
+
+    def _between_turns(self, action: Callable[[], Any]) -> None:
+        """On the thread of inference while that runs; here before.
+
+        Raises:
+            EdgeError: it does not answer.
+        """
+        if not self._running:
+            action()
+            return
+        future = self._pipeline.changes.put(action)
+        try:
+            future.result(_PIPELINE_S)
+        except futures.TimeoutError as error:
+            future.cancel()
+            raise EdgeError(f"inference did not answer within {_PIPELINE_S:g} s; send it again later") from error
+
+    # Another configuration -------------------------------------------------------------------------------------------
+
+    def apply(self, config: Config) -> tuple[str, ...]:
+        """Run what that configuration says from now on; what did not change goes on undisturbed.
+
+        Returns:
+            Names of cameras that are gone.
+
+        Raises:
+            EdgeError: inference does not answer.
+        """
+        before, after = {c.name: c for c in self._config.cameras}, {c.name: c for c in config.cameras}
+        tasks_differ = (config.tasks, config.scene_cut) != (self._config.tasks, self._config.scene_cut)
+        gone = [name for name in before if name not in after]
+        captured_anew = [name for name, c in after.items() if name in before and _capture(before[name]) != _capture(c)]
+        inferred_anew = [name for name, c in after.items() if tasks_differ or before.get(name) != c]
+        self._config = config
+        ended = [self._processes.pop(name) for name in (*gone, *captured_anew)]
+
+        def change_tasks() -> None:
+            for name in (*gone, *(n for n in inferred_anew if n in before)):
+                self._pipeline.remove(name)
+            self._pipeline.scene_cut_threshold = config.scene_cut.threshold
+            for name in inferred_anew:
+                if name not in self._processes:
+                    self._processes[name] = build.make_camera(after[name])
+                self._add_tasks(after[name])
+
+        self._between_turns(change_tasks)
+        stop_together(ended)
+        self._processes = {name: self._processes[name] for name in after}
+        for name in (*captured_anew, *(n for n in after if n not in before)):
+            self._on_state(self._processes[name])
+            self._processes[name].start()
+        return tuple(gone)
+
+
+def _capture(camera: CameraConfig) -> CameraConfig:
+    """All of a camera's configuration but what is done with its pictures."""
+    return camera.model_copy(update={"tasks": ()})

@@ -1,0 +1,137 @@
+"""Engines built and taken back while the daemon serves: by a process of its own, one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from edge.errors import EngineError
+from edge.processes import describe_exit, start_child
+
+_END_S = 2.0
+_STOP_S = 0.3
+"""When the daemon ends; its own child ends with it."""
+_MOST_SAID = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEnd:
+    """How a build ended, for `bridge/event`."""
+
+    kind: str
+    message: str
+    data: dict[str, Any]
+
+
+class _Child:
+    """`edge engines ...` as a child, with what it writes."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        with contextlib.ExitStack() as files:
+            try:
+                self._out: IO[bytes] = files.enter_context(tempfile.TemporaryFile())
+                self._err: IO[bytes] = files.enter_context(tempfile.TemporaryFile())
+                self.popen = start_child(
+                    "edge.daemon.engine_child", ["engines", *arguments], stdout=self._out.fileno(), stderr=self._err
+                )
+            except OSError as error:
+                raise EngineError(
+                    f"no process can be started ({error.strerror}); free memory or disk, and ask again"
+                ) from error
+            self._files = files.pop_all()
+
+    def end(self, patience_s: float = _END_S) -> tuple[str, str]:
+        """Make it end if it has not; what it wrote to standard output and to standard error."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+            try:
+                self.popen.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+        if self.popen.stdin is not None:
+            self.popen.stdin.close()
+        texts = []
+        for file in (self._out, self._err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace").strip())
+        self._files.close()
+        return texts[0], texts[1]
+
+
+class EngineJobs:
+    """Builds and takes back. `take_end` is for the supervisor, the rest for who answers requests."""
+
+    def __init__(self, config: Path | None) -> None:
+        """`config`: the configuration's file; None: there is none, and nothing can be built."""
+        self._config = config
+        self._lock = threading.Lock()
+        self._build: tuple[_Child, str | None] | None = None
+
+    def begin_build(self, options: Sequence[str], engine: str | None) -> None:
+        """Begin to build; `options` as for `edge engines build`.
+
+        Raises:
+            EngineError: a build is going on, or no process can be started.
+        """
+        with self._lock:
+            if self._build is not None:
+                raise EngineError("engines are being built already; wait for the event engine_build_done")
+            self._build = _Child(["build", *options, "--json", *self._config_option()]), engine
+
+    def _config_option(self) -> list[str]:
+        if self._config is None:
+            raise EngineError("this daemon was not started from a configuration file; build with `edge engines build`")
+        return ["--config", str(self._config.absolute())]
+
+    def take_end(self) -> BuildEnd | None:
+        """How the build ended, once."""
+        with self._lock:
+            if self._build is None or self._build[0].popen.poll() is None:
+                return None
+            (child, engine), self._build = self._build, None
+        status = child.popen.returncode
+        out, err = child.end()
+        try:
+            built = json.loads(out) if out else []
+        except ValueError:
+            built = []
+        notes = [f"{one['engine']} {one['precision']}: {one['note']}" for one in built]
+        if status == 0:
+            text = "; ".join(notes) or "nothing to build"
+            return BuildEnd("engine_build_done", f"{text}; the next start uses it", {"engines": built})
+        why = "; ".join(note for note in notes) or err[-_MOST_SAID:] or describe_exit(status)
+        return BuildEnd("engine_build_failed", f"engines were not built: {why}", {"engine": engine})
+
+    def rollback(self, engine: str, within_s: float) -> str:
+        """Reject the engine's current plan; what was said of it.
+
+        Raises:
+            EngineError: there is no such engine, nothing to go back to, or it took too long.
+        """
+        child = _Child(["rollback", engine, *self._config_option()])
+        try:
+            status = child.popen.wait(within_s)
+        except subprocess.TimeoutExpired:
+            child.end()
+            raise EngineError(
+                f"{engine}: not taken back within {within_s:g} s; see what keeps the machine busy"
+            ) from None
+        out, err = child.end()
+        if status != 0:
+            raise EngineError(err[-_MOST_SAID:] or f"taking {engine} back {describe_exit(status)}; see the log")
+        return out
+
+    def stop(self) -> None:
+        """End what is being built; nothing of it remains."""
+        with self._lock:
+            if self._build is not None:
+                self._build[0].end(_STOP_S)
+                self._build = None
