@@ -2,7 +2,10 @@
 
 A network that answers in metres is scaled by one factor. One that answers in inverse depth of unknown scale and shift
 (MiDaS, Depth Anything) is in metres once both are found: 1 / depth = a d + b. Furniture stands in front of the shell,
-so the fit is the line that most of the picture agrees on and that puts least behind the walls.
+so what is taken is what most of the picture agrees on and what puts least behind the walls.
+
+Whether a room may scale depth is decided by how much of the picture agrees with it, not by the layout's confidence: a
+camera that sees only the floor's edges has half of what that counts, however right it is.
 """
 
 from __future__ import annotations
@@ -23,10 +26,16 @@ FloatMap = npt.NDArray[np.float32]
 RANGE_M = (0.1, 65.0)
 """Metric depth is clipped to this: what a picture of 16-bit millimetres can say."""
 _FACTOR_LIMITS = (0.25, 4.0)
-_LEAST_CONFIDENCE = 0.5
+_LEAST_EDGE_COLUMNS = 8
+"""Columns in which the camera sees where a wall meets floor or ceiling; with fewer the room is the network's guess."""
 _SIDE_SAMPLES = 64
 _LEAST_SAMPLES = 32
 """Depth is compared with the shell on a grid of so many samples a side at most, and not with fewer in all."""
+_LEAST_SCALED_AGREEING = 0.3
+"""Share of the picture that must lie on the shell, to `_AGREE`, once it is scaled."""
+_LOG_STEP = 0.01
+_LOG_REACH = 2.5
+"""Ratios of shell and depth are counted in steps of 1 % up to e to this."""
 
 _FIT_SAMPLES = 256
 _FIT_ENDS = 32
@@ -60,8 +69,11 @@ class Affine(NamedTuple):
 
 
 def speaks_in_metres(layout: RoomLayout | None) -> TypeGuard[RoomLayout]:
-    """Whether a layout is metric and sure enough to say how far things are."""
-    return layout is not None and layout.scale == "metric" and layout.confidence >= _LEAST_CONFIDENCE
+    """Whether a layout is metric and has edges that the camera sees, so that it can say how far things are."""
+    if layout is None or layout.scale != "metric":
+        return False
+    seen = np.isfinite(layout.floor_rad) | np.isfinite(layout.ceiling_rad)
+    return int(seen.sum()) >= _LEAST_EDGE_COLUMNS
 
 
 def shell_range(layout: RoomLayout, directions: Array) -> Array:
@@ -76,16 +88,16 @@ def shell_range(layout: RoomLayout, directions: Array) -> Array:
 
 
 def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_depth: Array | float) -> DepthMap:
-    """Scale a depth map by the median ratio of the room's shell to it.
+    """Scale a depth map so that it lies on the room's shell.
 
     Args:
         depth: the map.
-        layout: the room; ignored unless metric and confident.
+        layout: the room; ignored unless it `speaks_in_metres`.
         directions: (H, W, 3) room-frame unit direction of each pixel.
         per_depth: range per unit of depth, (H, W) for z, 1 for range.
 
     Returns:
-        The scaled map, or the same one if the layout cannot say or the factor is absurd.
+        The scaled map, or the same one if the layout cannot say, too little agrees with it, or the factor is absurd.
     """
     if not speaks_in_metres(layout):
         return depth
@@ -97,11 +109,28 @@ def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_
     usable = np.isfinite(shell) & (measured > 0)
     if usable.sum() < _LEAST_SAMPLES:
         return depth
-    factor = float(np.median(shell[usable] / measured[usable]))
-    if not _FACTOR_LIMITS[0] <= factor <= _FACTOR_LIMITS[1]:
+    ratio = np.log(shell[usable] / measured[usable])
+    # All round, most of what is seen is the shell itself; furniture fills a view, and the median is pushed behind it.
+    best = float(np.median(ratio)) if layout.extent == "room" else _nearest_mode(ratio)
+    factor = float(np.exp(best))
+    agreeing = np.abs(ratio - best) < _AGREE
+    if not _FACTOR_LIMITS[0] <= factor <= _FACTOR_LIMITS[1] or agreeing.mean() < _LEAST_SCALED_AGREEING:
         return depth
     scaled = np.clip(depth.depth * np.float32(factor), *RANGE_M).astype(np.float32)
     return DepthMap(np.where(depth.depth > 0, scaled, np.float32(0)), depth.kind, "metric", factor)
+
+
+def _nearest_mode(ratio: Array) -> float:
+    """The log factor that most samples agree on, where one that would come to lie behind its wall costs more.
+
+    `ratio`: log of shell over depth. The cost is that of `_best_candidate`, counted over a histogram.
+    """
+    bins = round(2 * _LOG_REACH / _LOG_STEP) + 1
+    index = np.rint((ratio + _LOG_REACH) / _LOG_STEP).clip(0, bins - 1).astype(np.intp)
+    off = np.arange(1 - bins, bins) * _LOG_STEP
+    cost = np.minimum((off / _AGREE) ** 2, np.where(off < 0, _BEHIND_COST, 1.0))
+    total = np.correlate(cost, np.bincount(index, minlength=bins), "valid")[::-1]
+    return float(np.argmin(total) * _LOG_STEP - _LOG_REACH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.geometry.panorama import rays
+from edge.geometry.panorama import longitudes, rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
+from edge.geometry.polygon import boundary_latitudes
 from edge.geometry.rigid import rotation_room_camera
 from edge.inference.manifest import Manifest
 from edge.inference.ort import OrtBackend
 from edge.perception.alignment import RANGE_M, shell_range
 from edge.perception.canvas import visible_mask
 from edge.perception.depth import FUSED_WH, DepthReader, TangentViews
+from edge.perception.layout import layout_from_boundary
 from edge.scene import CameraModel, DepthMap, Projection, RoomLayout
 from tests.edge.perception.test_depth import canvas_manifest, manifest, true_views
 from tests.edge.perception.test_layout import BOX, exact_layout
@@ -28,6 +30,7 @@ FloatMap = npt.NDArray[np.float32]
 INVERSE: dict[str, object] = {"kind": "inverse_depth_relative", "inverse_depth": "d"}
 CAMERA = CameraModel("perspective", hfov_rad=1.4, yaw_rad=0.5, pitch_rad=-0.2, camera_height_m=1.6)
 WH = (256, 192)
+UNSEEN = np.full(512, np.nan, np.float32)
 SCALES = [(3.0, -0.1), (0.002, 0.05), (50.0, 0.0)]
 """a, b of 1 / depth = a d + b: MiDaS answers in the hundreds, Depth Anything in units."""
 
@@ -106,6 +109,42 @@ def test_the_part_of_a_room_that_the_camera_sees_is_enough(room: RoomLayout) -> 
     assert np.abs(found.depth / depth - 1).max() < 0.05
 
 
+def floor_only(camera: CameraModel) -> RoomLayout:
+    """What post-processing makes of the exact boundary where a camera sees the floor's edge and no ceiling."""
+    mask = visible_mask(camera, 640, 480, 512, 256)
+    up, down = boundary_latitudes(BOX, longitudes(512), 1.6, 2.7)
+    seen = np.stack([np.zeros(512, np.bool_), mask.any(axis=0)])
+    found = layout_from_boundary(
+        up, down, np.full(512, 0.01), visible=mask.any(axis=0), edges_seen=seen, camera_height_m=1.6
+    )
+    assert found.confidence <= 0.5
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("wrong", [0.7, 1.4])
+def test_the_floors_edge_alone_puts_a_furnished_view_into_metres(room: RoomLayout, wrong: float, seed: int) -> None:
+    """A camera that looks down, sees no ceiling and has furniture before half of its view gets its scale to 5 %."""
+    camera = dataclasses.replace(CAMERA, pitch_rad=-0.45)
+    depth = furnished(true_z(room, camera), 0.5, seed)
+    reader = DepthReader(manifest({"kind": "depth_metres", "depth": "d"}), camera, smoothing_s=0)
+    reader.prepare(np.zeros((480, 640, 3), np.uint8))
+    found = reader.read({"d": (depth * wrong).astype(np.float32)[None, None]}, 0.0, floor_only(camera))
+    assert found.aligned_to_layout == pytest.approx(1 / wrong, rel=0.05)
+    assert np.abs(found.depth / depth - 1).max() < 0.05
+
+
+def test_depth_of_another_shape_than_the_room_is_left_alone(room: RoomLayout) -> None:
+    """Where less than a third of a view lies on the shell, whatever the factor, the network's own metres stay."""
+    camera = dataclasses.replace(CAMERA, pitch_rad=-0.45)
+    reader = DepthReader(manifest({"kind": "depth_metres", "depth": "d"}), camera, smoothing_s=0)
+    reader.prepare(np.zeros((480, 640, 3), np.uint8))
+    other = np.random.default_rng(0).uniform(0.5, 5.0, (192, 256)).astype(np.float32)
+    found = reader.read({"d": other[None, None]}, 0.0, floor_only(camera))
+    assert found.aligned_to_layout is None
+    assert np.array_equal(found.depth, other)
+
+
 def test_what_is_published_of_the_factor(room: RoomLayout) -> None:
     """The factor is the metres of the relative unit: the depth of the picture's median inverse depth."""
     depth = true_z(room)
@@ -118,12 +157,12 @@ def test_what_is_published_of_the_factor(room: RoomLayout) -> None:
     [
         None,
         exact_layout(BOX, camera=None),
-        dataclasses.replace(exact_layout(BOX), confidence=0.3),
+        dataclasses.replace(exact_layout(BOX), floor_rad=UNSEEN, ceiling_rad=UNSEEN),
     ],
-    ids=["none", "relative", "unsure"],
+    ids=["none", "relative", "guessed"],
 )
-def test_only_a_metric_and_sure_room_gives_metres(room: RoomLayout, layout: RoomLayout | None) -> None:
-    """Without a room, with one of unknown scale, or an unsure one, depth is relative and has no factor."""
+def test_only_a_metric_and_seen_room_gives_metres(room: RoomLayout, layout: RoomLayout | None) -> None:
+    """Without a room, with one of unknown scale, or one of which no edge is seen, depth is relative, without factor."""
     found = answered(1 / true_z(room), layout)
     assert (found.scale, found.aligned_to_layout) == ("relative", None)
 
