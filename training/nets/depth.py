@@ -173,6 +173,7 @@ class Fcrn(nn.Module):
             start = torch.tensor([math.log(2.0), FIRST_LOG_SPREAD]).repeat_interleave(each)
             with torch.no_grad():
                 cast(Tensor, self.answer.bias).copy_(start[: self.answer.out_channels])
+                self.answer.weight.mul_(0.1)  # near its first guess everywhere, whatever the decoder starts as
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> metres: (B, 1, H / 2, W / 2), or (B, 1, H, W) with `enlarge`; and the spread, if any."""
