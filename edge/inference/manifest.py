@@ -63,6 +63,30 @@ class InputSpec(_Part):
         return (1, 4 if self.mask_channel else 3, self.height_px, self.width_px)
 
 
+LayoutSign = Literal["agreement", "weakest", "overlap", "spread", "openings", "seen"]
+DepthSign = Literal["spread", "near", "far"]
+
+
+class Doubt(_Part):
+    """What a reader's signs of doubt have meant on held-out pictures: bias + sum of weight x sign."""
+
+    bias: float
+    pictures: int = Field(ge=1, description="how many it was learnt on, none of which the network learnt from")
+    data: str = Field(description="which")
+
+
+class LayoutConfidence(Doubt):
+    """Expected 2D IoU of a layout with the true room: the logistic function of the sum."""
+
+    weights: dict[LayoutSign, float] = Field(description="of the signs that `edge.perception.layout` reads")
+
+
+class DepthConfidence(Doubt):
+    """Expected mean relative error of a depth map: the exponential function of the sum."""
+
+    weights: dict[DepthSign, float] = Field(description="of the signs that `edge.perception.depth` reads")
+
+
 class DepthMetres(_Part):
     """Depth in metres: z on a perspective input, range on an equirectangular one. Tensor (1, 1, h, w)."""
 
@@ -73,6 +97,10 @@ class DepthMetres(_Part):
         gt=0,
         description="if set, the output is for a lens of this focal length at input size: z = output x f / canonical",
     )
+    spread: str | None = Field(
+        default=None, description="name of the ONNX output with the error expected of ln(depth), as large as the depth"
+    )
+    confidence: DepthConfidence | None = None
 
 
 class InverseDepthRelative(_Part):
@@ -88,6 +116,16 @@ class BoundaryCorners(_Part):
     kind: Literal["boundary_corners"]
     boundary: str = Field(description="name of the ONNX output with the latitudes")
     corners: str = Field(description="name of the ONNX output with the corner logits")
+    openings: str | None = Field(
+        default=None, description="name of the ONNX output with the logits of door, window and opening, (1, 3, W)"
+    )
+    extended: str | None = Field(
+        default=None, description="name of the ONNX output with the boundary as seen through openings, (1, 2, W)"
+    )
+    spread: str | None = Field(
+        default=None, description="name of the ONNX output with the error expected of the boundary, rad, (1, 2, W)"
+    )
+    confidence: LayoutConfidence | None = None
 
 
 class HorizonDepth(_Part):
@@ -134,7 +172,18 @@ _TASK_KINDS = {
     "lighting": {"sh2_prescaled_irradiance"},
     "joint": {"joint"},
 }
-_NAME_FIELDS = ("depth", "inverse_depth", "boundary", "corners", "distance", "ratio", "coefficients")
+_NAME_FIELDS = (
+    "depth",
+    "inverse_depth",
+    "boundary",
+    "corners",
+    "openings",
+    "extended",
+    "spread",
+    "distance",
+    "ratio",
+    "coefficients",
+)
 """Fields of the outputs that name an ONNX output."""
 
 
@@ -321,7 +370,7 @@ class Manifest(_Part):
     def output_names(self) -> tuple[str, ...]:
         """Names of the ONNX outputs that are read."""
         parts = [part.model_dump() for part in self.parts.values()]
-        return tuple(named[f] for named in parts for f in _NAME_FIELDS if f in named)
+        return tuple(named[f] for named in parts for f in _NAME_FIELDS if named.get(f) is not None)
 
 
 def sha256_of(path: Path) -> str:

@@ -26,7 +26,7 @@ from training.provenance import Origin
 from training.tasks.build import build_task
 
 pytestmark = pytest.mark.slow
-RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "joint_edge.yaml"
+RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "scene_edge.yaml"
 TASK_KEYS = {task: {"engine": "joint", "every_frames": 1} for task in TASKS}
 
 
@@ -57,7 +57,8 @@ def test_the_exported_engine_says_three_kinds(engines: Path) -> None:
         golden = check_golden(stored, backend)
     assert golden is not None
     assert golden.passed
-    assert set(golden.difference) == {"depth", "boundary", "corners", "coefficients"}
+    columns = {"boundary", "corners", "openings", "extended", "spread"}
+    assert set(golden.difference) == {"depth", "depth_spread", "coefficients"} | columns
     card = (engines / "joint" / "card.md").read_text(encoding="utf-8")
     assert all(f"`{part.kind}`" in card for part in stored.manifest.parts.values())
 

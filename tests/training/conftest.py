@@ -99,7 +99,7 @@ def small_recipe() -> Callable[..., Recipe]:
     sizes = {"depth": (64, 64), "layout": (128, 64), "lighting": (128, 64), "joint": (128, 64)}
 
     def make(task: str, **change: Any) -> Recipe:
-        full = load_recipe(RECIPES / f"{task}_edge.yaml").model_dump(mode="json")
+        full = load_recipe(RECIPES / f"{'scene' if task == 'joint' else task}_edge.yaml").model_dump(mode="json")
         width, height = sizes[task]
         small = {
             "input": {"width_px": width, "height_px": height},

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from training.config.values import Section, Weight
+from training.config.values import Count, Section, Weight
 
 
 class DepthLossConfig(Section):
@@ -17,6 +17,11 @@ class DepthLossConfig(Section):
     )
     berhu_on: Literal["log", "metres"] = "log"
     gradient: Weight = Field(default=0.0, description="of the steps of log depth from pixel to pixel")
+    gradient_scales: Count = Field(default=3, description="the steps at so many halved sizes")
+    edges: Weight = Field(default=0.0, description="of the steps where the true depth jumps, by themselves")
+    normals: Weight = Field(default=0.0, description="1 - cosine between true and found surfaces")
+    near: Weight = Field(default=0.0, description="how much more a pixel nearer than 1 m counts: 1 = twice")
+    spread: Weight = Field(default=0.0, description="likelihood of the errors of log depth, which it does not change")
 
 
 class BoundaryLossConfig(Section):
@@ -24,6 +29,11 @@ class BoundaryLossConfig(Section):
 
     boundary: Weight = Field(default=1.0, description="L1 of the wall's edges, rad")
     corners: Weight = Field(default=1.0, description="cross entropy of the corners")
+    distance: Weight = Field(default=0.0, description="L1 of the log distance that the floor's edge gives")
+    openings: Weight = Field(default=0.0, description="cross entropy of doors, windows and openings")
+    extended: Weight = Field(default=0.0, description="L1 of the edges as seen through openings, rad")
+    beyond: Weight = Field(default=0.0, description="how much nearer the edges seen through openings are than the wall")
+    spread: Weight = Field(default=0.0, description="likelihood of the boundary's errors, which it does not change")
 
 
 class HorizonDepthLossConfig(Section):
@@ -40,6 +50,9 @@ class LightingLossConfig(Section):
     coefficients: Weight = Field(default=1.0, description="relative L1 of the coefficients")
     irradiance: Weight = Field(default=1.0, description="scale-invariant RMS of the irradiance they give")
     radiance: Weight = Field(default=0.0, description="L1 of the log of the coarse radiance map")
+    hidden: Weight = Field(
+        default=0.0, description="share of the light that is added, where the truth hides less than a twentieth"
+    )
 
 
 class JointLossConfig(Section):

@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from training.config.values import Count, Positive, Section, Share
 
+Colour = tuple[float, float, float]
 Encoder = Literal["resnet18", "resnet50", "mobilenet_v2"]
-Decoder = Literal["deconv2", "deconv3", "upconv", "upproj", "fast_upproj"]
+Decoder = Literal["deconv2", "deconv3", "upconv", "upproj", "fast_upproj", "separable"]
 
 
 class FcrnConfig(Section):
@@ -18,7 +19,7 @@ class FcrnConfig(Section):
     net: Literal["fcrn"]
     encoder: Encoder = "resnet50"
     width: Positive = 1.0
-    decoder: Decoder = "upproj"
+    decoder: Decoder = Field(default="upproj", description="separable: FastDepth's stages, the others are the paper's")
     channels: tuple[Count, Count, Count, Count, Count] | None = Field(
         default=None, description="channels entering the decoder and leaving each stage; None = the paper's halving"
     )
@@ -37,6 +38,18 @@ class FcrnConfig(Section):
         "padded at the far end, interleaved kernels that reach up and left, a bias and a ReLU at the end",
     )
     enlarge: bool = Field(default=False, description="enlarge the answer to the input's size, corners aligned")
+    answer: Literal["half", "full"] = Field(
+        default="half", description="size of what the last layer gives, of the picture's; full: four values a place"
+    )
+    spread: bool = Field(default=False, description="also say how far off ln(depth) may be; takes activation: log")
+
+    @model_validator(mode="after")
+    def _spread_of_logarithms(self) -> FcrnConfig:
+        if self.spread and self.activation != "log":
+            raise ValueError("spread: true is the error of ln(depth): set activation: log")
+        if self.answer == "full" and self.enlarge:
+            raise ValueError("answer: full has the picture's size: drop enlarge")
+        return self
 
 
 class FastDepthConfig(Section):
@@ -80,6 +93,17 @@ class HorizonNetConfig(Section):
         description="horizon_depth: the walls' distances and the ceiling's height above the camera, both in camera "
         "heights, as in LGT-Net (2022)",
     )
+    openings: bool = Field(
+        default=False,
+        description="say more of each column: whether it shows a door, a window or an opening, the boundary as seen "
+        "through those, and how far off the boundary may be",
+    )
+
+    @model_validator(mode="after")
+    def _openings_of_a_boundary(self) -> HorizonNetConfig:
+        if self.openings and self.head != "boundary":
+            raise ValueError(f"openings: true is for head: boundary, not {self.head}")
+        return self
 
 
 class MobileShConfig(Section):
@@ -96,6 +120,10 @@ class CompletionConfig(Section):
     width: Positive = 1.0
     blocks: Annotated[int, Field(ge=8, le=18)] = 11
     hidden: Count = 48
+    gate: bool = Field(
+        default=False,
+        description="multiply what clipping hides by a share that is 0 where the network sees no sign of it",
+    )
 
 
 class JointConfig(Section):
@@ -106,7 +134,11 @@ class JointConfig(Section):
     depth_channels: tuple[Count, Count, Count, Count] = Field(
         default=(96, 64, 32, 24), description="outputs of the depth head's stages, at 1/16 to 1/2 of the picture"
     )
+    depth_spread: bool = Field(default=False, description="also say how far off the range may be")
     light_hidden: Count = Field(default=48, description="as `hidden` of the completion network")
+    light_gate: bool = Field(default=False, description="as `gate` of the completion network")
+    mean: Colour = Field(default=(0.485, 0.456, 0.406), description="what the encoder's weights were trained with")
+    std: Colour = (0.229, 0.224, 0.225)
     min_m: Positive = 0.1
     max_m: Positive = 20.0
 

@@ -1,5 +1,8 @@
 """Layout losses, over what is seen; the ceiling's height counts always.
 
+Beside HorizonNet's: what columns show of doors, windows and openings, the boundary as seen through those (Tsai et al.,
+"Bi-Layout", CVPR 2024, learns both answers too), and how far off the boundary is, as Laplace's distribution of errors.
+
 HorizonNet's: L1 of the boundary and binary cross entropy of the corners. LGT-Net's (Jiang et al., CVPR 2022): L1 of
 distances and of the ceiling's height, the cosine between true and found walls, and L1 of how walls turn from column to
 column. Its code takes that turn of the sine of a wall's angle alone; here it is of the whole direction.
@@ -7,13 +10,18 @@ column. Its code takes that turn of the sine of a wall's angle alone; here it is
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from training.config.losses import BoundaryLossConfig, HorizonDepthLossConfig
+from training.losses.depth import spread_likelihood
 from training.losses.devices import mean_over_devices
 
+_OPENING_WEIGHT = 3.0
+"""How much more a column that shows a door, window or opening counts there than one that does not: they are fewer."""
 _NEAREST_RAD = 0.02
 """Floor edges are taken to be at least this far below the horizon: 50 camera heights away."""
 
@@ -26,6 +34,11 @@ def distance_from_boundary(boundary: Tensor) -> tuple[Tensor, Tensor]:
     distance = 1.0 / torch.tan(boundary[:, 1:].clamp(min=_NEAREST_RAD))
     above = distance * torch.tan((-boundary[:, :1]).clamp(min=0.0))
     return distance, above.median(dim=2).values
+
+
+def log_distance(floor: Tensor) -> Tensor:
+    """Natural logarithm of the horizontal distance, in camera heights, that floor edges (rad, positive down) give."""
+    return -torch.log(torch.tan(floor.clamp(_NEAREST_RAD, 1.5)))
 
 
 def wall_directions(distance: Tensor) -> Tensor:
@@ -65,26 +78,66 @@ class HorizonDepthLoss(torch.nn.Module):
         return self.config.distance * far + self.config.ratio * high + self.config.normals * walls
 
 
+class OpeningTargets(NamedTuple):
+    """What is known of the openings of each column."""
+
+    kinds: Tensor
+    """(B, 3, W) 1 where the column shows a door, a window, an opening."""
+    extended: Tensor
+    """(B, 2, W) rad, positive down: the boundary as seen through doors and openings."""
+    seen: Tensor
+    """(B, 2, W) how much each edge of `extended` counts; the column's kinds count as much as the greater."""
+
+
+def opening_loss(config: BoundaryLossConfig, predicted: tuple[Tensor, ...], truth: OpeningTargets) -> Tensor:
+    """The weighted terms of kinds, of the extended boundary, and of how it lies to the wall's.
+
+    `predicted`: boundary (B, 2, W), corner logits, logits of kinds (B, 3, W), extended boundary (B, 2, W).
+    """
+    edges, kinds, extended = predicted[0].detach(), predicted[2], predicted[3]
+    column = truth.seen.amax(dim=1, keepdim=True)
+    positive = torch.full_like(kinds, _OPENING_WEIGHT)
+    entropy = F.binary_cross_entropy_with_logits(kinds, truth.kinds, reduction="none", pos_weight=positive)
+    total = config.openings * mean_over_devices(entropy, column)
+    total = total + config.extended * mean_over_devices((extended - truth.extended).abs(), truth.seen)
+    nearer = (extended[:, 1:] - edges[:, 1:]).clamp(min=0)  # a floor edge further down is nearer
+    return total + config.beyond * mean_over_devices(nearer, column)
+
+
 class LayoutLoss(torch.nn.Module):
-    """HorizonNet's: L1 of the boundary and binary cross entropy of the corners, over the seen columns."""
+    """HorizonNet's: L1 of the boundary, binary cross entropy of the corners, of the seen columns, and further terms."""
 
     def __init__(self, config: BoundaryLossConfig) -> None:
         """Take the weights of the terms."""
         super().__init__()
         self.config = config
 
-    def forward(self, predicted: tuple[Tensor, Tensor], boundary: Tensor, corners: Tensor, seen: Tensor) -> Tensor:
+    def forward(
+        self,
+        predicted: tuple[Tensor, ...],
+        boundary: Tensor,
+        corners: Tensor,
+        seen: Tensor,
+        openings: OpeningTargets | None = None,
+    ) -> Tensor:
         """The loss.
 
         Args:
-            predicted: boundary (B, 2, W) rad and corner logits (B, 1, W).
+            predicted: what `HorizonNet` gives: boundary (B, 2, W) rad, corner logits (B, 1, W), and what else it says.
             boundary: (B, 2, W) rad, positive down.
             corners: (B, 1, W) 0..1.
             seen: (B, 2, W) how much each edge of a column counts, 0..1; its corner counts as much as the greater, or as
                 a third row says.
+            openings: for a network that says more of columns.
         """
-        both = seen[:, :2]
-        edges = mean_over_devices((predicted[0] - boundary).abs(), both)
+        c, both, error = self.config, seen[:, :2], (predicted[0] - boundary).abs()
         weight = seen[:, 2:] if seen.shape[1] == 3 else seen.amax(dim=1, keepdim=True)
         entropy = F.binary_cross_entropy_with_logits(predicted[1], corners, reduction="none")
-        return self.config.boundary * edges + self.config.corners * mean_over_devices(entropy, weight)
+        total = c.boundary * mean_over_devices(error, both) + c.corners * mean_over_devices(entropy, weight)
+        if c.distance > 0:
+            off = log_distance(predicted[0][:, 1:]) - log_distance(boundary[:, 1:])
+            total = total + c.distance * mean_over_devices(off.abs(), both[:, 1:])
+        if openings is not None and len(predicted) > 2:
+            total = total + opening_loss(c, predicted, openings)
+            total = total + c.spread * spread_likelihood(torch.log(predicted[4]), error, both)
+        return total

@@ -2,7 +2,8 @@
 
 An encoder, a 1x1 convolution, four stages that each double the size, and a 3x3 convolution to one channel. The stages:
 transposed convolutions (deconv2, deconv3), zero-unpooling and a 5x5 convolution (upconv), the paper's up-projection
-(upproj), and the same computed as four small convolutions whose results are interleaved (fast_upproj).
+(upproj), and the same computed as four small convolutions whose results are interleaved (fast_upproj). And FastDepth's:
+a 5x5 depthwise and a 1x1 convolution before every pixel is doubled (separable).
 """
 
 from __future__ import annotations
@@ -16,6 +17,16 @@ from torch.nn import functional as F
 
 from training.config.nets import FcrnConfig
 from training.nets.encoders import build_encoder
+from training.nets.fast_depth import separable
+
+FIRST_LOG_SPREAD = math.log(0.2)
+SPREAD = (0.01, 2.0)
+"""Limits of how far off ln(depth) is said to be."""
+
+
+def spread_of(log_spread: Tensor) -> Tensor:
+    """The error expected of ln(depth), from its logarithm."""
+    return torch.exp(log_spread.clamp(*(math.log(limit) for limit in SPREAD)))
 
 
 def unpool(x: Tensor) -> Tensor:
@@ -112,9 +123,24 @@ class FastUpProjection(nn.Module):
         return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
 
 
+class SeparableStage(nn.Module):
+    """FastDepth's: a separable 5x5 convolution, then every pixel twice in width and height."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.convolution = separable(inputs, outputs, 5, 1, nn.ReLU)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, 2H, 2W)."""
+        return F.interpolate(self.convolution(x), scale_factor=2.0, mode="nearest")
+
+
 def _stage(config: FcrnConfig, inputs: int, outputs: int) -> nn.Module:
     if config.decoder.startswith("deconv"):
         return Deconvolution(inputs, outputs, int(config.decoder[-1]))
+    if config.decoder == "separable":
+        return SeparableStage(inputs, outputs)
     if config.decoder == "fast_upproj":
         return FastUpProjection(inputs, outputs, backwards=config.port == "tensorflow")
     return UpConvolution(inputs, outputs) if config.decoder == "upconv" else UpProjection(inputs, outputs)
@@ -123,7 +149,8 @@ def _stage(config: FcrnConfig, inputs: int, outputs: int) -> nn.Module:
 class Fcrn(nn.Module):
     """(B, 3, H, W) normalised picture -> (B, 1, H / 2, W / 2) metres (for the canonical lens, if one is set).
 
-    Where a side is no multiple of 32 px, the answer has half of the next one, stretched over the same picture.
+    Where a side is no multiple of 32 px, the answer has half of the next one, stretched over the same picture. With
+    `answer: full` it has the picture's size; with `spread` there is as large a map of the error expected of ln(metres).
     """
 
     def __init__(self, config: FcrnConfig) -> None:
@@ -139,21 +166,30 @@ class Fcrn(nn.Module):
         self.stages = nn.ModuleList(_stage(config, i, o) for i, o in pairs)
         finer = self.encoder.channels[-2::-1]
         self.skips = nn.ModuleList(nn.Conv2d(e, o, 1) for e, (_, o) in zip(finer, pairs, strict=True) if config.skips)
-        self.answer = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=tensorflow or config.activation == "log")
+        each = 4 if config.answer == "full" else 1
+        biased = tensorflow or config.activation == "log"
+        self.answer = nn.Conv2d(widths[-1], (2 if config.spread else 1) * each, 3, padding=1, bias=biased)
         if config.activation == "log":
-            nn.init.constant_(cast(Tensor, self.answer.bias), math.log(2.0))
+            start = torch.tensor([math.log(2.0), FIRST_LOG_SPREAD]).repeat_interleave(each)
+            with torch.no_grad():
+                cast(Tensor, self.answer.bias).copy_(start[: self.answer.out_channels])
+                self.answer.weight.mul_(0.1)  # near its first guess everywhere, whatever the decoder starts as
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> metres: (B, 1, H / 2, W / 2), or (B, 1, H, W) with `enlarge`."""
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> metres: (B, 1, H / 2, W / 2), or (B, 1, H, W) with `enlarge`; and the spread, if any."""
         raw = self.raw(x)
         if self.config.enlarge:
             raw = F.interpolate(raw, size=x.shape[2:], mode="bilinear", align_corners=True)
         if self.config.activation == "log":
-            return torch.exp(raw.clamp(math.log(self.config.min_m), math.log(self.config.max_m)))
+            metres = torch.exp(raw[:, :1].clamp(math.log(self.config.min_m), math.log(self.config.max_m)))
+            return (metres, spread_of(raw[:, 1:])) if self.config.spread else metres
         return raw
 
     def raw(self, x: Tensor) -> Tensor:
-        """The last layer: ln(metres), or metres, as `activation` says; unlimited, so every error has a gradient."""
+        """The last layer: ln(metres), or metres, as `activation` says; unlimited, so every error has a gradient.
+
+        With `spread` there is a second channel, its logarithm.
+        """
         maps = self.encoder(x)
         x = self.bridge(maps[-1])
         for i, stage in enumerate(self.stages):
@@ -161,6 +197,8 @@ class Fcrn(nn.Module):
             if self.config.skips:
                 x = x + self.skips[i](maps[-2 - i])
         answer = cast(Tensor, self.answer(x))
+        if self.config.answer == "full":
+            answer = F.pixel_shuffle(answer, 2)
         if self.config.port == "tensorflow":
             answer = F.relu(answer)
         return answer

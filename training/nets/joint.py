@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config.nets import CompletionConfig, JointConfig
+from training.nets.depth import FIRST_LOG_SPREAD, spread_of
 from training.nets.encoders import build_encoder, wrap_convolutions
 from training.nets.fast_depth import separable
 from training.nets.layout import HorizonNet
-from training.nets.lighting import IMAGENET_MEAN, IMAGENET_STD, CompletionSh
+from training.nets.lighting import Completed, CompletionSh
 
 _FIRST_GUESS_M = 2.0
 
@@ -28,30 +29,31 @@ class JointAnswer(NamedTuple):
 
     log_range: Tensor
     """(B, 1, H / 2, W / 2) ln(metres), unlimited."""
-    boundary: Tensor
-    """(B, 2, W') rad, positive down."""
-    corners: Tensor
-    """(B, 1, W') logits."""
-    coefficients: Tensor
-    """(B, 9, 3) pre-scaled irradiance."""
-    radiance: Tensor
-    """(B, 3, H / 16, W / 16) what the coefficients are the projection of."""
+    log_spread: Tensor | None
+    """(B, 1, H / 2, W / 2) ln of the error expected of `log_range`, unlimited, where the network says so."""
+    columns: tuple[Tensor, ...]
+    """What the layout head gives: boundary (B, 2, W') rad, positive down, corner logits (B, 1, W'), and the rest."""
+    light: Completed
 
 
 class RangeHead(nn.Module):
-    """Encoder maps -> ln(range in metres) at half the picture's size."""
+    """Encoder maps -> ln(range in metres) at half the picture's size, and the ln of its expected error."""
 
-    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], *, spread: bool) -> None:
         """`channels` of the encoder's five maps, finest first; `widths` of the four stages, coarsest first."""
         super().__init__()
         pairs = zip((channels[-1], *widths[:-1]), widths, strict=True)
         self.stages = nn.ModuleList(separable(i, o, 5, 1, nn.ReLU) for i, o in pairs)
         self.skips = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(channels[-2::-1], widths, strict=True))
-        self.answer = nn.Sequential(separable(widths[-1], widths[-1], 5, 1, nn.ReLU), nn.Conv2d(widths[-1], 1, 1))
-        nn.init.constant_(cast(Tensor, self.answer[-1].bias), math.log(_FIRST_GUESS_M))
+        last = nn.Conv2d(widths[-1], 2 if spread else 1, 1)
+        self.answer = nn.Sequential(separable(widths[-1], widths[-1], 5, 1, nn.ReLU), last)
+        with torch.no_grad():
+            cast(Tensor, last.bias).copy_(
+                torch.tensor([math.log(_FIRST_GUESS_M), FIRST_LOG_SPREAD][: last.out_channels])
+            )
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps at 1/2 to 1/32 of the picture, finest first -> (B, 1, H / 2, W / 2)."""
+        """Maps at 1/2 to 1/32 of the picture, finest first -> (B, 1 or 2, H / 2, W / 2)."""
         x = maps[-1]
         for stage, skip, finer in zip(self.stages, self.skips, maps[-2::-1], strict=True):
             x = F.interpolate(stage(x), scale_factor=2.0, mode="nearest") + skip(finer)
@@ -59,9 +61,10 @@ class RangeHead(nn.Module):
 
 
 class JointNet(nn.Module):
-    """(B, 4, H, W) canvas 0..1 and mask -> depth, boundary, corners, coefficients, in the order of its manifest.
+    """(B, 4, H, W) canvas 0..1 and mask -> depth, layout and light, in the order of its manifest.
 
-    Depth is (B, 1, H / 2, W / 2) range in metres; the others are those of HorizonNet and the completion network.
+    Depth is (B, 1, H / 2, W / 2) range in metres, and where asked for the error expected of its logarithm; the others
+    are those of HorizonNet and the completion network.
     """
 
     mean: Tensor
@@ -71,29 +74,34 @@ class JointNet(nn.Module):
         """Build with random weights for canvases of this size, multiples of 32 px."""
         super().__init__()
         self.config = config
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.encoder = build_encoder(config.layout.encoder, config.layout.width)
         channels = self.encoder.channels
         self.layout = HorizonNet(config.layout, height_px, width_px, mask_channel=True, channels=channels)
-        completion = CompletionConfig(net="completion", hidden=config.light_hidden)
+        completion = CompletionConfig(net="completion", hidden=config.light_hidden, gate=config.light_gate)
         self.light = CompletionSh(completion, height_px, width_px, channels=(channels[-2], channels[-1]))
-        self.depth = RangeHead(channels, config.depth_channels)
+        self.depth = RangeHead(channels, config.depth_channels, spread=config.depth_spread)
 
     def finish(self) -> None:
         """Wrap every convolution; call once, after pretrained weights are in."""
         wrap_convolutions(self)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Depth, boundary, corners, coefficients."""
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Depth with its spread, what is said of columns, coefficients."""
         answer = self.answer(x)
         limits = math.log(self.config.min_m), math.log(self.config.max_m)
-        return torch.exp(answer.log_range.clamp(*limits)), answer.boundary, answer.corners, answer.coefficients
+        depth = [torch.exp(answer.log_range.clamp(*limits))]
+        if answer.log_spread is not None:
+            depth.append(spread_of(answer.log_spread))
+        return *depth, *answer.columns, answer.light.coefficients
 
     def answer(self, x: Tensor) -> JointAnswer:
         """(B, 4, H, W) -> what the losses compare, the range not yet limited."""
         normal = (x[:, :3] - self.mean * x[:, 3:]) / self.std
         maps = self.encoder(normal)
-        boundary, corners = self.layout(x, maps)
-        coefficients, radiance = self.light.complete(x, (maps[-2], maps[-1]))
-        return JointAnswer(self.depth(maps), boundary, corners, coefficients, radiance)
+        columns = self.layout(x, maps)
+        light = self.light.complete(x, (maps[-2], maps[-1]))
+        depth = self.depth(maps)
+        log_spread = depth[:, 1:] if self.config.depth_spread else None
+        return JointAnswer(depth[:, :1], log_spread, columns, light)

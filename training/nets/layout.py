@@ -7,7 +7,7 @@ on the floor, as Jiang et al., "LGT-Net: Indoor Panoramic Room Layout Estimation
 
 from __future__ import annotations
 
-from typing import cast
+import math
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,10 @@ _MASK_ROWS = 16
 """Rows to which the mask is averaged for the columns that the LSTM reads."""
 _BIAS = (-1.0, -0.478, 0.425)
 """HorizonNet's start: corner logit, ceiling latitude, floor latitude (positive down, rad)."""
+_OPENING_BIAS, _LOG_SPREAD_BIAS = -2.0, -3.5
+"""Start of what else is said of a column: few openings, edges about 2 degrees off."""
+SPREAD_RAD = (0.002, 0.3)
+"""Limits of how far off an edge is said to be."""
 _DISTANCE_BIAS, _RATIO_BIAS = 1.25, 0.014
 """Start of the other head, before a softplus: walls 1.5 camera heights away, the ceiling 0.7 above the camera."""
 
@@ -74,6 +78,8 @@ def boundary_from_distance(distance: Tensor, ratio: Tensor) -> Tensor:
 class HorizonNet(nn.Module):
     """(B, 3 or 4, H, W) normalised panorama -> boundary (B, 2, W') rad positive down, and corner logits (B, 1, W').
 
+    With `openings`, further: logits of door, window and opening (B, 3, W'), the boundary as seen through them, and the
+    error that is expected of the boundary, rad (B, 2, W' each).
     With the `horizon_depth` head: distances to the walls (B, 1, W') and the ceiling's height above the camera (B, 1),
     both in camera heights.
     """
@@ -117,6 +123,11 @@ class HorizonNet(nn.Module):
         self.answer, start = self._head()
         with torch.no_grad():
             self.answer.bias.copy_(start)
+        if config.openings:
+            further = torch.tensor((*(_OPENING_BIAS,) * 3, *_BIAS[1:], *(_LOG_SPREAD_BIAS,) * 2))
+            self.further = nn.Linear(2 * config.hidden, len(further) * config.step_columns)
+            with torch.no_grad():
+                self.further.bias.copy_(further.repeat_interleave(config.step_columns))
 
     def _head(self) -> tuple[nn.Linear, Tensor]:
         """The last layer and what its bias starts at."""
@@ -130,17 +141,25 @@ class HorizonNet(nn.Module):
         """Wrap every convolution; call once, after pretrained weights are in."""
         wrap_convolutions(self)
 
-    def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> tuple[Tensor, ...]:
         """What the head gives, `step_columns * W / 4` columns wide; `maps` as in `read_columns`."""
-        read = self.lstm(self.read_columns(x, maps))[0]
-        out = self.answer(self.dropout(read))
+        read = self.dropout(self.lstm(self.read_columns(x, maps))[0])
+        out = self.answer(read)
         b = out.shape[0]
         if self.config.head == "horizon_depth":
             distance = F.softplus(out[..., :-1]).reshape(b, 1, self.columns * self.config.step_columns)
             return distance, F.softplus(out[..., -1].mean(dim=1, keepdim=True))
-        out = out.view(b, self.columns, 3, self.config.step_columns).permute(0, 2, 1, 3)
-        out = cast(Tensor, out.reshape(b, 3, self.columns * self.config.step_columns))
-        return out[:, 1:], out[:, :1]
+        edges = self._rows(out, 3)
+        if not self.config.openings:
+            return edges[:, 1:], edges[:, :1]
+        more = self._rows(self.further(read), 7)
+        spread = torch.exp(more[:, 5:].clamp(*(math.log(limit) for limit in SPREAD_RAD)))
+        return edges[:, 1:], edges[:, :1], more[:, :3], more[:, 3:5], spread
+
+    def _rows(self, out: Tensor, rows: int) -> Tensor:
+        """(B, W / 4, rows * step_columns) -> (B, rows, W')."""
+        out = out.view(out.shape[0], self.columns, rows, self.config.step_columns).permute(0, 2, 1, 3)
+        return out.reshape(out.shape[0], rows, self.columns * self.config.step_columns)
 
     def read_columns(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """(B, W / 4, features) what the LSTM reads of each column; `maps`: an encoder's, if another network has it."""

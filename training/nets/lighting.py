@@ -5,7 +5,7 @@ Both take (B, 3 or 4, H, W) pictures in 0..1 sRGB and give (B, 9, 3). Neither wa
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ GAMMA = 2.2
 _FINE = 4
 """The picture is projected at 1/4 of its resolution: order-2 harmonics see no difference."""
 _LARGEST_LOG = 10.5
+_SIGNS = 2
+_GATE_BIAS = 2.0
+"""Start of the gate: most of what a network without it says is let through."""
 
 
 def _decoding_cubic() -> tuple[float, float, float]:
@@ -41,12 +44,26 @@ def _blocks(weights: np.ndarray, rows: int, columns: int) -> Tensor:
     return torch.from_numpy(summed.reshape(k, -1).astype(np.float32))
 
 
+class Completed(NamedTuple):
+    """What the completion network makes of a batch."""
+
+    coefficients: Tensor
+    """(B, 9, 3) pre-scaled irradiance."""
+    radiance: Tensor
+    """(B, 3, rows, columns) the coarse map that the coefficients are the projection of."""
+    seen: Tensor
+    """(B, 3, rows, columns) the part of it that the picture shows."""
+
+
 class CompletionSh(nn.Module):
     """Projection of the linearised picture plus that of a coarse map of what clipping and the frame hide.
 
     The seen part is projected exactly, with constant weights. Small convolutions give, for each cell of a coarse map,
     how bright the clipped part really is (in units of the picture's white) and what the unseen part holds (in units of
     the mean seen luminance); their projection is added. So a yaw of the picture yaws the answer by construction.
+
+    With `gate`, what is hidden in clipped cells is multiplied by a share 0..1 for the cell: without a sign of light
+    that the picture cannot show, the answer is the projection itself.
     """
 
     fine_weights: Tensor
@@ -90,6 +107,10 @@ class CompletionSh(nn.Module):
         self.answer = nn.Conv2d(n, 6, 1)
         nn.init.zeros_(self.answer.weight)
         nn.init.constant_(cast(Tensor, self.answer.bias), -1.0)
+        self.gate = nn.Conv2d(n + _SIGNS, 1, 1) if config.gate else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.constant_(cast(Tensor, self.gate.bias), _GATE_BIAS)
 
     def finish(self) -> None:
         """Add the mask channel and wrap the encoder round the panorama; call once, after pretrained weights are in."""
@@ -103,10 +124,10 @@ class CompletionSh(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 4, H, W) picture 0..1 and mask -> (B, 9, 3)."""
-        return self.complete(x)[0]
+        return self.complete(x).coefficients
 
-    def complete(self, x: Tensor, maps: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """(B, 9, 3) coefficients and the (B, 3, rows, columns) completed radiance they are the projection of.
+    def complete(self, x: Tensor, maps: tuple[Tensor, Tensor] | None = None) -> Completed:
+        """The coefficients and what they are the projection of.
 
         `maps`: an encoder's at 1/16 and 1/32 of the picture, if another network has it.
         """
@@ -129,10 +150,13 @@ class CompletionSh(nn.Module):
             clipped,
             cell_mask,
         )
-        gains = torch.exp(logs.clamp(-8.0, _LARGEST_LOG))
-        hidden = clipped * gains[:, :3] + (1 - cell_mask) * gains[:, 3:] * white[..., None, None]
+        gains = torch.exp(logs[:, :6].clamp(-8.0, _LARGEST_LOG))
+        bright = (
+            clipped * gains[:, :3] * torch.sigmoid(logs[:, 6:]) if self.gate is not None else clipped * gains[:, :3]
+        )
+        hidden = bright + (1 - cell_mask) * gains[:, 3:] * white[..., None, None]
         coefficients = projected + hidden.flatten(2) @ self.cell_weights.T
-        return coefficients.transpose(1, 2), cell_seen + hidden
+        return Completed(coefficients.transpose(1, 2), cell_seen + hidden, cell_seen)
 
     def _encoded(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half = F.avg_pool2d(x, 2)
@@ -155,7 +179,16 @@ class CompletionSh(nn.Module):
         cells = torch.cat([seen.clamp(max=20.0), clipped.sqrt(), mask, elevation], dim=1)
         up = F.interpolate(self.far(far), size=(self.rows, self.columns), mode="bilinear", align_corners=False)
         sum_ = self.near(near) + up + self.statistics(cells) + self.whole(numbers)[..., None, None]
-        return cast(Tensor, self.answer(self.mix(sum_)))
+        mixed = self.mix(sum_)
+        answer = cast(Tensor, self.answer(mixed))
+        return answer if self.gate is None else torch.cat([answer, self.gate(self._with_signs(mixed, clipped))], dim=1)
+
+    def _with_signs(self, mixed: Tensor, clipped: Tensor) -> Tensor:
+        """The cells' features with how much is clipped: in the whole picture, and round about the cell."""
+        whole = clipped.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-5).log() / 4
+        about = F.avg_pool2d(clipped.mean(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)
+        signs = [whole.expand(-1, 1, self.rows, self.columns), about.sqrt()]
+        return torch.cat([mixed, *signs], dim=1)
 
 
 class MobileSh(nn.Module):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+from torch import Tensor, nn
 
 from edge.errors import DataError
 from training.config.recipe import Recipe
@@ -12,11 +15,14 @@ from training.tasks.joint import JointTask
 from training.tasks.layout import LayoutTask
 from training.tasks.lighting import LightingTask
 
+_LOG = logging.getLogger(__name__)
 _TASKS = {"depth": DepthTask, "layout": LayoutTask, "lighting": LightingTask, "joint": JointTask}
 
 
 def build_task(recipe: Recipe, *, weights: Path | None = None) -> NounTask:
-    """The recipe's task, started from `weights` where given: its encoder's, or a checkpoint of the same network.
+    """The recipe's task, started from `weights` where given: its encoder's, or a checkpoint.
+
+    From a checkpoint of another network, what has the same place and shape is taken: its encoder must fit whole.
 
     Raises:
         DataError: the weights file does not fit.
@@ -34,12 +40,37 @@ def build_task(recipe: Recipe, *, weights: Path | None = None) -> NounTask:
 def _start_from_trained(task: NounTask, checkpoint: Path) -> None:
     """Give the task what a checkpoint would serve, with optimiser, schedule and step count starting anew."""
     old = load_task(checkpoint)
-    if old.recipe.net != task.recipe.net or old.recipe.input != task.recipe.input:
-        raise DataError(f"{checkpoint}: holds another network than {task.recipe.name}'s; give its own recipe")
     state = old.inference_net.state_dict()
-    task.net.load_state_dict(state)
-    if task.averaged is not None:
-        task.averaged.module.load_state_dict(state)
+    if old.recipe.net != task.recipe.net or old.recipe.input != task.recipe.input:
+        state = _fitting(state, task.net, checkpoint, old.recipe)
+    for net in (task.net, *([] if task.averaged is None else [task.averaged.module])):
+        net.load_state_dict(state, strict=False)
+
+
+def _fitting(state: dict[str, Tensor], net: nn.Module, checkpoint: Path, recipe: Recipe) -> dict[str, Tensor]:
+    """The tensors of another network that have a place in this one, under its own names.
+
+    A joint network has what a layout network has under `layout.`, but for the encoder.
+
+    Raises:
+        DataError: a tensor of the encoder does not fit.
+    """
+    own = net.state_dict()
+    places = {name: (name, f"{recipe.task}.{name}") for name in state}
+    found = {
+        place: tensor
+        for name, tensor in state.items()
+        for place in places[name]
+        if place in own and own[place].shape == tensor.shape
+    }
+    missing = [name for name in own if name.startswith("encoder.") and name not in found]
+    if missing or not any(name.startswith("encoder.") for name in own):
+        raise DataError(
+            f"{checkpoint}: the encoder of {recipe.name} has no tensor for {(missing or ['encoder'])[0]}; start from a "
+            "network with the same net.encoder and net.width"
+        )
+    _LOG.info("%s: %d of %d tensors taken over", checkpoint, len(found), len(own))
+    return found
 
 
 def load_task(checkpoint: Path) -> NounTask:

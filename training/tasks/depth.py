@@ -34,6 +34,11 @@ def depth_scores(predicted: Tensor, target: Tensor) -> dict[str, float]:
     return {k: sum(v) / max(1, len(v)) for k, v in rows.items()}
 
 
+def _depth(answer: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """The metres of a network's answer, without the spread."""
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
 class DepthTask(NounTask):
     """Batches hold `image` (B, 3, H, W) and `depth` (B, 1, h, w) metres for the canonical lens, 0 = unknown."""
 
@@ -43,7 +48,9 @@ class DepthTask(NounTask):
         """Build network and loss."""
         assert isinstance(recipe.net, FcrnConfig | FastDepthConfig) and isinstance(recipe.loss, DepthLossConfig)
         super().__init__(recipe, FastDepth(recipe.net) if isinstance(recipe.net, FastDepthConfig) else Fcrn(recipe.net))
-        self.loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m)
+        focal_px = getattr(recipe.net, "canonical_focal_px", None) or recipe.input.width_px
+        focal_widths = focal_px / recipe.input.width_px
+        self.loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m, focal_widths=focal_widths)
         self._log = isinstance(recipe.net, FcrnConfig) and recipe.net.activation == "log"
 
     def loss_of(self, batch: Batch) -> Tensor:
@@ -53,7 +60,7 @@ class DepthTask(NounTask):
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """See `depth_scores`."""
-        return depth_scores(net(batch["image"]), batch["depth"])
+        return depth_scores(_depth(net(batch["image"])), batch["depth"])
 
     def scored(self, batch: Batch) -> int:
         """How many pictures of the batch have any known depth: the others are not scored."""
@@ -64,5 +71,5 @@ class DepthTask(NounTask):
         """Rows of picture, truth and prediction."""
         images, truth = batch["image"][:SHOWN], batch["depth"][:SHOWN]
         shown = [picture_from_tensor(x, self.recipe.input) for x in images]
-        rows = [depth_row(*row) for row in zip(shown, truth, net(images), strict=True)]
+        rows = [depth_row(*row) for row in zip(shown, truth, _depth(net(images)), strict=True)]
         return {"depth": np.concatenate([r for r in rows if r.shape == rows[0].shape])}

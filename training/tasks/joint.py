@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from edge.scene import Task
@@ -14,7 +15,7 @@ from training.losses.lighting import LightingLoss
 from training.nets.joint import JointNet
 from training.tasks.base import Batch, NounTask
 from training.tasks.depth import depth_scores
-from training.tasks.layout import layout_scores
+from training.tasks.layout import columns_loss, layout_scores
 
 
 class JointTask(NounTask):
@@ -38,11 +39,12 @@ class JointTask(NounTask):
     def terms(self, batch: Batch) -> dict[Task, Tensor]:
         """Each noun's own loss, by its share; 0 where the batch knows nothing of it."""
         answer, c = self.net.answer(batch["image"]), self._shares
-        edges = (answer.boundary, answer.corners)
-        light = (answer.coefficients, batch["coefficients"], answer.radiance, batch["cells"])
+        shown = answer.light
+        light = (shown.coefficients, batch["coefficients"], shown.radiance, batch["cells"], shown.seen)
+        logs = [answer.log_range] if answer.log_spread is None else [answer.log_range, answer.log_spread]
         return {
-            "depth": c.depth_share * self.depth_loss(answer.log_range, batch["depth"], log=True),
-            "layout": c.layout_share * self.layout_loss(edges, batch["boundary"], batch["corners"], batch["seen"]),
+            "depth": c.depth_share * self.depth_loss(torch.cat(logs, dim=1), batch["depth"], log=True),
+            "layout": c.layout_share * columns_loss(self.layout_loss, answer.columns, batch),
             "lighting": c.lighting_share * self.lighting_loss(*light),
         }
 
@@ -52,10 +54,14 @@ class JointTask(NounTask):
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """Each noun's error, as its own task measures it, and as `error` their mean."""
-        depth, boundary, corners, coefficients = net(batch["image"])
+        answers = net(batch["image"])
+        depth, coefficients = answers[0], answers[-1]
+        columns = answers[2 if self.net.config.depth_spread else 1 : -1]
+        layout = layout_scores(columns, batch)
         errors = {
             "depth": depth_scores(depth, batch["depth"])["error"],
-            "layout": layout_scores((boundary, corners), batch)["error"],
+            "layout": layout["error"],
             "lighting": float(self.lighting_loss.si_irradiance(coefficients, batch["coefficients"]).mean()),
         }
-        return {"error": sum(errors.values()) / len(errors)} | errors
+        further = {"openings": layout["openings"]} if "openings" in layout else {}
+        return {"error": sum(errors.values()) / len(errors)} | errors | further

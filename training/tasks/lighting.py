@@ -35,11 +35,12 @@ class LightingTask(NounTask):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """`LightingLoss` of the coefficients, and of the radiance map where the network has one."""
+        loss: Tensor
         if isinstance(self.net, CompletionSh):
-            predicted, radiance = self.net.complete(batch["image"])
+            light = self.net.complete(batch["image"])
+            loss = self.loss(light.coefficients, batch["coefficients"], light.radiance, batch["cells"], light.seen)
         else:
-            predicted, radiance = self.net(batch["image"]), None
-        loss: Tensor = self.loss(predicted, batch["coefficients"], radiance, batch["cells"])
+            loss = self.loss(self.net(batch["image"]), batch["coefficients"], None, batch["cells"])
         return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:

@@ -28,12 +28,21 @@ from training.data.samples.hdri import (
     split_environments,
     varied,
 )
+from training.data.samples.openings import (
+    ITEM_NAMES,
+    column_numbers,
+    extended_boundary,
+    level_ceiling,
+    opening_sample,
+    openings_in,
+    says_openings,
+)
 from training.data.samples.rooms import split_rooms, without_skies
 from training.data.sets.hdr_files import Radiance
 from training.data.synthetic import RenderedRooms
 from training.data.vary import panoramic
 from training.data.vary.framing import nearest
-from training.data.vary.panoramic import PanoramaRoom
+from training.data.vary.panoramic import Openings, PanoramaRoom
 from training.data.vary.perspective import halved_depth
 
 Sample = dict[str, torch.Tensor]
@@ -49,12 +58,13 @@ class JointRoom:
     polygon_m: Array
     camera_height_m: float
     ceiling_height_m: float
+    openings: Openings | None = None
 
     @property
     def shell(self) -> PanoramaRoom:
         """The room without its range, its picture black."""
         picture = np.zeros(self.radiance.shape, np.uint8)
-        return PanoramaRoom(picture, self.polygon_m, self.camera_height_m, self.ceiling_height_m)
+        return PanoramaRoom(picture, self.polygon_m, self.camera_height_m, self.ceiling_height_m, self.openings)
 
 
 def stretched(room: JointRoom, plane: Array) -> JointRoom:
@@ -69,26 +79,31 @@ def stretched(room: JointRoom, plane: Array) -> JointRoom:
         radiance=panoramic.moved_picture(room.radiance, plane),
         range_m=(moved / np.linalg.norm(back, axis=-1)).astype(np.float32),
         polygon_m=panoramic.moved_polygon(room.polygon_m, plane),
+        openings=panoramic.moved_openings(room.openings, plane),
     )
 
 
 def mirrored(room: JointRoom) -> JointRoom:
     """The room with left and right exchanged: picture, range and polygon."""
+    shell = panoramic.mirrored(room.shell)
     return replace(
         room,
         radiance=np.ascontiguousarray(room.radiance[:, ::-1]),
         range_m=np.ascontiguousarray(room.range_m[:, ::-1]),
-        polygon_m=panoramic.mirrored(room.shell).polygon_m,
+        polygon_m=shell.polygon_m,
+        openings=shell.openings,
     )
 
 
 def turned(room: JointRoom, columns: int) -> JointRoom:
     """The picture moved to the right by whole columns."""
+    shell = panoramic.turned(room.shell, columns)
     return replace(
         room,
         radiance=np.roll(room.radiance, columns, axis=1),
         range_m=np.roll(room.range_m, columns, axis=1),
-        polygon_m=panoramic.turned(room.shell, columns).polygon_m,
+        polygon_m=shell.polygon_m,
+        openings=shell.openings,
     )
 
 
@@ -98,14 +113,15 @@ class JointRooms:
     def __init__(self, rooms: list[tuple[RenderedRooms, int]], width_px: int, height_px: int) -> None:
         """Read every room."""
         self._maps: list[tuple[Half, Half]] = []
-        self._shells: list[tuple[Array, float, float]] = []
+        self._shells: list[tuple[Array, float, float, Openings | None]] = []
         for reader, index in rooms:
-            item = reader.read(index, ("radiance", "range_m", "polygon_m"))
+            item = reader.read(index, ("radiance", "range_m", "polygon_m", *ITEM_NAMES))
             radiance = area_averaged(item["radiance"].astype(np.float32), width_px, height_px).astype(np.float16)
             range_m = nearest(item["range_m"].astype(np.float32), width_px, height_px).astype(np.float16)
             polygon = np.asarray(item["polygon_m"], dtype=np.float64)
             self._maps.append((radiance, range_m))
-            self._shells.append((polygon, float(item["camera_height_m"]), float(item["height_m"])))
+            heights = float(item["camera_height_m"]), float(item["height_m"])
+            self._shells.append((polygon, *heights, openings_in(item)))
 
     def __len__(self) -> int:
         """How many rooms."""
@@ -124,27 +140,34 @@ class _Targets:
         assert isinstance(recipe.net, JointConfig)
         self.spec = recipe.input
         self.columns = recipe.input.width_px // 4 * recipe.net.layout.step_columns
+        self.openings = says_openings(recipe)
 
     def of_room(self, light: LightingSample, room: JointRoom) -> Sample:
         """Range and edges where `light.mask` sees them, all light."""
         mask: BoolArray | None = light.mask
-        boundary = panoramic.boundary_target(room.shell, self.columns)
+        shell = room.shell
+        boundary = panoramic.boundary_target(shell, self.columns)
         known = room.range_m if mask is None else room.range_m * mask
-        return as_tensors(light, self.spec) | {
-            "depth": torch.from_numpy(halved_depth(known)[None]),
-            "boundary": torch.from_numpy(boundary),
-            "corners": torch.from_numpy(panoramic.corner_target(room.polygon_m, self.columns)),
-            "seen": torch.from_numpy(panoramic.edge_weights(boundary, mask)),
+        seen = panoramic.edge_weights(boundary, mask)
+        seen[0] *= level_ceiling(shell, self.columns)
+        rows = {
+            "depth": halved_depth(known)[None],
+            "boundary": boundary,
+            "corners": panoramic.corner_target(room.polygon_m, self.columns),
+            "seen": seen,
         }
+        if self.openings:
+            numbers, extended = column_numbers(shell, self.columns), extended_boundary(shell, self.columns)
+            rows |= opening_sample(numbers, extended, boundary, mask)
+        return as_tensors(light, self.spec) | {name: torch.from_numpy(row) for name, row in rows.items()}
 
     def of_light(self, light: LightingSample) -> Sample:
         """Light alone: no range is known, and no edge counts."""
-        return as_tensors(light, self.spec) | {
-            "depth": torch.zeros(1, self.spec.height_px // 2, self.spec.width_px // 2),
-            "boundary": torch.zeros(2, self.columns),
-            "corners": torch.zeros(1, self.columns),
-            "seen": torch.zeros(2, self.columns),
-        }
+        rows = {"boundary": 2, "corners": 1, "seen": 2}
+        rows |= {"kinds": 3, "extended": 2, "extended_seen": 2} if self.openings else {}
+        depth = torch.zeros(1, self.spec.height_px // 2, self.spec.width_px // 2)
+        unknown = {name: torch.zeros(count, self.columns) for name, count in rows.items()}
+        return as_tensors(light, self.spec) | {"depth": depth} | unknown
 
 
 class JointTraining(Dataset[Sample]):

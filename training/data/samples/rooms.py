@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,9 +13,21 @@ import torch
 from torch.utils.data import Dataset
 
 from edge.perception.preprocess import resize, tensor_from_image
+from edge.scene import BoolArray
+from training.arrays import Array
 from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.hdri import area_averaged
+from training.data.samples.openings import (
+    ITEM_NAMES,
+    column_numbers,
+    extended_boundary,
+    level_ceiling,
+    opening_sample,
+    openings_in,
+    says_openings,
+    tilted_numbers,
+)
 from training.data.samples.style import Style, style_of
 from training.data.sets.hdr_files import Radiance, place_of
 from training.data.synthetic import RenderedRooms
@@ -84,10 +97,11 @@ def panorama_rooms(rooms: list[tuple[RenderedRooms, int]], width_px: int, height
     """Panoramas at the network's size with their layouts."""
     out = []
     for reader, index in rooms:
-        item = reader.read(index, ("panorama", "polygon_m"))
+        item = reader.read(index, ("panorama", "polygon_m", *ITEM_NAMES))
         image = resize(np.asarray(item["panorama"]), width_px, height_px)
         polygon = np.asarray(item["polygon_m"], dtype=np.float64)
-        out.append(PanoramaRoom(image, polygon, float(item["camera_height_m"]), float(item["height_m"])))
+        camera_m, ceiling_m = float(item["camera_height_m"]), float(item["height_m"])
+        out.append(PanoramaRoom(image, polygon, camera_m, ceiling_m, openings_in(item)))
     return out
 
 
@@ -113,12 +127,15 @@ def _style(recipe: Recipe, samples: int | None) -> Style:
 
 
 class LayoutSamples(Dataset[Sample]):
-    """`image`, `boundary` (2, W), `corners` (1, W), `seen` (2, W) 0..1, and for validation `index` of the room."""
+    """`image`, `boundary` (2, W), `corners` (1, W), `seen` (2, W) 0..1, and for validation `index` of the room.
+
+    For a network that says more of columns, what `opening_sample` gives too.
+    """
 
     def __init__(self, rooms: Mixture[PanoramaRoom], recipe: Recipe, columns: int, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each room once, unchanged, for validation."""
         self._rooms, self._spec, self._augment, self._columns = rooms, recipe.input, recipe.augment, columns
-        self._samples, self._style = samples, _style(recipe, samples)
+        self._samples, self._style, self._openings = samples, _style(recipe, samples), says_openings(recipe)
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -133,44 +150,57 @@ class LayoutSamples(Dataset[Sample]):
         if a.roll:
             room = panoramic.turned(room, int(rng.integers(room.image.shape[1])))
         image = sensor(random_gamma(self._style.apply(room.image, rng), rng, a.gamma), rng, a.photometric)
-        return PanoramaRoom(image, room.polygon_m, room.camera_height_m, room.ceiling_height_m)
+        return replace(room, image=image)
 
     def __getitem__(self, index: int) -> Sample:
         """A sample."""
         fixed = self._samples is None
         rng = _rng(index, fixed)
         room = self._rooms[index] if fixed else self._rooms.draw(rng)
-        image = resize(room.image, self._spec.width_px, self._spec.height_px)
-        room = PanoramaRoom(image, room.polygon_m, room.camera_height_m, room.ceiling_height_m)
+        room = replace(room, image=resize(room.image, self._spec.width_px, self._spec.height_px))
         mask = None
         if not fixed:
             room = self._varied(room, rng)
             if rng.random() < self._augment.perspective_share:
                 size = (self._spec.width_px, self._spec.height_px)
                 mask = random_view_mask(rng, *size, centred=rng.random() < 0.7)
+        rotation = random_tilt(rng, self._augment.tilt_deg) if not fixed and self._augment.tilt_deg > 0 else None
+        image = room.image if rotation is None else tilted_picture(room.image, rotation)
+        tensor = torch.from_numpy(tensor_from_image(image, self._spec, mask=mask))
+        return {"image": tensor, "index": torch.tensor(index), **self._edges(room, mask, rotation)}
+
+    def _edges(self, room: PanoramaRoom, mask: BoolArray | None, rotation: Array | None) -> Sample:
+        """All that is known of columns, as the picture that is turned by `rotation` shows it."""
         boundary = panoramic.boundary_target(room, self._columns)
-        corners, image = panoramic.corner_columns(room.polygon_m, self._columns), room.image
-        if not fixed and self._augment.tilt_deg > 0:
-            rotation = random_tilt(rng, self._augment.tilt_deg)
-            corners, image = tilted_columns(corners, boundary, rotation), tilted_picture(image, rotation)
+        corners, level = panoramic.corner_columns(room.polygon_m, self._columns), level_ceiling(room, self._columns)
+        numbers = extended = None
+        if self._openings:
+            numbers, extended = column_numbers(room, self._columns), extended_boundary(room, self._columns)
+        if rotation is not None:
+            corners = tilted_columns(corners, boundary, rotation)
+            numbers = None if numbers is None else tilted_numbers(numbers, boundary, rotation)
+            extended = None if extended is None else tilted_boundary(extended, rotation)
             boundary = tilted_boundary(boundary, rotation)
-        return {
-            "image": torch.from_numpy(tensor_from_image(image, self._spec, mask=mask)),
-            "boundary": torch.from_numpy(boundary),
-            "corners": torch.from_numpy(panoramic.corner_peaks(corners, self._columns)),
-            "seen": torch.from_numpy(panoramic.edge_weights(boundary, mask)),
-            "index": torch.tensor(index),
-        }
+        seen = panoramic.edge_weights(boundary, mask)
+        seen[0] *= level
+        rows = {"boundary": boundary, "corners": panoramic.corner_peaks(corners, self._columns), "seen": seen}
+        if numbers is not None:
+            rows |= opening_sample(numbers, extended, boundary, mask)
+        return {name: torch.from_numpy(row) for name, row in rows.items()}
 
 
 class DepthSamples(Dataset[Sample]):
-    """`image`, `depth` (1, H / 2, W / 2) for the canonical lens if one is set (0 = unknown), `per_canonical`."""
+    """`image`, `depth` (1, h, w) for the canonical lens if one is set (0 = unknown), `per_canonical`.
+
+    h and w are those of the network's answer: half the picture's, or the picture's own.
+    """
 
     def __init__(self, pictures: Mixture[DepthPicture], recipe: Recipe, samples: int | None) -> None:
         """`samples`: length of an epoch of random variations; None = each picture once, unchanged, for validation."""
         self._pictures, self._spec, self._augment, self._samples = pictures, recipe.input, recipe.augment, samples
         self._style = _style(recipe, samples)
         self._canonical_px = getattr(recipe.net, "canonical_focal_px", None)
+        self._full = getattr(recipe.net, "answer", "half") == "full"
 
     def __len__(self) -> int:
         """Samples in an epoch."""
@@ -200,7 +230,8 @@ class DepthSamples(Dataset[Sample]):
         else:
             picture = self._varied(self._pictures.draw(rng), rng)
         per_canonical = picture.focal_px / self._canonical_px if self._canonical_px else 1.0
-        depth = perspective.halved_depth(picture.depth_m) / per_canonical
+        known = picture.depth_m if self._full else perspective.halved_depth(picture.depth_m)
+        depth = known / per_canonical
         return {
             "image": torch.from_numpy(tensor_from_image(picture.image, self._spec)),
             "depth": torch.from_numpy(depth.astype(np.float32)[None]),

@@ -6,7 +6,7 @@ along its walls moves pixels exactly (HorizonNet's pano stretch); so do mirrorin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -22,7 +22,35 @@ Value = TypeVar("Value", np.uint8, np.float32)
 CORNER_DECAY = 0.96
 """HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
 _GUESSED = 0.3
+_MIRROR = np.diag([-1.0, 1.0])
 _NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 30.0
+
+
+@dataclass(frozen=True)
+class Openings:
+    """Doors, windows and openings of a room on its plan (x right, y forward), and what is seen through them."""
+
+    segments_m: Array
+    """(K, 2, 2) their ends, on the room's outline."""
+    kinds: npt.NDArray[np.uint8]
+    """(K,) 1 door, 2 window, 3 opening."""
+    floor_m: Array
+    """(N, 2) outline of the room's floor with all floor that open doors and openings show."""
+    ceiling_m: Array
+    """(M, 2) outline of its ceiling likewise, past openings that reach it."""
+    slopes_m: Array
+    """(S, 4, 2) floors under ceilings that slope down to a wall."""
+
+    def moved(self, plane: npt.ArrayLike) -> Openings:
+        """After a linear map (2, 2) of the floor plane."""
+        m = np.asarray(plane, dtype=np.float64).T
+        outlines = (moved_polygon(self.floor_m, plane), moved_polygon(self.ceiling_m, plane))
+        return Openings(self.segments_m @ m, self.kinds, *outlines, self.slopes_m @ m)
+
+
+def moved_openings(openings: Openings | None, plane: npt.ArrayLike) -> Openings | None:
+    """After a linear map (2, 2) of the floor plane, where they are known."""
+    return None if openings is None else openings.moved(plane)
 
 
 @dataclass(frozen=True)
@@ -37,6 +65,8 @@ class PanoramaRoom:
     polygon_m: Array
     camera_height_m: float
     ceiling_height_m: float
+    openings: Openings | None = None
+    """None = not known."""
 
 
 def wall_axis_rad(polygon: npt.ArrayLike) -> float:
@@ -83,23 +113,24 @@ def moved_polygon(polygon: Array, plane: npt.ArrayLike) -> Array:
 
 def transformed(room: PanoramaRoom, plane: npt.ArrayLike) -> PanoramaRoom:
     """The room after a linear map (2, 2) of the floor plane, and the picture that the same camera takes of it."""
-    polygon = moved_polygon(room.polygon_m, plane)
-    return PanoramaRoom(moved_picture(room.image, plane), polygon, room.camera_height_m, room.ceiling_height_m)
+    polygon, openings = moved_polygon(room.polygon_m, plane), moved_openings(room.openings, plane)
+    return replace(room, image=moved_picture(room.image, plane), polygon_m=polygon, openings=openings)
 
 
 def mirrored(room: PanoramaRoom) -> PanoramaRoom:
     """Left and right exchanged."""
-    polygon = (room.polygon_m * [-1.0, 1.0])[::-1]
     image = np.ascontiguousarray(room.image[:, ::-1])
-    return PanoramaRoom(image, polygon, room.camera_height_m, room.ceiling_height_m)
+    polygon, openings = moved_polygon(room.polygon_m, _MIRROR), moved_openings(room.openings, _MIRROR)
+    return replace(room, image=image, polygon_m=polygon, openings=openings)
 
 
 def turned(room: PanoramaRoom, columns: int) -> PanoramaRoom:
     """The picture moved to the right by whole columns: the room turned by as much about the camera."""
     angle = 2 * np.pi * columns / room.image.shape[1]
     c, s = np.cos(angle), np.sin(angle)
-    polygon = room.polygon_m @ np.array([[c, s], [-s, c]]).T
-    return PanoramaRoom(np.roll(room.image, columns, axis=1), polygon, room.camera_height_m, room.ceiling_height_m)
+    turn = np.array([[c, s], [-s, c]])
+    polygon, openings = room.polygon_m @ turn.T, moved_openings(room.openings, turn)
+    return replace(room, image=np.roll(room.image, columns, axis=1), polygon_m=polygon, openings=openings)
 
 
 def random_stretch_matrix(polygon: Array, rng: np.random.Generator, largest: float) -> Array | None:

@@ -30,7 +30,7 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from edge.inference.store import ModelStore
-from training.config.nets import FcrnConfig
+from training.config.nets import FcrnConfig, HorizonNetConfig, JointConfig
 from training.config.recipe import Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
@@ -43,16 +43,24 @@ _NO_FILE = FileRef(file="model.onnx", sha256="0" * 64)
 
 def output_of(recipe: Recipe) -> Output:
     """What the network's outputs are; their names are in the order in which it gives them."""
-    if recipe.task == "joint":
-        return JointOutputs(
-            kind="joint", depth=DepthMetres(kind="depth_metres", depth="depth"), layout=_LAYOUT, lighting=_LIGHTING
-        )
-    if recipe.task == "depth":
-        focal = recipe.net.canonical_focal_px if isinstance(recipe.net, FcrnConfig) else None
-        return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=focal)
-    if recipe.task == "layout":
-        return _DISTANCE if getattr(recipe.net, "head", "boundary") == "horizon_depth" else _LAYOUT
-    return _LIGHTING
+    net = recipe.net
+    if isinstance(net, JointConfig):
+        spread = "depth_spread" if net.depth_spread else None
+        depth = DepthMetres(kind="depth_metres", depth="depth", spread=spread)
+        return JointOutputs(kind="joint", depth=depth, layout=_columns(net.layout), lighting=_LIGHTING)
+    if isinstance(net, HorizonNetConfig):
+        return _DISTANCE if net.head == "horizon_depth" else _columns(net)
+    if isinstance(net, FcrnConfig):
+        spread = "depth_spread" if net.spread else None
+        focal = net.canonical_focal_px
+        return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=focal, spread=spread)
+    return DepthMetres(kind="depth_metres", depth="depth") if recipe.task == "depth" else _LIGHTING
+
+
+def _columns(net: HorizonNetConfig) -> BoundaryCorners:
+    """What a layout network says of columns."""
+    further = {"openings": "openings", "extended": "extended", "spread": "spread"} if net.openings else {}
+    return _LAYOUT.model_copy(update=further)
 
 
 def manifest_of(
