@@ -273,9 +273,9 @@ def test_spread_of_a_known_case() -> None:
     u, air, length = np.exp(drawn)
     p05, p50, p95 = np.quantile(690 * u * length**2 + 117.3 * air * length**3, (0.05, 0.5, 0.95))
     assert (round(p05), round(p95)) == (pytest.approx(598, abs=1), pytest.approx(1108, abs=2))
-    assert found.spread.total_w.p05 == pytest.approx(p05, rel=0.006)
-    assert found.spread.total_w.p50 == pytest.approx(p50, rel=0.006)
-    assert found.spread.total_w.p95 == pytest.approx(p95, rel=0.006)
+    assert found.spread.total_w.p05 == pytest.approx(p05, rel=0.01)
+    assert found.spread.total_w.p50 == pytest.approx(p50, rel=0.01)
+    assert found.spread.total_w.p95 == pytest.approx(p95, rel=0.01)
     shares = {s.input: s.share for s in found.spread.largest}
     linear = {"u.wall": 690 * 0.2, "air_changes": 117.3 * 0.3, "camera_height": (2 * 690 + 3 * 117.3) * 0.03}
     whole = sum(v**2 for v in linear.values())
