@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from edge.config.heat_loss import HeatLossConfig
 from edge.config.sources import SourceConfig
 from edge.config.values import Name, Positive, Section, SidePx, problem
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES
@@ -65,6 +66,21 @@ class CameraConfig(Section):
     frozen_after_s: Positive | None = Field(
         default=None, description="the same picture for so long is reported as frozen, s; null: not checked"
     )
+    heat_loss: HeatLossConfig | None = Field(
+        default=None, description="what is behind its room's walls: gives <camera>/heat_loss; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _heat_loss_has_a_room(self) -> CameraConfig:
+        if self.heat_loss is None:
+            return self
+        if "layout" not in self.tasks:
+            raise problem("a heat loss needs the room's layout", "Add layout to tasks", "tasks")
+        if self.camera_height_m is None:
+            raise problem("a heat loss needs metres", "Measure and add camera_height_m", "heat_loss")
+        if self.projection == "perspective":
+            raise problem("a perspective camera sees only a part of its room", "Use a panorama camera", "heat_loss")
+        return self
 
     @model_validator(mode="after")
     def _lens_is_known(self) -> CameraConfig:

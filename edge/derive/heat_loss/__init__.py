@@ -1,0 +1,1 @@
+"""What a room loses at the design temperature outside, and what heats it: pure formulas, no files, no state."""

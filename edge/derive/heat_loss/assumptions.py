@@ -1,0 +1,94 @@
+"""What was assumed and not measured or configured, in sentences: who reads a heat loss must be able to object."""
+
+from __future__ import annotations
+
+from edge.derive.heat_loss.loads import Loads
+from edge.derive.heat_loss.settings import Settings, To
+from edge.derive.heat_loss.u_values import band
+from edge.derive.heat_loss.walls import ENOUGH
+
+_PLURAL = {"wall": "walls", "window": "windows", "door": "doors", "floor": "the floor", "ceiling": "the ceiling"}
+_BORDERS: dict[To, str] = {
+    "outside": "the outside",
+    "heated": "rooms of this home",
+    "unheated": "unheated spaces",
+    "neighbour": "other homes",
+    "ground": "the ground",
+}
+_METHOD_AIR = {
+    "minimum": "the minimum of EN 12831-1",
+    "q50": "estimated from how the building is made (CIBSE 2026, reduced EN method); a room on the windy side",
+    "table": "the British design table, which is widely found to be high for old homes (0.5 to 0.7 were measured)",
+}
+DISCLAIMER = "An estimate from a camera by a simplified method; not a certified calculation, not MCS/EN 12831 evidence."
+
+
+def assumptions(settings: Settings, loads: Loads) -> tuple[str, ...]:
+    """One sentence for each assumption that this room's result rests on."""
+    return (*_building(settings), *_surfaces(settings, loads), *_air(settings, loads), *_rest(settings, loads))
+
+
+def _building(settings: Settings) -> list[str]:
+    said = []
+    if settings.built is None:
+        said.append(f"The building's age is not given: taken as {settings.year}.")
+    if settings.inside_c is None:
+        said.append(f"Inside {settings.room_c:g} °C, as {settings.method.title} has for this kind of room.")
+    return said
+
+
+def _surfaces(settings: Settings, loads: Loads) -> list[str]:
+    said = []
+    elements = loads.shell.elements
+    age = f"a home of {settings.year}"
+    if settings.u_table == "england":
+        age += f" (England, age band {band(settings.year)})"
+    for kind in dict.fromkeys(e.kind for e in elements):
+        guessed = [e for e in elements if e.kind == kind and e.u_assumed and float(abs(e.difference_k[0])) > 0]
+        values = sorted({round(float(e.u_w_m2k[0]), 2) for e in guessed})
+        if values:
+            numbers = " and ".join(f"{v:g}" for v in values)
+            how = "by ISO 13370, insulated as" if any(e.to == "ground" for e in guessed) else ""
+            said.append(f"U-value of {_PLURAL[kind]} {numbers} W/m²K, {how or 'as'} usual in {age}.")
+    if any(e.size_assumed for e in elements):
+        said.append(f"Windows are not configured: {settings.window_share:.0%} of the outside walls.")
+    unknown = [w for w in loads.shell.walls if w.stretch is None]
+    if unknown:
+        other = settings.other_walls.to if settings.other_walls else "heated"
+        places = ", ".join(f"{w.from_deg:.0f} to {w.to_deg:.0f}" for w in unknown)
+        said.append(
+            f"Walls at {places} degrees lie in no configured stretch by {ENOUGH:.0%} of their length: taken as "
+            f"bordering on {_BORDERS[other]}."
+        )
+    for place in loads.shell.too_many_openings:
+        said.append(f"The openings at {place} are larger than the walls there: cut to fit.")
+    if settings.floor is None:
+        said.append("What is below is not configured: taken as the ground.")
+    if settings.ceiling is None:
+        said.append("What is above is not configured: taken as a room as warm.")
+    return said
+
+
+def _air(settings: Settings, loads: Loads) -> list[str]:
+    said = []
+    n = float(loads.air_changes_per_h[0])
+    if settings.air_changes_per_h is None:
+        said.append(f"{n:.2f} air changes an hour: {_METHOD_AIR[settings.method.ventilation]}.")
+    if loads.too_tight:
+        said.append("Less outside air comes in than half of the room's an hour: people there need more.")
+    return said
+
+
+def _rest(settings: Settings, loads: Loads) -> list[str]:
+    said = []
+    bridge = settings.bridge_w_m2k
+    if settings.thermal_bridge_w_m2k is None and bridge:
+        said.append(f"Thermal bridges add {bridge:.2f} W/m²K to what borders on the outside.")
+    if settings.setback is None:
+        said.append("No extra output to warm up after a setback: the heating runs through.")
+    if any(e.to == "neighbour" for e in loads.shell.elements) and not settings.counts_neighbours:
+        said.append("Walls to other homes count for this room, not for the heat generator.")
+    said.append(
+        f"Sizes are {settings.dimensions} dimensions, as the camera measured them; ceilings are taken as level."
+    )
+    return said
