@@ -44,6 +44,8 @@ class Balance:
     produced: dict[str, int]
     lost: dict[str, int]
     lost_keys: tuple[str, ...]
+    unreplaced: tuple[str, ...]
+    """Of the lost ones, those for which no later message of their topic stands: events, and the newest of a topic."""
 
     def said(self) -> str:
         """As `lost/produced` for each kind."""
@@ -54,8 +56,19 @@ def balance(record: Path, received: Counter[str], since_s: float, until_s: float
     """Compare what was handed over between two times (of the monotonic clock) with what was received at any time."""
     keys = [key for at_s, key in noted(record) if since_s <= at_s <= until_s]
     missing = tuple(key for key in keys if key not in received)
+    places = [_place(key) for key in keys]
+    newest = {place: number for number, place in enumerate(places) if keys[number] in received}
+    bare = tuple(k for n, k in enumerate(keys) if k not in received and (_is_event(k) or newest.get(places[n], -1) < n))
     produced, lost = (Counter(key.split("|")[0] for key in some) for some in (keys, missing))
-    return Balance({k: produced[k] for k in COUNTED}, {k: lost[k] for k in COUNTED}, missing)
+    return Balance({k: produced[k] for k in COUNTED}, {k: lost[k] for k in COUNTED}, missing, bare)
+
+
+def _place(key: str) -> str:
+    return "|".join(key.split("|")[:2])
+
+
+def _is_event(key: str) -> bool:
+    return key.startswith("event|")
 
 
 def noted(record: Path) -> list[tuple[float, str]]:

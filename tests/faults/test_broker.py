@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, lasting
+from tests.faults.device import Device, Figures, lasting, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import Listener
 
@@ -45,8 +45,8 @@ def after(
         protocol=[a.payload.decode().split('"protocol":"')[-1][:5] for a in subscriber.on("bridge/health")[-1:]],
         degraded=subscriber.last("bridge/health").get("degraded"),
     )
-    assert lost.lost["event"] == 0, lost.lost_keys
-    assert (status, took_s < 5) == (0, True)
+    assert not lost.unreplaced
+    assert (status, soon(took_s)) == (0, True)
     assert subscriber.last("bridge/state") == {"state": "offline"}
     assert all("Traceback" not in line for line in device.heard())
 
@@ -153,20 +153,6 @@ def test_a_broker_that_hangs_up(
     after(run, subscriber, figures, "8c", hurt_s, time.monotonic())
     assert tries <= 15
     assert len(run.heard("closed the connection")) <= 2
-
-
-def test_a_broker_that_is_full(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures) -> None:
-    """Mosquitto's max_connections is reached: few attempts, and a place that is free is taken."""
-    broker = mosquitto(listener="max_connections 2\n")
-    subscriber, other = counting(broker.port), counting(broker.port, topic="none")
-    assert subscriber.connected.wait(5)
-    assert other.connected.wait(5)
-    run = device(broker.port)
-    assert run.said("closed the connection", timeout_s=60), run.heard()
-    hurt_s = run.started_s
-    time.sleep(lasting(4, 30))
-    other.stop()
-    after(run, subscriber, figures, "8", hurt_s, time.monotonic())
 
 
 def passwords(folder: Path, **users: str) -> str:

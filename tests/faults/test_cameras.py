@@ -19,7 +19,7 @@ import pytest
 
 from tests.brokers import Mosquitto, unused_port, wait_until
 from tests.faults.camera_server import CREDENTIALS
-from tests.faults.device import CAMERAS, Device, Figures, lasting
+from tests.faults.device import CAMERAS, Device, Figures, lasting, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.integration.conftest import DEMO, PANORAMA, PERSPECTIVE, REPOSITORY
 
@@ -64,9 +64,9 @@ def close(
         said=device.heard(since_s=hurt_s),
         events=len(subscriber.on("bridge/event", hurt_s)),
     )
-    assert lost.lost == {"layout": 0, "lighting": 0, "state": 0, "event": 0}, lost.lost_keys
+    assert not lost.unreplaced
     assert gap_s < 5
-    assert (status, took_s < 5) == (0, True)
+    assert (status, soon(took_s)) == (0, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -214,7 +214,7 @@ def test_many_cameras_that_are_not_there(
     assert min(counts.values()) >= 0.6 * max(counts.values()) > 0
     assert all(errors.count(f"gone{n}") == 1 for n in range(8)), errors
     assert all(any(f"gone{n}" in text for text in degraded) for n in range(8))
-    assert (status, took_s < 5) == (0, True)
+    assert (status, soon(took_s)) == (0, True)
     assert not psutil.wait_procs(children, timeout=2)[1]
 
 
@@ -264,5 +264,5 @@ def test_cameras_that_die_again_and_again(
     assert now[1] <= before[1]
     assert now[2] - before[2] < 12 * 2**20
     assert children == 4
-    assert lost.lost["event"] == lost.lost["lighting"] == 0, lost.lost_keys
+    assert not lost.unreplaced
     assert status == 0

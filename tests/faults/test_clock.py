@@ -63,8 +63,10 @@ def test_the_clock_is_set(
     subscriber = counting(broker.port)
     run = device(broker.port, environment=clock.environment)
     run.serves(subscriber)
-    hurt_s, pause_s = time.monotonic(), lasting(5, 15)
-    rates = []
+    pause_s, quiet_s = lasting(5, 15), time.monotonic()
+    time.sleep(pause_s)
+    rates = [len(subscriber.results(quiet_s)) / pause_s]
+    hurt_s = time.monotonic()
     for offset_s in steps:
         at_s = time.monotonic()
         clock.set(offset_s)
@@ -92,8 +94,8 @@ def test_the_clock_is_set(
         said=run.heard("clock"),
         rss_mib=run.memory(),
     )
-    assert lost.lost["event"] == lost.lost["layout"] == lost.lost["lighting"] == 0, lost.lost_keys
-    assert min(rates) > 0.6 * 6
+    assert not lost.unreplaced
+    assert min(rates) > 0.5 * rates[0]
     assert max(latencies) < 5000
     assert health["broker"]["reconnects"] == 0  # type: ignore[index]
     assert len(set_events) == (2 if row == "19" else 1)

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, configuration, lasting
+from tests.faults.device import Device, Figures, configuration, lasting, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.integration.conftest import REPOSITORY
 
@@ -39,7 +39,7 @@ def test_sigterm_while_it_starts(device: Devices, mosquitto: Brokers, figures: F
     status, took_s = run.end()
     figures.note("14", after_s=after_s, status=status, end_s=round(took_s, 2))
     assert status == 0 or (after_s < 0.5 and status == -signal.SIGTERM)
-    assert took_s < 5
+    assert soon(took_s)
     assert not psutil.wait_procs(children, timeout=1)[1]
 
 
@@ -67,11 +67,11 @@ def test_sigterm_while_it_serves(
     offline = [a.at_s - since_s for a in subscriber.on("bridge/state", since_s) if b"offline" in a.payload]
     lost = run.balance(subscriber, run.started_s, since_s)
     figures.note("14", broker=trouble, status=status, end_s=round(took_s, 2), offline_s=offline[:1], lost=lost.said())
-    assert (status, took_s < 5) == (0, True)
+    assert (status, soon(took_s)) == (0, True)
     assert not psutil.wait_procs(children, timeout=1)[1]
     if trouble in ("none", "cameras frozen"):
         assert offline[0] < 2
-        assert lost.lost == {"layout": 0, "lighting": 0, "state": lost.lost["state"], "event": 0}, lost.lost_keys
+        assert not lost.unreplaced
 
 
 def test_sigkill(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures) -> None:
@@ -122,7 +122,7 @@ def test_sighup(device: Devices, counting: Counting, mosquitto: Brokers, figures
     status, took_s = run.end()
     lost = run.balance(subscriber, hurt_s, until_s)
     figures.note("16", lost=lost.said(), status=status, end_s=round(took_s, 2), said=run.heard(since_s=hurt_s))
-    assert lost.lost == {"layout": 0, "lighting": 0, "state": 0, "event": 0}
+    assert not lost.unreplaced
     assert status == 0
 
 
@@ -180,7 +180,7 @@ def test_rubbish_while_it_runs(device: Devices, counting: Counting, mosquitto: B
     status, took_s = run.end()
     lost = run.balance(subscriber, hurt_s, until_s)
     figures.note("17r", lost=lost.said(), status=status, end_s=round(took_s, 2))
-    assert lost.lost == {"layout": 0, "lighting": 0, "state": 0, "event": 0}
+    assert not lost.unreplaced
     assert status == 0
 
 
@@ -222,8 +222,8 @@ def test_a_full_disk(
     status, took_s = run.end()
     lost = run.balance(subscriber, hurt_s, until_s)
     figures.note("18", lost=lost.said(), status=status, end_s=round(took_s, 2), said=run.heard(since_s=hurt_s))
-    assert lost.lost["event"] == lost.lost["layout"] == lost.lost["lighting"] == 0, lost.lost_keys
-    assert (status, took_s < 5) == (0, True)
+    assert not lost.unreplaced
+    assert (status, soon(took_s)) == (0, True)
 
 
 def test_the_watchdog_is_fed_through_faults(

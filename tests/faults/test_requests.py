@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.brokers import Mosquitto, wait_until
-from tests.faults.device import Device, Figures, lasting
+from tests.faults.device import Device, Figures, lasting, soon
 from tests.faults.ledger import CountingSubscriber
 
 pytestmark = pytest.mark.faults
@@ -82,45 +82,94 @@ def asker() -> Iterator[Callable[[int], Asker]]:
         one.stop()
 
 
-def test_requests_without_end(
+def answers_in(subscriber: CountingSubscriber) -> int:
+    """How many responses have come."""
+    return sum(a.topic.startswith("edge/test/response/") for a in list(subscriber.arrivals))
+
+
+def test_requests_of_every_kind(
     device: Callable[..., Device],
     counting: Callable[..., CountingSubscriber],
     mosquitto: Callable[..., Mosquitto],
     asker: Callable[[int], Asker],
     figures: Figures,
 ) -> None:
-    """Every one is answered, none ends the connection or costs a result, and the next sound one is answered at once."""
-    count = int(lasting(2000, 10000))
+    """Thousands, ten waiting at a time: each is answered, none ends the connection or costs a message."""
+    count = int(lasting(1500, 10000))
     broker = mosquitto()
     subscriber = counting(broker.port)
     run = device(broker.port)
     run.serves(subscriber)
     asking = asker(broker.port)
     hurt_s = time.monotonic()
-    for verb, payload in nonsense(count):
+    for number, (verb, payload) in enumerate(nonsense(count)):
         asking.ask(verb, payload)
+        assert wait_until(lambda: answers_in(subscriber) > number - 10, 20), (verb, payload)  # noqa: B023
+        if number == count // 2:
+            run.capture_process("perspective").kill()
     took_s = time.monotonic() - hurt_s
-    answers = "edge/test/response/"
-    wait_until(lambda: sum(a.topic.startswith(answers) for a in list(subscriber.arrivals)) >= count, 20)
-    answered = [a for a in subscriber.arrivals if a.topic.startswith(answers)]
-    asked_s = time.monotonic()
-    asking.ask("health", b'{"transaction": "last"}')
-    assert wait_until(lambda: any(b'"last"' in a.payload for a in subscriber.on("response/health", asked_s)), 10)
-    answer_s = subscriber.on("response/health", asked_s)[-1].at_s - asked_s
+    assert wait_until(lambda: answers_in(subscriber) == count, 10)
     until_s = time.monotonic()
     time.sleep(2)
     rate_hz = len([a for a in subscriber.results(hurt_s) if a.at_s < until_s]) / (until_s - hurt_s)
-    health = json.loads(subscriber.on("response/health", asked_s)[-1].payload)["data"]
+    too_many = sum(b"too many requests" in a.payload for a in subscriber.arrivals)
     status, end_s = run.end()
     lost = run.balance(subscriber, hurt_s, until_s)
-    too_many = sum(b"too many requests" in a.payload for a in answered)
     figures.note(
         "20a",
         requests=count,
         per_s=round(count / took_s),
-        answers=len(answered),
+        answers=answers_in(subscriber),
         too_many=too_many,
-        next_answer_s=round(answer_s, 3),
+        results_hz=round(rate_hz, 2),
+        lost=lost.said(),
+        rss_mib=run.memory(),
+        status=status,
+        end_s=round(end_s, 2),
+        said=run.heard(since_s=hurt_s),
+    )
+    assert lost.lost["event"] == 0
+    assert not run.heard("connection lost")
+    assert all("Traceback" not in line for line in run.heard())
+    assert (status, soon(end_s)) == (0, True)
+
+
+def test_a_flood_of_requests(
+    device: Callable[..., Device],
+    counting: Callable[..., CountingSubscriber],
+    mosquitto: Callable[..., Mosquitto],
+    asker: Callable[[int], Asker],
+    figures: Figures,
+) -> None:
+    """As many as the broker takes: the connection holds, results go on, and the next request is answered."""
+    count = int(lasting(4000, 20000))
+    broker = mosquitto()
+    subscriber = counting(broker.port)
+    run = device(broker.port)
+    run.serves(subscriber)
+    asking = asker(broker.port)
+    hurt_s = time.monotonic()
+    run.capture_process("perspective").kill()
+    for verb, payload in nonsense(count):
+        asking.ask(verb, payload)
+    took_s = time.monotonic() - hurt_s
+    time.sleep(2)
+    asked_s = time.monotonic()
+    asking.ask("health", b'{"transaction": "last"}')
+    assert wait_until(lambda: any(b'"last"' in a.payload for a in subscriber.on("response/health", asked_s)), 10)
+    last = next(a for a in subscriber.on("response/health", asked_s) if b'"last"' in a.payload)
+    until_s = time.monotonic()
+    time.sleep(2)
+    rate_hz = len([a for a in subscriber.results(hurt_s) if a.at_s < until_s]) / (until_s - hurt_s)
+    health = json.loads(last.payload)["data"]
+    status, end_s = run.end()
+    lost = run.balance(subscriber, hurt_s, until_s)
+    figures.note(
+        "20f",
+        requests=count,
+        per_s=round(count / took_s),
+        answers=answers_in(subscriber),
+        next_answer_s=round(last.at_s - asked_s, 3),
         results_hz=round(rate_hz, 2),
         reconnects=health["broker"]["reconnects"],
         dropped=health["dropped"],
@@ -131,11 +180,8 @@ def test_requests_without_end(
         said=run.heard(since_s=hurt_s),
     )
     assert health["broker"]["reconnects"] == 0
-    assert lost.lost["event"] == 0
-    assert rate_hz > 3
-    assert (status, end_s < 5) == (0, True)
     assert all("Traceback" not in line for line in run.heard())
-    assert len(answered) == count
+    assert (status, soon(end_s)) == (0, True)
 
 
 def test_requests_that_are_huge_deep_retained_or_answered_elsewhere(

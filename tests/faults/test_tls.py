@@ -13,7 +13,7 @@ import pytest
 
 from tests.brokers import Mosquitto, wait_until
 from tests.edge.mqtt.test_tls import openssl, signed
-from tests.faults.device import Device, Figures, lasting
+from tests.faults.device import Device, Figures, lasting, soon
 from tests.integration.conftest import REPOSITORY
 
 pytestmark = [
@@ -84,7 +84,7 @@ def test_tls_that_cannot_work(
     assert all(word in " ".join(warnings) for word in words), warnings
     assert len(warnings) <= 2
     assert tries <= 15
-    assert (status, took_s < 5, check.returncode) == (0, True, 1)
+    assert (status, soon(took_s), check.returncode) == (0, True, 1)
     assert words[0] in check.stdout + check.stderr
 
 
@@ -100,4 +100,4 @@ def test_tls_that_works(
     status, took_s = run.end()
     figures.note("9e", status=status, end_s=round(took_s, 2), said=run.heard("connected"), last=run.heard("published"))
     assert status == 0
-    assert "dropped 0" in run.heard("published")[0]
+    assert not run.heard("nothing published")
