@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 STEP := .ci/step
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input
 FOR ?=
+FAULTS ?= short
 VENV_ARGS ?=
 PYTEST_ARGS ?=
 DEMO := build/train-demo
@@ -18,7 +19,7 @@ DEVICE_TESTS := tests/edge tests/integration tests/test_repository.py tests/test
   --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-device test-slow test-gpu coverage check wheels format page schema train-demo clean system
+.PHONY: help run test test-device test-slow test-gpu test-faults coverage check wheels format page schema train-demo clean system
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,13 +30,17 @@ run: $(VENV)/.device ## run the daemon on config.yaml; FOR=20 stops it after 20 
 	@$(BIN)/edge run --config config.yaml $(if $(FOR),--for $(FOR))
 
 test: $(VENV)/.dev system ## run the tests, but for long ones; PYTEST_ARGS for pytest's own arguments
-	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not gpu and not faults" $(PYTEST_ARGS)
 
 test-device: $(VENV)/.test system ## the tests of the device package alone, without torch
-	$(BIN)/python -m pytest -m "not slow and not gpu" $(DEVICE_TESTS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not gpu and not faults" $(DEVICE_TESTS) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev system ## run the tests that take more than ten seconds each
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not faults" $(PYTEST_ARGS)
+
+test-faults: $(VENV)/.test system ## break what can break, and count what is lost; FAULTS=long for outages as in docs/reliability.md
+	@mkdir -p build/faults && rm -f build/faults/figures.jsonl
+	FAULTS=$(FAULTS) $(BIN)/python -m pytest -m faults tests/faults $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says what to install for it)
 	@$(BIN)/python -c 'import sys, edge.inference.trt.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'
@@ -44,7 +49,7 @@ test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says
 
 coverage: $(VENV)/.dev system ## which lines no test runs: a figure, and pages in build/coverage/html
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/coverage run -m pytest -m "not slow and not gpu" $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -m "not slow and not gpu and not faults" $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage html --quiet
 	$(BIN)/coverage report

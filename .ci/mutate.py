@@ -41,7 +41,7 @@ SETS = ("BitOr", "BitAnd", "BitXor")
 ORDER = ("Eq", "NotEq", "Lt", "LtE", "Gt", "GtE")
 IDENTITY = ("Is", "IsNot")
 QUIET = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-TAKEN = ("-m", "not slow and not gpu")
+TAKEN = ("-m", "not slow and not gpu and not faults")
 STARS = ("parameters", "param", "argument", "star_expr", "typedargslist")
 """Where `*` is no product."""
 SHORTEST_LIMIT_S = 20.0

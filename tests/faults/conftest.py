@@ -1,0 +1,68 @@
+"""Fixtures of the fault suite: devices, subscribers that count, servers, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.device import Device, Figures, configuration
+from tests.faults.ledger import CountingSubscriber
+from tests.faults.servers import Listener
+from tests.integration.conftest import REPOSITORY
+
+FIGURES = REPOSITORY / "build" / "faults" / "figures.jsonl"
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Callable[..., Device]]:
+    """Starts daemons with two cameras on a broker's port; they end with the test."""
+    running: list[Device] = []
+
+    def start(port: int, environment: dict[str, str] | None = None, **change: Any) -> Device:
+        folder = tmp_path / f"device-{len(running)}"
+        folder.mkdir()
+        running.append(Device(folder, configuration(port, **change), environment or {}))
+        return running[-1].start()
+
+    yield start
+    for one in running:
+        one.kill()
+
+
+@pytest.fixture
+def counting() -> Iterator[Callable[..., CountingSubscriber]]:
+    """Starts subscribers that count; they end with the test."""
+    running: list[CountingSubscriber] = []
+
+    def start(port: int, **options: Any) -> CountingSubscriber:
+        running.append(CountingSubscriber(port, **options).start())
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def listener() -> Iterator[Callable[..., Listener]]:
+    """Starts listeners; they end with the test."""
+    running: list[Listener] = []
+
+    def start(port: int = 0, **options: Any) -> Listener:
+        running.append(Listener(port, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
+def figures() -> Iterator[Figures]:
+    """Where a test notes what it measured; written also if it fails."""
+    found = Figures(FIGURES)
+    yield found
+    found.write()
