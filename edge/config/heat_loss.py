@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -20,7 +20,7 @@ from edge.derive.heat_loss.settings import (
     Uncertainty,
     WallStretch,
 )
-from edge.derive.heat_loss.u_values import Construction, Roof, UTable
+from edge.derive.heat_loss.u_values import Construction, Roof, SurfaceKind, UTable
 from edge.derive.heat_loss.ventilation import GroundFloor, Leakage, Masonry, Shielding
 
 Celsius = Annotated[float, Field(ge=-60, le=60)]
@@ -58,6 +58,12 @@ class UValuesConfig(Section):
     door: UValue | None = None
     floor: UValue | None = Field(default=None, description="of a floor on the ground: with the ground")
     ceiling: UValue | None = Field(default=None, description="of a roof, or the ceiling below a loft")
+
+    @property
+    def given(self) -> dict[SurfaceKind, float]:
+        """Those that are not left to the age."""
+        kinds: tuple[SurfaceKind, ...] = get_args(SurfaceKind)
+        return {kind: u for kind in kinds if (u := getattr(self, kind)) is not None}
 
 
 class OpeningConfig(Section):
@@ -240,7 +246,7 @@ class HeatLossConfig(Section):
         return Settings(
             climate=Climate(design.outside_c, design.mean_outside_c, design.degree_days_k_day),
             inside_c=design.inside_c,
-            u=self.u.model_dump(exclude_none=True),
+            u=self.u.given,
             walls=tuple(wall.stretch for wall in self.walls),
             other_walls=None if self.other_walls is None else self.other_walls.border,
             floor=None if self.floor is None else self.floor.border,
