@@ -14,6 +14,7 @@ import edge
 from edge.commands import engines
 from edge.commands.bench import bench
 from edge.commands.check import check
+from edge.commands.request import request
 from edge.commands.run import run
 from edge.commands.schema import schema
 from edge.commands.terminal import err
@@ -28,6 +29,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge engines build                build what TensorRT runs on this device; list, verify, rollback, clean
   edge watch --host broker          what do devices publish?
   edge view --host broker           the same as a web page: rooms one can turn, plans, depth, light
+  edge request snapshot camera=hall ask a device; what for, and whether it may be: docs/requests.md
   edge watch --json | jq .topic     one message a line
   edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
 
@@ -48,6 +50,7 @@ app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
 app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)
+app.command(short_help="Ask a device for something.")(request)
 app.command(short_help="Print JSON Schemas and the AsyncAPI document.")(schema)
 app.command(short_help="Measure the pipeline against its bare networks, or other networks beside ours.")(bench)
 

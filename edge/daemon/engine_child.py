@@ -19,7 +19,8 @@ def _end_with_the_daemon() -> None:
 
 
 if __name__ == "__main__":
-    renice_process()
+    if "build" in sys.argv:  # takes minutes; all else is waited for
+        renice_process()
     threading.Thread(target=_end_with_the_daemon, daemon=True).start()
     sys.argv[0] = "edge"
     runpy.run_module("edge", run_name="__main__", alter_sys=True)
