@@ -91,6 +91,12 @@ def test_unit_does_not_retry_a_wrong_configuration() -> None:
     assert (EXIT_CONFIG, EXIT_NOT_THERE) == (78, 69)
 
 
+def test_unit_reloads_by_the_signal_that_the_daemon_takes() -> None:
+    """`systemctl reload` sends SIGHUP, in a form that systemd 249 (JetPack 6) has."""
+    unit = (SYSTEMD / "edge.service").read_text(encoding="utf-8").splitlines()
+    assert {"ExecReload=/bin/kill -HUP $MAINPID", "Type=notify"} <= set(unit)
+
+
 def test_dry_run_changes_nothing(tmp_path: Path) -> None:
     """A dry run tells the plan and leaves no file behind."""
     result = run(SYSTEMD / "install.sh", "--dry-run", DESTDIR=str(tmp_path))
