@@ -285,7 +285,7 @@ class Spool:
 
         Args:
             lane: which.
-            entries: with numbers that were never used.
+            entries: with numbers of their own; what is there under its number stays.
             busy: numbers that are on their way, and not thrown away.
 
         Returns:
@@ -295,11 +295,17 @@ class Spool:
         gone: list[int] = []
         for entry in entries:
             row = self._row(entry)
-            self._connection.execute(f"INSERT INTO {lane} (number, {_ROW}) VALUES (?,?,?,?,?,?,?,?)", row)
+            if self._insert(lane, row) == 0:
+                continue  # it is there
             held.rows += 1
             held.size_bytes += _size_of(row)
             gone += self._make_room(lane, busy)
         return gone
+
+    def _insert(self, table: str, row: tuple[object, ...]) -> int:
+        """How many rows that made: one, or none where the number is taken."""
+        query = f"INSERT OR IGNORE INTO {table} (number, {_ROW}) VALUES (?,?,?,?,?,?,?,?)"
+        return self._connection.execute(query, row).rowcount
 
     def _make_room(self, lane: str, busy: Collection[int]) -> list[int]:
         """Throw away the oldest until the lane is within its share."""
@@ -372,7 +378,7 @@ class Spool:
         held = self._held["latest"]
         if held.size_bytes + _size_of(row) > self.max_bytes * _LATEST_SHARE:
             return False
-        self._connection.execute(f"INSERT INTO latest (number, {_ROW}) VALUES (?,?,?,?,?,?,?,?)", row)
+        self._insert("latest", row)
         held.rows += 1
         held.size_bytes += _size_of(row)
         return True

@@ -80,7 +80,8 @@ class Outgoing:
     @property
     def is_result(self) -> bool:
         """Whether it is a retained result of a camera, which the disk may keep."""
-        return self.channel.retain and self.keep and self.camera is not None and self.kind != "camera_state"
+        of_camera = self.channel.path.startswith("{camera}/") and self.kind != "camera_state"
+        return self.channel.retain and self.keep and of_camera
 
     def encode(self) -> bytes:
         """The payload, made and encoded the first time; whatever made it, and the picture it was made of, is let go."""

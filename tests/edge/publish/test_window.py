@@ -104,6 +104,52 @@ def test_a_message_is_stuck_after_eight_seconds(monkeypatch: pytest.MonkeyPatch)
     assert said == [False, False, False, True, True]
 
 
+def test_a_probe_goes_out_when_nothing_else_proves_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five seconds after the last confirmation, while no other is awaited; written QoS-0 messages prove nothing."""
+    now_s = [0.0]
+    monkeypatch.setattr(window_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    window = Window()
+    window.begin(65535)
+    said = []
+    for now_s[0] in (1.0, 4.9, 5.1):
+        window.add(1, Outgoing("depth", "t", Binary(b"", {})), now_s[0], 10)
+        window.settle([Delivery(1)])
+        said.append(window.needs_probe)
+    assert said == [False, False, True]
+    window.add(2, Outgoing("bridge_event", "t", Binary(b"", {})), now_s[0], 10)
+    assert not window.needs_probe, "its confirmation will tell"
+    window.settle([Delivery(2)])
+    now_s[0] += 5.1
+    assert window.needs_probe
+    window.probed(3)
+    assert not window.needs_probe
+    assert len(window) == 0
+    now_s[0] += 8.1
+    assert window.stuck
+    assert window.settle([Delivery(3, "Not authorized")]) == [], "a refusal is an answer"
+    assert not window.stuck
+    assert not window.needs_probe
+
+
+def test_a_broker_that_confirms_slowly_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as confirmations come, however late; and what is large may take as long as 100 kB/s need."""
+    now_s = [0.0]
+    monkeypatch.setattr(window_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    window = Window()
+    window.begin(65535)
+    for message_id in range(10):
+        window.add(message_id, Outgoing("bridge_event", "t", Binary(b"", {})), 0.0, 10)
+    for message_id in range(10):
+        now_s[0] += 7.0
+        assert not window.stuck
+        window.settle([Delivery(message_id)])
+    window.add(11, Outgoing("room", "t", Binary(b"", {})), now_s[0], 3_000_000)
+    now_s[0] += 37.0
+    assert not window.stuck
+    now_s[0] += 2.0
+    assert window.stuck
+
+
 def test_what_is_settled_is_taken_out_with_what_the_broker_said() -> None:
     """Confirmed, refused, and of a connection before: the last is nobody's, and nothing is settled twice."""
     window = Window()
