@@ -13,6 +13,7 @@
     │   ├── PlanError      a TensorRT plan that may not be loaded, with the reason in one word
     │   └── BuildError     TensorRT could not build a plan, or not in time
     ├── PublishError       a broker refused, or a payload is not what its schema says
+    ├── SpoolError         messages cannot be kept on the disk, with the reason in one word
     └── DataError          a data set, recipe or checkpoint is not laid out as expected (training)
 
 Messages end in the remedy. Data that a caller may want is kept as fields.
@@ -110,6 +111,14 @@ class BuildError(EngineError):
 
 class PublishError(EdgeError):
     """A broker refused, or a payload does not fit its schema."""
+
+
+class SpoolError(EdgeError):
+    """Messages cannot be kept on the disk; `reason` says why in one word: in_use, damaged, full or unwritable."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class DataError(EdgeError):

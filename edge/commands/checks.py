@@ -25,7 +25,7 @@ from edge.inference.store import ModelStore
 from edge.inference.trt.cuda_code import CudaCode, cuda_code, jetson_gpu
 from edge.mqtt.broker import EmbeddedBroker
 from edge.pipeline.engines import load_engine
-from edge.publish.trial import try_broker
+from edge.publish.trial import ask_daemons, try_broker
 from edge.scene import Task
 
 _FIRST_PICTURE_S = 20.0
@@ -117,6 +117,25 @@ def _broker(config: Config) -> str:
             broker.stop()
 
 
+def _daemons(config: Config) -> Finding | None:
+    """What runs under this device's name says of itself; None where nothing does, or may not be asked."""
+    if config.mqtt.host is None:
+        return None
+    try:
+        client_id = f"{config.mqtt.client_id or config.device.name}-ask"
+        degraded = ask_daemons(config.mqtt.endpoint(), topics_of(config), client_id)
+    except EdgeError:
+        return None  # the finding of the broker says why
+    name = config.device.name
+    if len(degraded) > 1:
+        text = f"{len(degraded)} daemons answer as {name!r} on this broker; give each its own device.name"
+        return Finding("running daemon", False, text)
+    if not degraded:
+        return None
+    (texts,) = degraded
+    return Finding("running daemon", not texts, "; ".join(texts) or f"{name!r} answers, and nothing is degraded")
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """What is installed here, and on what."""
@@ -194,4 +213,5 @@ def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Findi
     findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
     findings.append(_tried("broker", lambda: _broker(config)))
-    return findings
+    running = _daemons(config) if findings[-1].passed else None
+    return findings if running is None else [*findings, running]

@@ -34,7 +34,7 @@ from edge.monitor.process import cpu_s, memory_bytes
 from edge.monitor.throughput import percentiles
 from edge.mqtt.link import Link
 from edge.pipeline.pipeline import Result
-from edge.publish.publisher import PublisherStatistics
+from edge.publish.statistics import PublisherStatistics
 from edge.scene import TASKS
 
 STAGES = ("preprocess", "inference", "postprocess")

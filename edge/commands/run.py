@@ -87,7 +87,10 @@ def run(
 def _last_line(tally: Tally) -> str:
     counts = ", ".join(f"{task} {tally.published[task]}" for task in ("depth", "layout", "lighting"))
     unsent = ", ".join(f"{reason} {n}" for reason, n in tally.unsent.items())
-    return f"published: {counts}; dropped {tally.dropped}{f' ({unsent})' if unsent else ''}; errors {tally.errors}"
+    newer = f"; superseded {tally.superseded}" if tally.superseded else ""
+    kept = f"; kept {tally.kept}" if tally.kept else ""
+    dropped = f"dropped {tally.dropped}{f' ({unsent})' if unsent else ''}"
+    return f"published: {counts}{newer}{kept}; {dropped}; errors {tally.errors}"
 
 
 def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from edge.config.values import ExistingFile, HostName, Port, SecretFile, Section, problem
+from edge.config.values import ExistingFile, HostName, PathToMake, Port, Rate, SecretFile, Section, problem
 from edge.errors import ConfigError
+from edge.keep.spool import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES, MIB
 from edge.mqtt.link import Endpoint, TlsOptions
 
 _LONGEST_PASSWORD_BYTES = 65535
@@ -42,6 +45,40 @@ class EmbeddedBrokerConfig(Section):
     websocket_port: Port = Field(default=8083, description="MQTT over WebSocket; the next free port if it is taken")
 
 
+class SpoolConfig(Section):
+    """What waits on the disk until the broker takes it; docs/reliability.md says when it is written."""
+
+    enabled: bool = Field(default=True, description="false: messages wait in memory alone, and a restart loses them")
+    folder: PathToMake | None = Field(
+        default=None,
+        description="where; null: spool/<device.name> in systemd's StateDirectory (/var/lib/edge), else in "
+        "~/.local/state/edge",
+    )
+    max_bytes: int = Field(
+        default=DEFAULT_MAX_BYTES,
+        ge=MIB,
+        le=2**40,
+        description="of all that waits there; beyond it the oldest events, or results, are lost and counted",
+    )
+    max_age_s: float = Field(default=DEFAULT_MAX_AGE_S, ge=60, description="what waited for longer is thrown away, s")
+    results: Literal["latest", "all"] = Field(
+        default="latest",
+        description="of layout and lighting in an outage: the latest, or every one, sent when it is over in order, "
+        "not retained, with its own captured_at",
+    )
+    replay_per_s: Rate = Field(
+        default=100.0, description="messages a second, at most, of what has waited: a burst is lost at slow subscribers"
+    )
+
+    def folder_of(self, device: str) -> Path:
+        """Where the messages of this device wait."""
+        if self.folder is not None:
+            return self.folder
+        state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return (Path(state) if state else Path(home) / "edge") / "spool" / device
+
+
 class MqttConfig(Section):
     """The broker that results go to."""
 
@@ -69,6 +106,7 @@ class MqttConfig(Section):
         examples=["clients/"],
     )
     keepalive_s: int = Field(default=30, ge=5, le=65535, description="longest silence before the broker is probed, s")
+    spool: SpoolConfig = Field(default_factory=SpoolConfig)
     embedded: EmbeddedBrokerConfig = Field(default_factory=EmbeddedBrokerConfig)
 
     @model_validator(mode="after")

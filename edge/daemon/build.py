@@ -9,6 +9,7 @@ from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
 from edge.inference.accelerator import Accelerator
+from edge.keep.spool import Spool
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Endpoint
 from edge.mqtt.messages import TaskSettings
@@ -83,6 +84,14 @@ def make_broker(config: Config) -> EmbeddedBroker | None:
 def endpoint_of(config: Config, broker: EmbeddedBroker | None) -> Endpoint:
     """Where to publish, to be asked at every attempt: a corrected password file is read then."""
     return config.mqtt.endpoint() if broker is None else broker.endpoint
+
+
+def make_spool(config: Config) -> Spool | None:
+    """Where messages wait for the broker; none for the embedded one, which is there whenever the daemon is."""
+    own = config.mqtt.spool
+    if config.mqtt.host is None or not own.enabled:
+        return None
+    return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
 def retained_topics(config: Config) -> frozenset[str]:

@@ -30,7 +30,7 @@ from edge.mqtt.messages import (
 from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
 from edge.publish.compose import Source
-from edge.publish.publisher import PublisherStatistics
+from edge.publish.statistics import PublisherStatistics
 from edge.scene import Task
 
 _HEADLINES = 4
@@ -125,9 +125,15 @@ def health(
         broker=BrokerHealth(
             protocol=broker.protocol,
             reconnects=broker.reconnects,
+            offered=broker.offered,
+            restored=broker.restored,
+            confirmed=broker.confirmed,
+            written=sum(broker.published.values()) - broker.confirmed,
             published=sum(broker.published.values()),
             published_bytes=broker.published_bytes,
             queued=broker.queued,
+            spooled=broker.spooled,
+            spool_bytes=broker.spool_bytes,
         ),
         dropped=broker.dropped | passed_over(metrics),
         memory_bytes=memory_bytes(),

@@ -139,6 +139,9 @@ class Daemon:
             retained=build.retained_topics(config),
             run=self._run,
             metrics=self.metrics,
+            spool=build.make_spool(config),
+            all_results=config.mqtt.spool.results == "all",
+            replay_per_s=config.mqtt.spool.replay_per_s,
         )
 
     def _handlers(self) -> dict[str, Handler]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from edge.daemon import reports
 from edge.monitor.metrics import Metrics
 from edge.mqtt.messages import TaskSettings
-from edge.publish.publisher import PublisherStatistics
+from edge.publish.statistics import PublisherStatistics
 from edge.scene import TASKS, Task
 
 _UNSENT = ("refused", "held_back", "too_large", "invalid", "unsendable")
@@ -21,6 +21,10 @@ class Tally:
     """What a run came to."""
 
     published: Counter[Task] = field(default_factory=Counter)
+    superseded: int = 0
+    """Retained messages that a newer one replaced before they went out."""
+    kept: int = 0
+    """Messages that wait on the disk for the next run."""
     dropped: int = 0
     unsent: Counter[str] = field(default_factory=Counter)
     """Of these, what could not be sent or was not taken, by reason."""
@@ -42,10 +46,10 @@ def tally(
         for (camera, task), runs in settings.items()
         if runs.enabled and not statistics.published.get((task, camera))
     ]
-    # A retained message that a newer one replaced before it went out is no loss.
-    lost = sum(statistics.dropped.values()) - statistics.dropped.get("superseded", 0) + statistics.queued
+    superseded = statistics.dropped.get("superseded", 0)  # no loss: what is newer went out, or is counted
+    lost = sum(statistics.dropped.values()) - superseded + statistics.queued
     dropped = lost + sum(reports.passed_over(metrics).values())
     unsent = Counter({reason: n for reason in _UNSENT if (n := statistics.dropped.get(reason, 0))})
     never_connected = statistics.protocol is None
     errors = metrics.errors.total + metrics.camera_errors.total + never_connected
-    return Tally(published, dropped, unsent, errors, tuple(silent))
+    return Tally(published, superseded, statistics.spooled, dropped, unsent, errors, tuple(silent))

@@ -69,6 +69,8 @@ class Metrics:
         self.batches = count("edge_inferences", "Inferences by how many pictures they took together.", "pictures")
         self.idle = count("edge_idle_turns", "How often nothing was due.")
         self.camera_errors = count("edge_camera_errors", "Failures of a camera's capture.", "camera")
+        self.offered = count("edge_messages_offered", "Messages that were to be published.")
+        self.restored = count("edge_messages_restored", "Messages of earlier runs that waited on the disk.")
         self.published = count(
             "edge_messages_published",
             "Messages confirmed by the broker (QoS 1) or written to the network (QoS 0); camera is empty for the "

@@ -1,8 +1,7 @@
 """One MQTT connection: the only module that speaks paho.
 
-MQTT 5 is tried first, at every connection. A broker that refuses it, or that closes or stays silent before the
-connection is acknowledged, gets 3.1.1 for that connection; one that spoke 5 before is only late, and gets 3.1.1 only
-after several attempts. What a broker says that it can do is obeyed. A `Link` is one connection at a time and never
+MQTT 5 is tried first, at every connection; `edge.mqtt.versions` says when 3.1.1 is. What a broker says that it can do
+is obeyed. A `Link` is one connection at a time and never
 reconnects by itself: its owner decides when.
 """
 
@@ -44,16 +43,12 @@ from edge.mqtt.failures import (
 )
 from edge.mqtt.limits import Limits
 from edge.mqtt.tls import check_files, own_certificate_problem, refuse_to_ask
-
-Protocol = Literal["auto", "5", "3.1.1"]
-Version = Literal["5", "3.1.1"]
+from edge.mqtt.versions import Protocol, Version, Versions
 
 _log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 2.0
-_SILENCES = 3
-"""Unanswered attempts with a version that once worked before the other is tried too: the broker may be another."""
 _REFUSED_BY_PAHO = (ValueError, MQTTException, SubscribeException, struct.error)
 """What paho raises of values that do not fit a packet; all else that it raises is an OSError."""
 _WINDOW = 64
@@ -177,8 +172,7 @@ class Link:
         self._up = False
         self._delivered: deque[Delivery] = deque()
         self._asked: dict[int, list[Subscription]] = {}
-        self._spoke_5 = False
-        self._silences = 0
+        self._versions = Versions()
         self._will_qos, self._will_retain = 1, True
         self._version_asked: Version = "5"
 
@@ -221,17 +215,33 @@ class Link:
         if wanted != "auto":
             self._open_version(wanted, _CONNECT_TIMEOUT_S)
             return
-        late = self._spoke_5 and self._silences < _SILENCES
         try:
-            self._open_version("5", _CONNECT_TIMEOUT_S if late else _PROBE_TIMEOUT_S)
-            self._spoke_5, self._silences = True, 0
+            self._open_version("5", _CONNECT_TIMEOUT_S if self._versions.spoke_5 else _PROBE_TIMEOUT_S)
+            self._versions.answered_5()
+            return
         except VersionRefusedError:
-            self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
+            self._versions.refused_5()
         except NoAnswerError:
-            self._silences += 1
-            if late:
+            if not self._versions.try_older():
                 raise
+        self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
+        if self._versions.answered_older():
+            self._ask_once_more()
+
+    def _ask_once_more(self) -> None:
+        """It answered 3.1.1, perhaps only because it came back just then."""
+        self.close()
+        try:
+            self._open_version("5", _PROBE_TIMEOUT_S)
+            self._versions.answered_5()
+        except (VersionRefusedError, NoAnswerError):
             self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
+            self._versions.answered_older()
+
+    @property
+    def older(self) -> bool:
+        """Whether it speaks an older version than it was asked for."""
+        return self._up and self._versions.older and self.endpoint.protocol == "auto"
 
     def _open_version(self, version: Version, timeout_s: float) -> None:
         self.abandon()

@@ -353,17 +353,33 @@ class TaskHealth(Part):
 
 
 class BrokerHealth(Part):
-    """How publishing goes. Counts are since the start."""
+    """How publishing goes, in messages since the start.
+
+    Each has one fate: `offered` + `restored` = `confirmed` + `written` + the messages in `dropped` + `queued` +
+    `spooled`. What is repeated on a new connection, and the probe, is not counted.
+    """
 
     protocol: Literal["5", "3.1.1"] | None
     reconnects: Count
-    published: Count
+    offered: Count = Field(description="That were to be published, this message included.")
+    restored: Count = Field(description="Of earlier runs, that waited on the disk.")
+    confirmed: Count = Field(description="Taken by the broker (QoS 1).")
+    written: Count = Field(description="Written to the network (QoS 0).")
+    published: Count = Field(description="`confirmed` and `written` together.")
     published_bytes: Count
-    queued: Count
+    queued: Count = Field(description="That wait in memory, or are on their way, this message included.")
+    spooled: Count = Field(description="That wait on the disk alone.")
+    spool_bytes: Count = Field(description="On the disk, copies of what is on its way included.")
 
 
 class BridgeHealth(Message):
-    """How the daemon is. `dropped` counts by reason since the start."""
+    """How the daemon is. `dropped` counts since the start, by reason.
+
+    Of messages: `superseded` (a newer one of its retained topic came first), `expired` (too old), `queue_full` and
+    `spool_full` (the oldest beyond the bound in memory, on the disk), `spool_damaged`, `not_ours`, `connection_lost`
+    (QoS 0, on its way), `refused` (by the broker), `too_large`, `held_back`, `invalid`, `unsendable`. Of frames:
+    `stale` and `inference too slow`.
+    """
 
     schema_: Literal["edge.health/1"] = Field(default="edge.health/1", alias="schema")
     device: Name
@@ -387,6 +403,12 @@ class BridgeEvent(Message):
     camera: str | None = None
     message: str
     data: dict[str, Any] = Field(default_factory=dict)
+
+
+class BridgeProbe(Message):
+    """Says nothing: its confirmation tells the daemon that the broker is there."""
+
+    schema_: Literal["edge.probe/1"] = Field(default="edge.probe/1", alias="schema")
 
 
 class Request(BaseModel):
@@ -418,6 +440,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "bridge_info": BridgeInfo,
     "bridge_health": BridgeHealth,
     "bridge_event": BridgeEvent,
+    "bridge_probe": BridgeProbe,
     "request": Request,
     "response": Response,
     "camera_state": CameraState,

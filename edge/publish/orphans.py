@@ -1,11 +1,15 @@
-"""Retained messages of cameras and tasks that are gone: a broker keeps them until somebody clears them."""
+"""Retained messages of cameras and tasks that are gone: a broker keeps them until somebody clears them.
+
+They are found in two ways: the broker is asked for what it keeps, where it lets this device subscribe to that, and the
+spool has a record of what was published.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from edge.mqtt.link import Incoming, Subscription
-from edge.mqtt.topics import CHANNELS, Kind, Topics
+from edge.mqtt.topics import CHANNELS, RESERVED_CAMERA_NAMES, Kind, Topics
 
 _FORMER: dict[str, Kind] = {"scene": "room"}
 """What earlier versions published, with the kind that took its place."""
@@ -17,12 +21,14 @@ class Orphans:
     def __init__(self, topics: Topics, kept: Collection[str]) -> None:
         """`kept`: the retained topics of the cameras as they are configured."""
         self._prefix, self._kept = f"{topics.base}/{topics.device}/", frozenset(kept)
+        self._cleared: set[str] = set()
         paths = {c.path.removeprefix("{camera}/"): kind for kind, c in CHANNELS.items() if c.retain}
         self._kinds = {path: kind for path, kind in paths.items() if "/" not in path} | _FORMER
 
     def keep(self, kept: Collection[str]) -> dict[str, Kind]:
         """Other topics are in use from now on; which of the old ones are not, with their kind."""
         gone, self._kept = self._kept - frozenset(kept), frozenset(kept)
+        self._cleared -= self._kept
         found = {topic: self._kinds.get(topic.removeprefix(self._prefix).partition("/")[2]) for topic in sorted(gone)}
         return {topic: kind for topic, kind in found.items() if kind is not None}
 
@@ -31,14 +37,32 @@ class Orphans:
         """What to subscribe to for a moment: the broker answers with all that it keeps."""
         return tuple(Subscription(f"{self._prefix}+/{path}", own=False) for path in self._kinds)
 
+    def in_use(self, topic: str) -> bool:
+        """Whether a configured camera's task publishes there."""
+        return topic in self._kept
+
     def kind_of(self, incoming: Incoming) -> Kind | None:
         """The kind of topic to clear, or None if this message is none that should be."""
+        if not incoming.retained or not incoming.payload or self.in_use(incoming.topic):
+            return None
         camera, _, path = incoming.topic.removeprefix(self._prefix).partition("/")
-        orphan = (
-            incoming.retained
-            and incoming.payload
-            and incoming.topic.startswith(self._prefix)
-            and incoming.topic not in self._kept
-            and camera not in ("bridge", "request", "response")
-        )
-        return self._kinds.get(path) if orphan else None
+        ours = incoming.topic.startswith(self._prefix) and camera not in RESERVED_CAMERA_NAMES
+        kind = self._kinds.get(path) if ours else None
+        return None if kind is None or self._is_cleared(incoming.topic) else kind
+
+    def _is_cleared(self, topic: str) -> bool:
+        """Whether that was asked before: once is enough."""
+        before = topic in self._cleared
+        self._cleared.add(topic)
+        return before
+
+    def of(self, published: Mapping[str, str]) -> list[tuple[str, Kind]]:
+        """The topics to clear, with their kinds, of those that were recorded as published."""
+        return [
+            (topic, kind)
+            for topic, kind in published.items()
+            if topic.startswith(self._prefix)
+            and kind in CHANNELS
+            and not self.in_use(topic)
+            and not self._is_cleared(topic)
+        ]

@@ -7,77 +7,48 @@ then every retained message, because a restarted broker may have forgotten them.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
 
 from edge.errors import PublishError
+from edge.keep.spool import Spool
 from edge.monitor.metrics import Metrics
-from edge.monitor.throughput import percentiles
 from edge.mqtt.failures import NotConnectedError, UnsendableError, remedy_for
 from edge.mqtt.link import (
     Endpoint,
-    Incoming,
     Link,
     Metadata,
     Subscription,
-    Version,
     Will,
 )
-from edge.mqtt.messages import BridgeState, Response
-from edge.mqtt.topics import Kind, Topics
+from edge.mqtt.messages import BridgeProbe, BridgeState, Response
+from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.processes import backoff
 from edge.publish.attempts import attempt
 from edge.publish.compose import Binary
+from edge.publish.hearing import Hearing
 from edge.publish.orphans import Orphans
-from edge.publish.outbox import Content, Maker, Outbox, Outgoing, encoded
+from edge.publish.outbox import Content, Maker, Outbox, Outgoing
 from edge.publish.requests import Handler, Requests
+from edge.publish.spooling import Spooling
+from edge.publish.statistics import PublisherStatistics, median_and_worst
 from edge.publish.suspects import STEADY_S, Suspects
+from edge.publish.troubles import Troubles
 from edge.publish.twin import Twin
-from edge.publish.window import Window
+from edge.publish.window import InFlight, Window
 
 _log = logging.getLogger(__name__)
 
 _FAREWELL_S = 0.3
 _RESERVOIR = 512
-_SUSPICIOUS = 3
-_FLAPPING_S = 120.0
-"""How long a connection that was lost again and again is spoken of after the last time."""
 _CAREFUL_S = 0.25
-_ORPHANS_S = 5.0
-_ANNOUNCE_EVERY_S = 60.0
 _ALLOW = "allow this user in the broker's access list"
 _PACKET_OVERHEAD_BYTES = 512
 """Room for MQTT's own header and properties beside topic and payload."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublisherStatistics:
-    """How publishing went since the start. Times are (median, 99th percentile) of the last few hundred, or None."""
-
-    connected: bool
-    protocol: Version | None
-    reconnects: int
-    published: dict[tuple[Kind, str | None], int]
-    """By kind of topic and camera; confirmed by the broker for QoS 1, written to the network for QoS 0."""
-    published_bytes: int
-    dropped: dict[str, int]
-    queued: int
-    encode_ms: tuple[float, float] | None
-    publish_ms: tuple[float, float] | None
-    busy_s: float
-    """Processor time of making payloads and handing them to the connection, since the start."""
-    last_error: str | None
-
-
-def _percentiles(values: deque[float]) -> tuple[float, float] | None:
-    found = percentiles(values.copy())
-    return None if found is None else (round(found[0], 3), round(found[1], 3))
 
 
 class Publisher:
@@ -92,13 +63,16 @@ class Publisher:
         handlers: Mapping[str, Handler] | None = None,
         live_limit: int = 64,
         durable_limit: int = 256,
-        retry_s: tuple[float, float] = (0.5, 30.0),
+        retry_s: tuple[float, float] = (0.5, 8.0),
         max_packet_bytes: int | None = None,
         response_prefix: str | None = None,
         allowed: Collection[str] | None = None,
         retained: Collection[str] | None = None,
         run: str | None = None,
         metrics: Metrics | None = None,
+        spool: Spool | None = None,
+        all_results: bool = False,
+        replay_per_s: float = 100.0,
     ) -> None:
         """Nothing runs yet.
 
@@ -108,7 +82,7 @@ class Publisher:
             client_id: None: made of the device's name.
             handlers: what answers each verb.
             live_limit: live results that may wait.
-            durable_limit: events and responses that may wait.
+            durable_limit: events, and responses, that may wait in memory.
             retry_s: shortest and longest time between attempts to connect.
             max_packet_bytes: larger messages are not sent; None: the broker's own limit alone.
             response_prefix: where requests may have their response sent; None: the device's own responses alone.
@@ -116,28 +90,34 @@ class Publisher:
             retained: the retained topics of cameras that are in use; what is kept of others is cleared. None: nothing.
             run: what tells this run of the daemon from others in `bridge/info`; None: nobody listens for others.
             metrics: where to count.
+            spool: keeps on the disk what the broker has not confirmed; None: memory alone.
+            all_results: also send results that a newer one had replaced before they went out, not retained.
+            replay_per_s: messages a second, at most, of those that waited for long.
         """
         self.topics = topics
         self.last_error: str | None = None
         """Why there is no connection; while there is one, why a message was last not published on it."""
         self._metrics = metrics or Metrics()
-        self._outbox = Outbox(self._metrics.dropped, live_limit=live_limit, durable_limit=durable_limit)
+        self._outbox = Outbox(
+            self._metrics,
+            live_limit=live_limit,
+            durable_limit=durable_limit,
+            all_results=all_results,
+            replay_per_s=replay_per_s,
+        )
         self._retry_s = retry_s
         self._window = Window()
         self._suspects = Suspects()
-        self._troubles: dict[str, str] = {}
-        """What is wrong with a topic, by topic; until a message on it is taken."""
-        self._short_losses = 0
-        """Connections in a row that were lost within seconds."""
-        self._flapping: tuple[float, str] = (-math.inf, "")
-        """Until when to speak of connections that are lost again and again, and what to say."""
+        self._troubles = Troubles()
         self._max_packet_bytes = max_packet_bytes
         self._requests = Requests(
             topics, handlers or {}, self._respond, response_prefix=response_prefix, allowed=allowed
         )
         self._anew = threading.Event()
-        self._twin, self._announced_s = None if run is None else Twin(topics, run), -math.inf
         self._orphans = None if retained is None else Orphans(topics, retained)
+        twin = None if run is None else Twin(topics, run)
+        self._hearing = Hearing(self._outbox, self._requests, self._orphans, twin, self._deny_offline)
+        self._spooling = Spooling(spool, self._outbox, topics, self._orphans)
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._busy_s = 0.0
@@ -146,17 +126,15 @@ class Publisher:
         self._stop_at_s: float | None = None
         self._sending = False
         self._said_offline = False
-        self._orphans_until_s = math.inf
         self._link = Link(
             endpoint,
             client_id or f"edge-{topics.device}",
             will=Will(topics.of("bridge_state"), BridgeState(state="offline").encoded()),
             subscriptions=(
                 Subscription(topics.requests, instead=tuple(topics.of("request", verb=v) for v in handlers or {})),
-                *(self._orphans.subscriptions if self._orphans else ()),
-                *(self._twin.subscriptions if self._twin else ()),
+                *self._hearing.subscriptions,
             ),
-            on_message=self._received,
+            on_message=self._hearing.received,
             on_change=self._outbox.wake,
         )
         self._thread = self._new_thread()
@@ -169,6 +147,7 @@ class Publisher:
     def start(self) -> None:
         """Begin to connect; messages may be published at once, and wait."""
         self._say("online")
+        self._spooling.start()
         self._thread.start()
         self._requests.start()
 
@@ -179,6 +158,8 @@ class Publisher:
             PublishError: `camera` cannot be part of a topic.
         """
         self._outbox.put(Outgoing(kind, self.topics.of(kind, camera=camera), content, camera))
+        if not self._connected.is_set():
+            self._spooling.look()
 
     def configure(
         self,
@@ -219,23 +200,28 @@ class Publisher:
         return True
 
     def statistics(self) -> PublisherStatistics:
-        """Counts and times since the start."""
+        """Counts and times since the start; on the publishing thread they agree to the message."""
+        waiting = self._outbox.waiting()
         return PublisherStatistics(
             connected=self._connected.is_set(),
             protocol=self._link.version,
             reconnects=max(self._metrics.connections.total - 1, 0),
+            offered=waiting.offered,
+            restored=waiting.restored,
             published=self.published(),
             published_bytes=self._metrics.published_bytes.total,
             dropped={reason: n for (reason,), n in self._metrics.dropped.items()},
-            queued=len(self._outbox),
-            encode_ms=_percentiles(self._encode_ms),
-            publish_ms=_percentiles(self._publish_ms),
+            queued=waiting.in_memory,
+            spooled=waiting.on_disk,
+            spool_bytes=self._spooling.size_bytes,
+            encode_ms=median_and_worst(self._encode_ms),
+            publish_ms=median_and_worst(self._publish_ms),
             busy_s=self._busy_s,
             last_error=self.last_error,
         )
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Send what is queued, say offline and disconnect, all within `timeout_s`; then give up what is left."""
+        """Send what is queued, say offline and disconnect, all within `timeout_s`; keep what is left on the disk."""
         if not self._thread.is_alive():
             return
         self._stop_at_s = time.monotonic() + timeout_s * 0.6
@@ -243,6 +229,7 @@ class Publisher:
         self._outbox.wake()
         self._thread.join(timeout_s)
         self._requests.stop()
+        self._spooling.stop()
 
     def published(self) -> dict[tuple[Kind, str | None], int]:
         """Messages that went out, by kind of topic and camera (None: the bridge's own)."""
@@ -250,6 +237,10 @@ class Publisher:
 
     def _say(self, state: Literal["online", "offline"]) -> None:
         self._outbox.put(Outgoing("bridge_state", self.topics.of("bridge_state"), BridgeState(state=state)))
+
+    def _deny_offline(self) -> None:
+        if not self._stopping.is_set():
+            self._say("online")
 
     def _respond(self, topic: str, response: Response, correlation: bytes | None) -> None:
         self._outbox.put(Outgoing("response", topic, response, correlation=correlation))
@@ -280,9 +271,10 @@ class Publisher:
         self._metrics.connections.add()
         self.last_error = None
         self._outbox.announce_again()
-        self._window.limit(self._link.limits.receive_maximum)
-        self._orphans_until_s = time.monotonic() + _ORPHANS_S
+        self._window.begin(self._link.limits.receive_maximum)
+        self._hearing.connected()
         self._connected.set()
+        self._spooling.connected(True)
         _log.info("connected to broker %s, MQTT %s", self._link.endpoint, self._link.version)
         return True
 
@@ -297,7 +289,8 @@ class Publisher:
         self._anew.clear()
         while self._link.up and not self._anew.is_set():
             self._settle_delivered()
-            self._end_orphans()
+            if topics := self._hearing.heard_enough():
+                self._link.unsubscribe(topics)
             if time.monotonic() > steady_s:
                 self._suspects.steady()
             if self._stop_at_s is not None and self._finished(self._stop_at_s):
@@ -310,6 +303,8 @@ class Publisher:
             if self._window.stuck:
                 self._link.loss = f"broker {self._link.endpoint}: stopped confirming; connecting anew"
                 return
+            if self._window.needs_probe:
+                self._probe()
             if self._window.full or (self._suspects.careful and len(self._window)):
                 self._outbox.wait(0.25, for_items=False)
             elif not self._send_next():
@@ -322,13 +317,26 @@ class Publisher:
             item = self._outbox.take()
             if item is not None:
                 self._send(item)
+                if item.number is not None and self._outbox.low:
+                    self._spooling.look()
         finally:
             self._sending = False
             self._busy_s += time.thread_time() - begun_s
         return item is not None
 
+    def _probe(self) -> None:
+        """See whether the broker still takes messages: nothing else would tell soon."""
+        payload, channel = BridgeProbe().encoded(), CHANNELS["bridge_probe"]
+        metadata = Metadata(channel.content_type, expiry_s=1)
+        try:
+            mid = self._link.send(self.topics.of("bridge_probe"), payload, qos=1, retain=False, metadata=metadata)
+        except PublishError as error:
+            self._report(str(error))
+        else:
+            self._window.probed(mid)
+
     def _finished(self, stop_at_s: float) -> bool:
-        return time.monotonic() > stop_at_s or not (len(self._outbox) or len(self._window))
+        return time.monotonic() > stop_at_s or not (self._outbox.pressing or len(self._window))
 
     def _send(self, item: Outgoing) -> None:
         payload = self._encode(item)
@@ -346,11 +354,12 @@ class Publisher:
             self._outbox.forget(item, "too_large")
             return
         channel = item.channel
-        metadata = Metadata(channel.content_type, channel.expiry_s, item.correlation, item.properties)
+        properties = item.properties | ({"replayed": "true"} if item.replayed else {})
+        metadata = Metadata(channel.content_type, channel.expiry_s, item.correlation, properties)
         sent_at_s = time.monotonic()
         self._suspects.sent(item.kind, item.topic, size_bytes)  # also if the broker hangs up in the middle of it
         try:
-            mid = self._link.send(item.topic, payload, qos=channel.qos, retain=channel.retain, metadata=metadata)
+            mid = self._link.send(item.topic, payload, qos=channel.qos, retain=item.retain, metadata=metadata)
         except NotConnectedError as error:
             self._report(str(error))
             self._outbox.give_back([item])
@@ -368,30 +377,33 @@ class Publisher:
         if item.payload is not None:
             return item.payload
         begun_s = time.monotonic()
-        made, error = attempt(partial(encoded, item.content))
-        if made is None:
+        payload, error = attempt(item.encode)
+        if payload is None:
             self._trouble(item, str(error))
             self._outbox.forget(item, "invalid")
             return None
-        item.payload, item.properties = made
         self._encode_ms.append((time.monotonic() - begun_s) * 1000.0)
-        return item.payload
+        return payload
 
     def _settle_delivered(self) -> None:
-        now_s = time.monotonic()
         for done, refusal in self._window.settle(self._link.delivered()):
-            item = done.item
-            if refusal is not None:
-                self._refused(item, refusal)
-                continue
-            if item.channel.qos:
-                self._suspects.confirmed()
-            self._troubles.pop(self._place(item), None)
-            self._publish_ms.append((now_s - done.sent_at_s) * 1000.0)
-            self._metrics.published_bytes.add(by=done.size_bytes)
-            if not item.delivered:
-                item.delivered = True
-                self._metrics.published.add(item.kind, item.camera or "")
+            if refusal is None:
+                self._taken(done)
+            else:
+                self._refused(done.item, refusal)
+
+    def _taken(self, done: InFlight) -> None:
+        item = done.item
+        if item.channel.qos:
+            self._suspects.confirmed()
+        self._troubles.taken(self._place(item))
+        self._publish_ms.append((time.monotonic() - done.sent_at_s) * 1000.0)
+        self._metrics.published_bytes.add(by=done.size_bytes)
+        if not item.delivered:
+            self._metrics.published.add(item.kind, item.camera or "")
+        self._outbox.settle(item)
+        self._spooling.confirmed(item)
+        self._hearing.confirmed(item)
 
     def _refused(self, item: Outgoing, reason: str) -> None:
         self._suspects.confirmed()
@@ -408,6 +420,7 @@ class Publisher:
         self._settle_delivered()
         self._connected.clear()
         self._outbox.give_back(self._window.clear())
+        self._spooling.connected(False)
         self._link.abandon()
         if self._stopping.is_set():
             return False
@@ -416,15 +429,7 @@ class Publisher:
         found = self._suspects.lost(lasted_s, self._link.loss_reason)
         if found is not None:
             _log.warning("%s", found)
-        self._short_losses = 0 if lasted_s >= STEADY_S else self._short_losses + 1
-        if self._short_losses >= _SUSPICIOUS:
-            text = (
-                f"broker {self._link.endpoint}: lost {self._short_losses} times within seconds; if another client is "
-                f"called {self._link.client_id!r}, give each device its own device.name or mqtt.client_id"
-            )
-            self._flapping = (time.monotonic() + _FLAPPING_S, text)
-            if self._short_losses == _SUSPICIOUS:
-                _log.warning("%s", text)
+        self._troubles.lost(self._link.endpoint, self._link.client_id, steady=lasted_s >= STEADY_S)
         return found is not None
 
     # What is wrong ---------------------------------------------------------------------------------------------------
@@ -432,34 +437,45 @@ class Publisher:
     def degraded(self) -> tuple[str, ...]:
         """Everything that keeps messages from the broker or from those who subscribe there, with what to do."""
         found = [] if self._connected.is_set() or self.last_error is None else [self.last_error]
-        until_s, flapping = self._flapping
-        if time.monotonic() < until_s and not self._suspects.held_back():
-            found.append(flapping)
+        if not self._suspects.held_back():
+            found += self._troubles.of_connection()
         if self._connected.is_set() and not self._link.limits.retain_available:
             found.append(
                 f"broker {self._link.endpoint} keeps no retained messages: who subscribes later learns states and "
                 "rooms only when they are published again; allow retained messages there"
+            )
+        if self._link.older:
+            found.append(
+                f"broker {self._link.endpoint} speaks MQTT 3.1.1 and no 5: results do not expire there, and carry no "
+                "content type; update it, or set mqtt.protocol to '3.1.1' if that is meant"
             )
         refused = [
             f"subscription {topic}: the broker refused it: {reason}; requests do not arrive: {_ALLOW}"
             for topic, reason in self._link.refused_subscriptions.copy().items()
             if topic.startswith(self.topics.requests.removesuffix("#"))
         ]
-        troubles = [f"{topic}: {text}" for topic, text in self._troubles.copy().items()]
-        twins = self._twin.degraded() if self._twin else ()
-        return (*found, *self._suspects.held_back(), *refused, *troubles, *twins)
+        return (
+            *found,
+            *self._suspects.held_back(),
+            *refused,
+            *self._troubles.of_topics(),
+            *self._hearing.degraded(),
+            *self._spooling.degraded(),
+        )
 
     @property
     def alive(self) -> bool:
         """Whether its threads run."""
-        return self._thread.is_alive() and self._requests.alive
+        return self._thread.is_alive() and self._requests.alive and self._spooling.alive
 
     def revive(self) -> str | None:
         """Start again what died; its name, None if nothing did."""
         if self._thread.is_alive():
             dead = not self._requests.alive
             self._requests.start()
-            return "answering requests" if dead else None
+            if dead:
+                return "answering requests"
+            return "keeping messages on the disk" if self._spooling.revive() else None
         attempt(partial(self._settle_loss, 0.0))
         self._thread = self._new_thread()
         self._thread.start()
@@ -471,30 +487,4 @@ class Publisher:
 
     def _trouble(self, item: Outgoing, text: str) -> None:
         """Something is wrong with what goes on a topic; said once until a message on it is taken."""
-        place = self._place(item)
-        if place not in self._troubles:
-            _log.warning("%s: %s", place, text)
-        self._troubles[place] = text
-        self.last_error = f"{place}: {text}"
-
-    # What comes in, on the network thread ----------------------------------------------------------------------------
-
-    def _received(self, incoming: Incoming) -> None:
-        heard = self._twin.heard(incoming) if self._twin else None
-        kind = self._orphans.kind_of(incoming) if self._orphans else None
-        if heard == "offline" and not self._stopping.is_set():
-            self._say("online")  # a twin has left, or our own last connection was given up only now
-        elif heard == "info" and time.monotonic() - self._announced_s > _ANNOUNCE_EVERY_S:
-            self._announced_s = time.monotonic()
-            self._outbox.announce_again()  # so that it hears of us too
-        elif kind is not None:
-            _log.info("%s: cleared, no such camera or task any more", incoming.topic)
-            self._outbox.put(Outgoing(kind, incoming.topic, Binary(b"", {}), keep=False))
-        else:
-            self._requests.accept(incoming)
-
-    def _end_orphans(self) -> None:
-        """The broker has answered with all that it keeps: what comes on these topics from now on is our own."""
-        if self._orphans is not None and time.monotonic() > self._orphans_until_s:
-            self._link.unsubscribe([s.topic for s in self._orphans.subscriptions])
-            self._orphans_until_s = math.inf
+        self.last_error = self._troubles.on(self._place(item), text)

@@ -18,7 +18,10 @@ import pytest
 from tests.brokers import Mosquitto, Subscriber, unused_port, wait_until
 from tests.integration.conftest import PANORAMA, PERSPECTIVE, DaemonProcess, Starter, check_message
 
-LAST_LINE = re.compile(r"^published: depth (\d+), layout (\d+), lighting (\d+); dropped \d+; errors (\d+)$")
+LAST_LINE = re.compile(
+    r"^published: depth (\d+), layout (\d+), lighting (\d+)(?:; superseded \d+)?(?:; kept \d+)?; dropped \d+; "
+    r"errors (\d+)$"
+)
 Brokers = Callable[..., Mosquitto]
 Subscribers = Callable[..., Subscriber]
 
@@ -222,10 +225,11 @@ def test_sigterm_is_quick_without_a_broker(daemon: Starter) -> None:
 
 
 def test_a_run_that_published_nothing_says_so(daemon: Starter) -> None:
-    """With no broker at all, --for ends with exit 1, what was lost as dropped, and an error counted."""
+    """With no broker at all, --for ends with exit 1, what was replaced, kept and lost is told, and an error counted."""
     run = daemon("--for", "4", cameras=[PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": unused_port()})
     assert run.wait() == 1
     line = next(line for line in run.lines if LAST_LINE.match(line))
-    assert line.startswith("published: depth 0, layout 0, lighting 0; dropped ")
+    assert line.startswith("published: depth 0, layout 0, lighting 0; superseded ")
+    assert int(line.split("kept ")[1].split(";")[0]) >= 1, "the event of the camera that came online"
     assert int(line.split("dropped ")[1].split(";")[0]) > 0
     assert int(line.rsplit(" ", 1)[1]) > 0

@@ -15,6 +15,7 @@ from edge.mqtt.messages import (
     BridgeEvent,
     BridgeHealth,
     BridgeInfo,
+    BridgeProbe,
     BridgeState,
     BrokerHealth,
     CameraInfo,
@@ -50,7 +51,19 @@ def messages(
     )
     engine = EngineInfo(task="depth", name="depth", sha256="0" * 64, backend="ort", provenance={"recipe": "x"})
     task = TaskHealth(camera="a", task="depth", rate_hz=2.0, latency_ms=Percentiles(p50=1, p99=2))
-    broker = BrokerHealth(protocol="5", reconnects=0, published=1, published_bytes=2, queued=0)
+    broker = BrokerHealth(
+        protocol="5",
+        reconnects=0,
+        offered=3,
+        restored=0,
+        confirmed=1,
+        written=0,
+        published=1,
+        published_bytes=2,
+        queued=1,
+        spooled=0,
+        spool_bytes=0,
+    )
     return {
         "bridge_state": BridgeState(state="online"),
         "bridge_info": BridgeInfo(
@@ -75,6 +88,7 @@ def messages(
             degraded=(),
         ),
         "bridge_event": BridgeEvent(device="d", at=now, type="camera_lost", camera="a", message="gone"),
+        "bridge_probe": BridgeProbe(),
         "response": Response(status="ok", data={"a": 1}, transaction=7),
         "camera_state": CameraState(device="d", camera="a", state="stalled", since=now, error="no frame for 5 s"),
         "depth": depth_message(frame, depth, source, 0.1, "edge/d/a/depth/image"),

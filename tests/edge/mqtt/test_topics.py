@@ -12,6 +12,7 @@ CONTRACT = {
     "edge/dev/bridge/info": (True, 1),
     "edge/dev/bridge/health": (False, 0),
     "edge/dev/bridge/event": (False, 1),
+    "edge/dev/bridge/probe": (False, 1),
     "edge/dev/request/ping": (False, 1),
     "edge/dev/response/ping": (False, 1),
     "edge/dev/cam/state": (True, 1),

@@ -10,7 +10,8 @@ import pytest
 from edge.errors import PublishError
 from edge.mqtt.link import Endpoint
 from edge.mqtt.topics import Topics
-from edge.publish.trial import try_broker
+from edge.publish.publisher import Publisher
+from edge.publish.trial import ask_daemons, try_broker
 from tests.strict_broker import StrictBroker
 
 ACL = Path(__file__).parents[3] / "systemd" / "mosquitto" / "edge.acl"
@@ -43,3 +44,28 @@ def test_a_refusal_names_topic_reason_and_remedy() -> None:
         with pytest.raises(PublishError, match=words):
             try_broker(Endpoint("127.0.0.1", broker.port), Topics("dev"), "x")
         broker.close()
+
+
+def test_a_broker_of_small_messages_is_warned_of(mosquitto: Any) -> None:
+    """The limit that it states is told, where a room may be larger."""
+    port = mosquitto(settings="allow_anonymous true\nmax_packet_size 20000\n").port
+    assert "at most 20000 bytes" in try_broker(Endpoint("127.0.0.1", port), Topics("dev"), "x")
+
+
+def test_the_daemons_of_this_name_are_asked(mosquitto: Any) -> None:
+    """None answers, one does with what is degraded, and two are found to be two."""
+    endpoint = Endpoint("127.0.0.1", mosquitto().port)
+    assert ask_daemons(endpoint, Topics("dev"), "x") == []
+    running = []
+    try:
+        for name in ("one", "other"):
+            handlers = {"health": lambda _: {"degraded": ["camera hall is offline"]}}
+            running.append(Publisher(endpoint, Topics("dev"), client_id=name, handlers=handlers))
+            running[-1].start()
+            assert running[-1].wait_connected(10)
+            assert running[-1].flush(5)
+            answers = ask_daemons(endpoint, Topics("dev"), "x")
+            assert answers == [("camera hall is offline",)] * len(running)
+    finally:
+        for publisher in running:
+            publisher.stop()

@@ -90,3 +90,40 @@ def test_a_twin_is_forgotten_when_it_is_silent() -> None:
     assert twin.degraded()
     now_s[0] = 301.0
     assert not twin.degraded()
+
+
+def test_a_claim_in_the_place_of_ours_is_another_daemon() -> None:
+    """Retained info of a run that was not there at our start: at once. One that was, a broker may restore once."""
+    twin = Twin(TOPICS, "mine")
+
+    def found(run: str) -> bool:
+        return twin.heard(Incoming(INFO, info(run).encoded(), retained=True)) == "info"
+
+    assert not found("last run")
+    twin.claimed()
+    assert not found("mine")
+    assert not found("last run")
+    assert not twin.degraded()
+    assert found("last run")
+    assert twin.degraded()
+    fresh = Twin(TOPICS, "mine")
+    fresh.claimed()
+    assert fresh.heard(Incoming(INFO, info("newer").encoded(), retained=True)) == "info"
+
+
+def test_two_daemons_with_one_client_id_both_say_so(mosquitto: Any) -> None:
+    """They throw each other off the broker, and are never there together; each finds the other's claim."""
+    port = mosquitto().port
+    publishers = []
+    for name in ("one", "other"):
+        publishers.append(
+            Publisher(Endpoint("127.0.0.1", port), TOPICS, client_id="same", run=name, retry_s=(0.2, 0.4))
+        )
+        publishers[-1].start()
+        publishers[-1].publish("bridge_info", info(name))
+    try:
+        for publisher in publishers:
+            assert wait_until(lambda p=publisher: any("another daemon" in text for text in p.degraded()), 10)  # type: ignore[misc]
+    finally:
+        for publisher in publishers:
+            publisher.stop()

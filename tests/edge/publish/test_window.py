@@ -26,7 +26,7 @@ def filled(window: Window, count: int, size_bytes: int = 10, age_s: float = 0.0)
 def test_it_is_full_at_what_the_broker_takes() -> None:
     """With a receive maximum of 3 the third fills it; one that is confirmed makes room again."""
     window = Window()
-    window.limit(3)
+    window.begin(3)
     filled(window, 2)
     assert not window.full
     filled(window, 1)
@@ -40,7 +40,7 @@ def test_it_is_full_at_what_the_broker_takes() -> None:
 def test_a_broker_that_takes_everything_is_not_given_everything() -> None:
     """MQTT's default, 65535, would be all there is; the window is as full as one that no broker has limited."""
     window, unlimited = Window(), Window()
-    window.limit(65535)
+    window.begin(65535)
     for one in (window, unlimited):
         while not one.full:
             filled(one, 1)
@@ -50,8 +50,8 @@ def test_a_broker_that_takes_everything_is_not_given_everything() -> None:
 def test_a_limit_may_be_raised_again() -> None:
     """The next broker may take more than the last one."""
     window = Window()
-    window.limit(1)
-    window.limit(10)
+    window.begin(1)
+    window.begin(10)
     filled(window, 9)
     assert not window.full
 
@@ -71,7 +71,7 @@ def test_more_than_the_limit_is_full_too() -> None:
     """A limit that came after the messages, and one message that is larger than all may be together."""
     window = Window()
     filled(window, 5)
-    window.limit(3)
+    window.begin(3)
     assert window.full
     other = Window()
     filled(other, 1, size_bytes=100 * 2**20)
@@ -92,16 +92,62 @@ def test_only_the_oldest_can_be_stuck() -> None:
     assert not window.stuck
 
 
-def test_a_message_is_stuck_after_twenty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_is_stuck_after_eight_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past them, and not before; on a device that was started just now too, whose clock is near its beginning."""
     now_s = [1.0]
     monkeypatch.setattr(window_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
     window = Window()
     window.add(1, Outgoing("bridge_event", "t", Binary(b"", {})), 1.0, 10)
     said = []
-    for now_s[0] in (1.0, 20.9, 21.0, 21.1, 25.0):
+    for now_s[0] in (1.0, 8.9, 9.0, 9.1, 25.0):
         said.append(window.stuck)
     assert said == [False, False, False, True, True]
+
+
+def test_a_probe_goes_out_when_nothing_else_proves_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five seconds after the last confirmation, while no other is awaited; written QoS-0 messages prove nothing."""
+    now_s = [0.0]
+    monkeypatch.setattr(window_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    window = Window()
+    window.begin(65535)
+    said = []
+    for now_s[0] in (1.0, 4.9, 5.1):
+        window.add(1, Outgoing("depth", "t", Binary(b"", {})), now_s[0], 10)
+        window.settle([Delivery(1)])
+        said.append(window.needs_probe)
+    assert said == [False, False, True]
+    window.add(2, Outgoing("bridge_event", "t", Binary(b"", {})), now_s[0], 10)
+    assert not window.needs_probe, "its confirmation will tell"
+    window.settle([Delivery(2)])
+    now_s[0] += 5.1
+    assert window.needs_probe
+    window.probed(3)
+    assert not window.needs_probe
+    assert len(window) == 0
+    now_s[0] += 8.1
+    assert window.stuck
+    assert window.settle([Delivery(3, "Not authorized")]) == [], "a refusal is an answer"
+    assert not window.stuck
+    assert not window.needs_probe
+
+
+def test_a_broker_that_confirms_slowly_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as confirmations come, however late; and what is large may take as long as 100 kB/s need."""
+    now_s = [0.0]
+    monkeypatch.setattr(window_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    window = Window()
+    window.begin(65535)
+    for message_id in range(10):
+        window.add(message_id, Outgoing("bridge_event", "t", Binary(b"", {})), 0.0, 10)
+    for message_id in range(10):
+        now_s[0] += 7.0
+        assert not window.stuck
+        window.settle([Delivery(message_id)])
+    window.add(11, Outgoing("room", "t", Binary(b"", {})), now_s[0], 3_000_000)
+    now_s[0] += 37.0
+    assert not window.stuck
+    now_s[0] += 2.0
+    assert window.stuck
 
 
 def test_what_is_settled_is_taken_out_with_what_the_broker_said() -> None:
