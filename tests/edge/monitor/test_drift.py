@@ -1,0 +1,224 @@
+"""Drift: the tests' own laws, and that a camera's judge alarms for what changed and for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edge.monitor.drift import DAY_S, DriftEvent, DriftJudge, Feature
+from edge.monitor.drift_statistics import (
+    chi_square_p,
+    chi_square_quantile,
+    holm,
+    ks_distance,
+    ks_p,
+    scores,
+    stability_index,
+    stability_threshold,
+)
+
+START_S = 20_000 * DAY_S
+PER_DAY = 144
+COLUMNS = 8
+FEATURES = tuple(Feature(f"f{i}") for i in range(COLUMNS))
+
+
+class World:
+    """A camera's features: noise about a level, with a course of the day, a memory, and what happens to it."""
+
+    def __init__(
+        self,
+        seed: int,
+        change: Callable[[float], float] = lambda day: 0.0,
+        *,
+        memory: float = 0.0,
+        by_day: float = 0.0,
+        spread: Callable[[float], float] = lambda day: 1.0,
+    ) -> None:
+        self.random = np.random.default_rng(seed)
+        self.change, self.memory, self.by_day, self.spread = change, memory, by_day, spread
+        self.noise = self.random.standard_normal(COLUMNS)
+
+    def values(self, day: float) -> dict[str, float]:
+        """What a sample says at that time; the change is feature 0's."""
+        fresh = np.sqrt(1 - self.memory**2) * self.random.standard_normal(COLUMNS)
+        self.noise = self.memory * self.noise + fresh
+        values = self.noise * 1.0 + self.by_day * np.sin(2 * np.pi * day)
+        values[0] = values[0] * self.spread(day) + self.change(day)
+        return {f.name: float(v) for f, v in zip(FEATURES, values, strict=True)}
+
+    def run(
+        self, days: float, judge: DriftJudge | None = None, from_day: float = 0.0
+    ) -> list[tuple[float, DriftEvent]]:
+        """Let time pass; what was told, with the day."""
+        judge = judge or DriftJudge(FEATURES, "engine")
+        told = []
+        for k in range(round(from_day * PER_DAY), round((from_day + days) * PER_DAY)):
+            day, at_s = k / PER_DAY, START_S + k * 600.0
+            judge.offer(at_s, self.values(day))
+            told += [(day, event) for event in judge.evaluate(at_s)]
+        return told
+
+
+# Statistics -----------------------------------------------------------------------------------------------------------
+
+
+def test_chi_square_has_its_published_quantiles() -> None:
+    """Quantiles read off tables, for even and odd degrees of freedom."""
+    published = {(1, 0.05): 3.841, (2, 0.001): 13.816, (9, 0.001): 27.877, (9, 0.05): 16.919, (10, 0.01): 23.209}
+    for (freedom, p), quantile in published.items():
+        assert chi_square_quantile(p, freedom) == pytest.approx(quantile, abs=1e-3)
+        assert chi_square_p(quantile, freedom) == pytest.approx(p, rel=2e-3)
+    assert chi_square_p(-1.0, 3) == 1.0
+
+
+def test_kolmogorov_has_its_published_values() -> None:
+    """The law's usual critical values: 1.358 at 5 %, 1.628 at 1 %, 1.949 at 0.1 %, of large samples."""
+    n = 1e8
+    for critical, p in ((1.358, 0.05), (1.628, 0.01), (1.949, 0.001)):
+        assert float(ks_p(critical / np.sqrt(n / 2), n, n)) == pytest.approx(p, rel=0.01)
+    assert float(ks_p(0.0, 100, 100)) == 1.0
+
+
+def test_distance_counts_ties() -> None:
+    """Samples of few values: the distance is that of the steps' heights, whatever the order of equal ones."""
+    one, other = np.array([[0.0], [0], [1], [1]]), np.array([[0.0], [1], [1], [1]])
+    assert ks_distance(one, other) == pytest.approx([0.25])
+    assert ks_distance(one, one[::-1]) == pytest.approx([0.0])
+    of_one, of_other = scores(one, other)
+    assert set(np.round(np.concatenate([of_one, of_other])[:, 0], 4)) == {round(1.5 / 8, 4), round(5.5 / 8, 4)}
+
+
+def test_stability_index_of_no_change_is_its_threshold() -> None:
+    """Of samples of one law, the index exceeds (1/n + 1/m) chi-square about as often as it should."""
+    random = np.random.default_rng(3)
+    n, m, columns = 200, 2000, 1500
+    index = stability_index(random.standard_normal((n, columns)), random.standard_normal((m, columns)))
+    assert (index > stability_threshold(n, m, 0.01)).mean() == pytest.approx(0.01, abs=0.008)
+    assert index.mean() == pytest.approx((1 / n + 1 / m) * 9, rel=0.1)
+
+
+def test_holm_rejects_in_steps() -> None:
+    """The smallest is held to alpha / k, the next to alpha / (k - 1), until one fails; then none is rejected."""
+    assert list(holm(np.array([0.04, 0.001, 0.02, 0.5]), 0.05)) == [False, True, False, False]
+    assert list(holm(np.array([0.012, 0.001, 0.013, 0.04]), 0.05)) == [True, True, True, True]
+
+
+# The judge ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_happens_to_a_camera_where_nothing_happens() -> None:
+    """A week of the same world: learning, then ok, and no event."""
+    judge = DriftJudge(FEATURES, "engine")
+    assert judge.state == "learning"
+    assert World(1).run(7, judge) == []
+    assert judge.state == "ok"
+    assert judge.samples == PER_DAY
+    assert judge.baseline_since_s == START_S
+
+
+def test_day_and_night_are_no_drift() -> None:
+    """A course of the day of three standard deviations tells nothing."""
+    assert World(2, by_day=3.0).run(6) == []
+
+
+@pytest.mark.parametrize("memory", [0.9, 0.98])
+def test_what_hangs_together_for_hours_is_no_drift(memory: float) -> None:
+    """Weather that lasts: samples that depend on each other count for less."""
+    assert World(4, memory=memory).run(7) == []
+
+
+def test_a_step_is_told_within_a_day_and_its_end_too() -> None:
+    """0.75 standard deviations from day 5 to 7: one start within 24 h, one end within three days after."""
+    told = World(0, lambda day: 0.75 if 5 <= day < 7 else 0.0).run(10)
+    assert [event.type for _, event in told] == ["drift_started", "drift_ended"]
+    assert 5 < told[0][0] <= 6
+    assert 7 < told[1][0] < 10
+    assert [s.name for s in told[0][1].shifts] == ["f0"]
+    assert told[0][1].shifts[0].shift_sigma > 0.4
+
+
+def test_a_change_of_spread_is_told() -> None:
+    """The same middle, three times the spread: the shape is another."""
+    told = World(5, spread=lambda day: 3.0 if day >= 4 else 1.0).run(5.5)
+    assert [(event.type, event.shifts[0].name) for _, event in told] == [("drift_started", "f0")]
+
+
+@pytest.mark.slow
+def test_dust_is_told_though_no_day_differs_much() -> None:
+    """A step of 0.45 standard deviations that no day shows is told when the days have summed up."""
+    told = World(6, lambda day: 0.45 if day >= 4 else 0.0).run(30)
+    assert [event.type for _, event in told] == ["drift_started"]
+    assert told[0][1].shifts[0].name == "f0"
+
+
+def test_a_start_is_told_once_a_day() -> None:
+    """A change that comes and goes and comes is told again a day after the first at the earliest."""
+    judge = DriftJudge(FEATURES, "engine")
+    told = World(7, lambda day: 2.0 if day >= 4 and (day % 3) < 1 else 0.0).run(11, judge)
+    starts = [day for day, event in told if event.type == "drift_started"]
+    assert len(starts) > 1
+    assert min(np.diff(starts)) >= 1.0
+
+
+def test_frames_are_thinned() -> None:
+    """One sample in ten minutes; a cut scene is one more; what is not finite takes the last value."""
+    judge = DriftJudge(FEATURES, "engine")
+    values = World(8).values(0.0)
+    assert not judge.offer(START_S - 1, {"f0": 1.0})  # the first must be whole
+    assert judge.offer(START_S, values)
+    assert not judge.offer(START_S + 599, values)
+    assert judge.offer(START_S + 599, values, cut=True)
+    assert judge.offer(START_S + 1200, {"f0": float("nan")})
+    assert judge.state == "learning"
+
+
+def test_a_restart_changes_nothing() -> None:
+    """Saved and restored in the middle, the judge tells the same; of another network, or damaged, it begins anew."""
+    world = World(9, lambda day: 0.75 if day >= 6 else 0.0)
+    judge = DriftJudge(FEATURES, "engine")
+    assert world.run(5, judge) == []
+    data = judge.saved()
+    assert len(data) < 170_000
+    after = DriftJudge(FEATURES, "engine")
+    assert after.restore(data)
+    told = world.run(2, after, from_day=5)
+    assert [event.type for _, event in told] == ["drift_started"]
+    for other, bad in (
+        (DriftJudge(FEATURES, "another"), data),
+        (DriftJudge(FEATURES[:-1], "engine"), data),
+        (DriftJudge(FEATURES, "engine"), data[: len(data) // 2]),
+        (DriftJudge(FEATURES, "engine"), b""),
+        (DriftJudge(FEATURES, "engine"), bytes(len(data))),
+    ):
+        assert not other.restore(bad)
+        assert other.state == "learning"
+
+
+def test_a_new_baseline_forgets() -> None:
+    """After a camera was moved, its new place is learnt, and is no drift."""
+    judge = DriftJudge(FEATURES, "engine")
+    World(10).run(5, judge)
+    judge.new_baseline()
+    assert judge.state == "learning"
+    assert World(11, lambda day: 9.0).run(6, judge, from_day=5) == []
+
+
+# Simulated rates ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_rates_are_those_of_the_page() -> None:
+    """Of 40 cameras each: no alarm in 400 days without a change, and most steps of 0.75 deviations within a day."""
+    days, cameras = 14, 40
+    false = sum(len(World(100 + c).run(days)) for c in range(cameras))
+    counted_days = cameras * (days - 4)
+    expected = counted_days * 1e-3
+    assert false <= expected + 3.1 * expected**0.5 + 1  # Poisson's 99.9 % bound
+    found = 0
+    for c in range(cameras):
+        told = World(500 + c, lambda day: 0.75 if day >= 5 else 0.0).run(6.05)
+        found += any(5 < day <= 6.05 and event.type == "drift_started" for day, event in told)
+    assert found >= 0.9 * cameras
