@@ -7,7 +7,7 @@ so the fit is the line that most of the picture agrees on and that puts least be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeGuard
 
 import cv2
@@ -101,7 +101,8 @@ def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_
     if not _FACTOR_LIMITS[0] <= factor <= _FACTOR_LIMITS[1]:
         return depth
     scaled = np.clip(depth.depth * np.float32(factor), *RANGE_M).astype(np.float32)
-    return DepthMap(np.where(depth.depth > 0, scaled, np.float32(0)), depth.kind, "metric", factor)
+    known = np.where(depth.depth > 0, scaled, np.float32(0))
+    return replace(depth, depth=known, scale="metric", aligned_to_layout=factor)
 
 
 @dataclass(frozen=True, slots=True)
