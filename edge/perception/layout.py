@@ -45,6 +45,8 @@ MIN_VISIBLE_COLUMNS = 8
 _PEAK_WINDOW = 0.05
 """Corners are at least this share of the panorama's width apart (HorizonNet's r)."""
 _PEAK_PROBABILITY = 0.15
+_FLOOR_SHARE = 0.2
+"""How much the floor's edge counts where nothing says which is surer: furniture hides it, the ceiling's hardly ever."""
 _AGREEMENT_LOG = 0.15
 """Spread of log distance between floor and ceiling edge at which a column's confidence falls to 1/e."""
 _RAW_TOLERANCE_M = 0.01
@@ -335,7 +337,7 @@ def _ranges(boundary: _Boundary, height: float) -> _Ranges:
 def _floor_share(boundary: _Boundary) -> Array | float:
     """How much the floor's edge counts beside the ceiling's, 0..1: as much as it is surer."""
     if boundary.log_spread is None:
-        return 0.5
+        return _FLOOR_SHARE
     ceiling, ground = boundary.log_spread**-2
     return np.asarray(ground / (ceiling + ground))
 
