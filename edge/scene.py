@@ -26,6 +26,7 @@ TASKS: tuple[Task, ...] = ("depth", "layout", "lighting")
 Projection = Literal["perspective", "equirectangular"]
 Scale = Literal["metric", "relative"]
 Fit = Literal["manhattan", "general", "raw"]
+OpeningKind = Literal["door", "window", "opening"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,25 @@ class DepthMap:
 
     For a network of relative depth, the metres of its unit: the depth of its median answer.
     """
+    expected_error: float | None = None
+    """Mean relative error that maps like this one had on held-out pictures; None if the model does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class WallOpening:
+    """A door, a window, or an opening without a leaf, in a wall of a room."""
+
+    kind: OpeningKind
+    start_rad: float
+    """Longitude of its left end; it goes to the right from here, at times across the panorama's seam."""
+    end_rad: float
+    start_m: tuple[float, float]
+    """The left end on the floor plan, room frame; in camera heights where the room's scale is relative."""
+    end_m: tuple[float, float]
+    wall: int
+    """Which wall of the room's polygon it is in: from corner `wall` to the next."""
+    confidence: float
+    """0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +158,8 @@ class RoomLayout:
     scale: Scale
     extent: Literal["room", "visible"]
     """"room": the whole room; "visible": only the part inside a perspective camera's view, closed at the camera."""
+    openings: tuple[WallOpening, ...] | None = None
+    """From left to right; None = the model does not look for them."""
 
 
 @dataclass(frozen=True, slots=True)

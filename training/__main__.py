@@ -10,6 +10,7 @@ from rich.logging import RichHandler
 
 from edge.errors import EdgeError
 from training.commands import distill, fetch
+from training.commands.calibrate import calibrate
 from training.commands.clip import clip
 from training.commands.evaluate import evaluate
 from training.commands.export import export
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
 )
-for command in (synthesize, skies, clip, fit, tune, evaluate, export, untrained):
+for command in (synthesize, skies, clip, fit, tune, evaluate, export, calibrate, untrained):
     app.command()(command)
 app.command("import")(import_published)
 app.command()(pictures)

@@ -137,6 +137,11 @@ class DepthMessage(Result):
         description="The factor by which the room's known size corrected the network's scale (for a network of "
         "relative depth: metres of its unit, at its median); null if it did not."
     )
+    expected_error: float | None = Field(
+        default=None,
+        ge=0,
+        description="Mean relative error of maps like this one on held-out pictures; null: the model does not say.",
+    )
     image: DepthImage | None
 
     @model_validator(mode="after")
@@ -208,6 +213,17 @@ class Boundary(Part):
         return self
 
 
+class OpeningInWall(Part):
+    """A door, a window, or an opening without a leaf. Azimuth: 0 = forward, positive to the right."""
+
+    kind: Literal["door", "window", "opening"]
+    left_deg: float = Field(ge=-180, le=180, description="Azimuth of its left end; it goes to the right from here.")
+    right_deg: float = Field(ge=-180, le=180)
+    wall: Count = Field(description="Which wall of the polygon it is in, from corner `wall` to the next.")
+    width_m: Positive | None = Field(description="Null where the camera's height is not known.")
+    confidence: Fraction
+
+
 class LayoutMessage(Result):
     """The room's shell. `extent` room: all of it; visible: what a perspective camera sees, closed at the camera."""
 
@@ -221,6 +237,9 @@ class LayoutMessage(Result):
     metric: MetricRoom | None
     relative: RelativeRoom | None
     boundary: Boundary
+    openings: tuple[OpeningInWall, ...] | None = Field(
+        default=None, description="From left to right; null: the model does not look for them."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> LayoutMessage:

@@ -10,7 +10,7 @@ camera that sees only the floor's edges has half of what that counts, however ri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeGuard
 
 import cv2
@@ -117,7 +117,8 @@ def align_to_layout(depth: DepthMap, layout: RoomLayout, directions: Array, per_
     if not _FACTOR_LIMITS[0] <= factor <= _FACTOR_LIMITS[1] or agreeing.mean() < _LEAST_SCALED_AGREEING:
         return depth
     scaled = np.clip(depth.depth * np.float32(factor), *RANGE_M).astype(np.float32)
-    return DepthMap(np.where(depth.depth > 0, scaled, np.float32(0)), depth.kind, "metric", factor)
+    known = np.where(depth.depth > 0, scaled, np.float32(0))
+    return replace(depth, depth=known, scale="metric", aligned_to_layout=factor)
 
 
 def _nearest_mode(ratio: Array) -> float:

@@ -24,7 +24,7 @@ from edge.errors import GeometryError
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
-from edge.inference.manifest import DepthMetres, InverseDepthRelative, Manifest
+from edge.inference.manifest import DepthMetres, DepthSign, InverseDepthRelative, Manifest
 from edge.perception.alignment import (
     RANGE_M,
     Affine,
@@ -34,6 +34,7 @@ from edge.perception.alignment import (
     speaks_in_metres,
 )
 from edge.perception.canvas import CanvasInput, lens, rotation
+from edge.perception.doubt import expected_error
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.perception.smoothing import ExponentialSmoother
 from edge.scene import CameraModel, DepthMap, ImageArray, RoomLayout, Scale
@@ -46,6 +47,7 @@ _TANGENT_HALF_HEIGHT = 1.072
 _TANGENT_LEAST_HFOV_RAD = np.deg2rad(110.0)
 _TANGENT_WIDEST_RAD = np.deg2rad(140.0)
 _TANGENT_VIEWS = ((0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (-90.0, 0.0), (0.0, 90.0), (0.0, -90.0))
+_NEAR_M, _FAR_M = 1.0, 4.0
 FUSED_WH = (384, 192)
 """Size of the fused range map: about one pixel a degree, as much as a view 128 px wide holds."""
 
@@ -224,11 +226,32 @@ class DepthReader:
         if aligned:
             units = [a.unit_m(m) for a, m in zip(aligned, raw, strict=True)]
             return DepthMap(depth, kind, scale, float(np.exp(np.mean(np.log(units)))))
-        found = DepthMap(depth, kind, scale)
+        found = DepthMap(depth, kind, scale, expected_error=self._expected_error(depth, outputs))
         if layout is None or not metres:
             return found
         directions, per_depth = self._directions((depth.shape[1], depth.shape[0]))
         return align_to_layout(found, layout, directions, per_depth)
+
+    def _expected_error(self, depth: FloatMap, outputs: dict[str, npt.NDArray[np.float32]]) -> float | None:
+        """See `DepthMap`."""
+        output = self._output
+        if not isinstance(output, DepthMetres) or output.confidence is None:
+            return None
+        spread = 0.0
+        if output.spread is not None:
+            said = outputs[output.spread]
+            if self._canvas is not None:
+                seen = cv2.resize(
+                    self._canvas.mask.astype(np.uint8), said.shape[:-3:-1], interpolation=cv2.INTER_NEAREST
+                )
+                said = said[..., seen > 0]
+            spread = float(np.log(said).mean())
+        signs: dict[DepthSign, float] = {
+            "spread": spread,
+            "near": float((depth < _NEAR_M).mean()),
+            "far": float((depth > _FAR_M).mean()),
+        }
+        return expected_error(output.confidence, signs)
 
     def _smoothed(self, depth: FloatMap, scale: Scale, at_s: float) -> FloatMap:
         if not self._smooths:

@@ -6,12 +6,13 @@ room's height, which is the one for which both agree. Corner peaks split the col
 lines: Manhattan (two directions), general, or none ("raw"). Columns that the camera does not see take no part.
 
 Networks that give each column's distance instead (Jiang et al., "LGT-Net", CVPR 2022) are turned into the same
-boundary; their corners are where the outline that they draw turns.
+boundary; their corners are where the outline that they draw turns. Networks may say more of each column: whether it
+shows a door, a window or an opening, and how far off the edges are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,10 +29,12 @@ from edge.geometry.walls import (
     fit_line,
     without_redundant_corners,
 )
-from edge.inference.manifest import BoundaryCorners, HorizonDepth, Manifest
+from edge.inference.manifest import BoundaryCorners, HorizonDepth, LayoutConfidence, LayoutSign, Manifest
 from edge.perception.canvas import CanvasInput
+from edge.perception.doubt import expected_overlap
+from edge.perception.openings import closed_distances, wall_openings
 from edge.perception.smoothing import ExponentialSmoother
-from edge.scene import BoolArray, CameraModel, Fit, ImageArray, RoomLayout
+from edge.scene import BoolArray, CameraModel, Fit, ImageArray, RoomLayout, WallOpening
 
 Array = npt.NDArray[np.float64]
 FitChoice = Literal["auto", "manhattan", "general", "raw"]
@@ -42,6 +45,8 @@ MIN_VISIBLE_COLUMNS = 8
 _PEAK_WINDOW = 0.05
 """Corners are at least this share of the panorama's width apart (HorizonNet's r)."""
 _PEAK_PROBABILITY = 0.15
+_FLOOR_SHARE = 0.2
+"""How much the floor's edge counts where nothing says which is surer: furniture hides it, the ceiling's hardly ever."""
 _AGREEMENT_LOG = 0.15
 """Spread of log distance between floor and ceiling edge at which a column's confidence falls to 1/e."""
 _RAW_TOLERANCE_M = 0.01
@@ -61,6 +66,18 @@ class _Boundary:
     visible: BoolArray
     seen: BoolArray
     """(2, W) whether the edge itself lies inside the picture."""
+    openings: Array | None = None
+    """(3, W) probability of door, window, opening, where the network says so."""
+    spread_rad: Array | None = None
+    """(2, W) how far off the edges are expected to be, where the network says so."""
+
+    @property
+    def log_spread(self) -> Array | None:
+        """(2, W) the same of the log distance that each edge gives."""
+        if self.spread_rad is None:
+            return None
+        steepness = np.sin(2 * np.clip(np.abs(self.edges_rad), *_LATITUDE_LIMITS_RAD)) / 2
+        return np.asarray(self.spread_rad / steepness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,8 @@ class _Ranges:
     """0..1, how well the column's edges agree; 0 where neither is seen."""
     guessed: bool
     """Whether `above` comes from edges that nobody saw."""
+    closed: BoolArray
+    """Columns whose wall was put straight across an opening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +243,9 @@ def layout_from_boundary(
     edges_seen: BoolArray | None = None,
     camera_height_m: float | None = None,
     fit: FitChoice = "auto",
+    openings: npt.ArrayLike | None = None,
+    spread_rad: npt.ArrayLike | None = None,
+    confidence: LayoutConfidence | None = None,
 ) -> RoomLayout:
     """Turn a boundary into a room.
 
@@ -236,14 +258,41 @@ def layout_from_boundary(
             edge outside it is the network's guess: not published, and used only where there is nothing better.
         camera_height_m: None = unknown: the result is in camera heights and says `relative`.
         fit: how to fit walls.
+        openings: (3, W) probability that the column shows a door, a window, an opening; walls go straight across doors
+            and openings, where the boundary runs on into the next room.
+        spread_rad: (2, W) how far off the edges are expected to be: the surer one counts for more.
+        confidence: what the signs of doubt mean for the network; None = how well the edges agree.
 
     Raises:
         GeometryError: fewer than 8 columns are seen, or the arrays differ in length.
     """
     boundary = _checked(ceiling_rad, floor_rad, corner_probability, visible, edges_seen)
+    kinds, spread = (None if a is None else np.asarray(a, dtype=np.float64) for a in (openings, spread_rad))
+    boundary = replace(boundary, openings=kinds, spread_rad=spread)
     ranges = _ranges(boundary, 1.0 if camera_height_m is None else camera_height_m)
     columns = _columns(boundary, ranges)
-    return _room(boundary, ranges, _fit(columns, fit), camera_height_m)
+    outline = _fit(columns, fit)
+    room = _room(boundary, ranges, outline, camera_height_m)
+    if confidence is None:
+        return room
+    signs = _signs(boundary, ranges, floor.iou(outline.polygon, _raw_outline(columns)))
+    return replace(room, confidence=expected_overlap(confidence, signs))
+
+
+def _signs(boundary: _Boundary, ranges: _Ranges, overlap: float) -> dict[LayoutSign, float]:
+    """What may tell a good layout from a bad one; see `LayoutConfidence`."""
+    agreement, log_spread = ranges.agreement[boundary.visible], boundary.log_spread
+    through = 0.0
+    if boundary.openings is not None:
+        through = float((boundary.openings[0] + boundary.openings[2])[boundary.visible].mean())
+    return {
+        "agreement": float(agreement.mean()),
+        "weakest": float(np.quantile(agreement, 0.1)),
+        "overlap": overlap,
+        "spread": 0.0 if log_spread is None else float(np.log(log_spread[:, boundary.visible]).mean()),
+        "openings": through,
+        "seen": float(boundary.seen.mean()),
+    }
 
 
 def _checked(
@@ -276,9 +325,21 @@ def _ranges(boundary: _Boundary, height: float) -> _Ranges:
     above = float(np.exp(np.median(np.log(by_floor[measured] * slope[measured]))))
     by_ceiling = above / slope
     only_ceiling, only_floor = boundary.seen & ~boundary.seen[::-1]
-    distance = np.where(only_floor, by_floor, np.where(only_ceiling, by_ceiling, np.sqrt(by_floor * by_ceiling)))
+    middle = by_ceiling * (by_floor / by_ceiling) ** _floor_share(boundary)
+    distance = np.where(only_floor, by_floor, np.where(only_ceiling, by_ceiling, middle))
     agreement = np.exp(-np.abs(np.log(by_floor / by_ceiling)) / _AGREEMENT_LOG) * boundary.seen.mean(axis=0)
-    return _Ranges(distance, above, agreement, guessed)
+    closed = np.zeros(len(distance), np.bool_)
+    if boundary.openings is not None:
+        distance, closed = closed_distances(distance, boundary.openings, boundary.visible)
+    return _Ranges(distance, above, agreement, guessed, closed)
+
+
+def _floor_share(boundary: _Boundary) -> Array | float:
+    """How much the floor's edge counts beside the ceiling's, 0..1: as much as it is surer."""
+    if boundary.log_spread is None:
+        return _FLOOR_SHARE
+    ceiling, ground = boundary.log_spread**-2
+    return np.asarray(ground / (ceiling + ground))
 
 
 def _columns(boundary: _Boundary, ranges: _Ranges) -> _Columns:
@@ -289,7 +350,7 @@ def _columns(boundary: _Boundary, ranges: _Ranges) -> _Columns:
         longitude_rad=lon,
         points=ranges.distance[index, None] * direction_from_angles(lon, 0.0)[:, :2],
         weight=np.asarray(ranges.agreement[index] + 1e-3),
-        corner=boundary.corner[index],
+        corner=np.where(ranges.closed, 0.0, boundary.corner)[index],  # corners of the next room are none of this one
         closed=bool(boundary.visible.all()),
     )
 
@@ -314,7 +375,14 @@ def _room(boundary: _Boundary, ranges: _Ranges, outline: _Outline, camera_height
         fit_reason=outline.reason + guess,
         scale="relative" if camera_height_m is None else "metric",
         extent="room" if boundary.visible.all() else "visible",
+        openings=_openings(boundary, outline),
     )
+
+
+def _openings(boundary: _Boundary, outline: _Outline) -> tuple[WallOpening, ...] | None:
+    if boundary.openings is None:
+        return None
+    return wall_openings(boundary.openings, boundary.visible, outline.polygon)
 
 
 def _in_view(mask: BoolArray, edges_rad: Array) -> tuple[BoolArray, BoolArray]:
@@ -346,6 +414,10 @@ def turns(distance: npt.ArrayLike) -> Array:
     out = np.zeros(len(d))
     out[order[(points[:, None] == kept).all(axis=-1).any(axis=1)]] = 1.0
     return out
+
+
+def _probability(logits: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30))))
 
 
 class LayoutReader:
@@ -381,20 +453,27 @@ class LayoutReader:
         Raises:
             GeometryError: see `layout_from_boundary`.
         """
-        ceiling, ground, corner = self._boundary(outputs, at_s)
-        visible, edges_seen = _in_view(self._input.mask, np.stack([ceiling, ground]))
+        rows = self._columns(outputs, at_s)
+        visible, edges_seen = _in_view(self._input.mask, rows[:2])
+        output, further = self._output, list(rows[3:])
+        openings = spread_rad = None
+        if isinstance(output, BoundaryCorners) and output.openings is not None:
+            openings, further = np.stack(further[:3]), further[3:]
+        if isinstance(output, BoundaryCorners) and output.spread is not None:
+            spread_rad = np.stack(further)
         return layout_from_boundary(
-            ceiling,
-            ground,
-            corner,
+            *rows[:3],
             visible=visible,
             edges_seen=edges_seen,
             camera_height_m=self._camera.camera_height_m,
             fit=self._fit,
+            openings=openings,
+            spread_rad=spread_rad,
+            confidence=output.confidence if isinstance(output, BoundaryCorners) else None,
         )
 
-    def _boundary(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> Array:
-        """(3, W) smoothed latitudes of ceiling and floor, positive up, and corner probability."""
+    def _columns(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float) -> Array:
+        """Smoothed rows of W columns: latitudes of ceiling and floor, positive up, corner probability, and the rest."""
         if isinstance(self._output, HorizonDepth):
             distance = outputs[self._output.distance].reshape(-1)
             edges = edges_from_horizon_depth(distance, float(outputs[self._output.ratio].item()))
@@ -402,8 +481,12 @@ class LayoutReader:
             return np.vstack([smooth, turns(1.0 / np.tan(-smooth[1]))])
         boundary = outputs[self._output.boundary][0].astype(np.float64)
         logits = outputs[self._output.corners][0, 0].astype(np.float64)
-        probability = 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
-        return self._smoother.update(np.stack([-boundary[0], -boundary[1], probability]), at_s)
+        rows = [-boundary[0], -boundary[1], _probability(logits)]
+        if self._output.openings is not None:
+            rows += [*_probability(outputs[self._output.openings][0].astype(np.float64))]
+        if self._output.spread is not None:
+            rows += [*outputs[self._output.spread][0].astype(np.float64)]
+        return self._smoother.update(np.stack(rows), at_s)
 
     def reset(self) -> None:
         """Forget the past: the scene was cut."""

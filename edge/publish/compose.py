@@ -25,12 +25,13 @@ from edge.mqtt.messages import (
     MetricDepth,
     MetricRoom,
     Model,
+    OpeningInWall,
     Part,
     RelativeDepth,
     RelativeRoom,
     timestamp,
 )
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+from edge.scene import DepthMap, Frame, Lighting, RoomLayout, WallOpening
 
 M = TypeVar("M", bound=Part)
 
@@ -143,6 +144,7 @@ def depth_message(
         metric=metric,
         relative=relative,
         aligned_to_layout=depth.aligned_to_layout,
+        expected_error=None if depth.expected_error is None else round(depth.expected_error, 4),
         image=image,
     )
 
@@ -281,6 +283,20 @@ def layout_message(frame: Frame, layout: RoomLayout, source: Source, latency_s: 
         metric=_metric_room(layout) if metric else None,
         relative=None if metric else _relative_room(layout),
         boundary=_boundary(layout),
+        openings=None if layout.openings is None else tuple(_opening(o, metric) for o in layout.openings),
+    )
+
+
+def _opening(o: WallOpening, metric: bool) -> OpeningInWall:
+    width_m = float(np.linalg.norm(np.subtract(o.end_m, o.start_m)))
+    return _checked(
+        OpeningInWall,
+        kind=o.kind,
+        left_deg=round(float(np.degrees(o.start_rad)), 1),
+        right_deg=round(float(np.degrees(o.end_rad)), 1),
+        wall=o.wall,
+        width_m=max(round(width_m, 2), 0.01) if metric else None,
+        confidence=round(o.confidence, 3),
     )
 
 

@@ -17,6 +17,7 @@ from edge.scene import ImageArray
 from training.data.evaluation import DepthCase
 from training.data.mix.entries import Entry
 from training.drawing import coloured_depth, coloured_error
+from training.measure.confidence import rank_correlation
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known
 
@@ -30,12 +31,13 @@ _WORST_SHARE = 0.5
 """Relative error that is painted at full strength."""
 
 
-def _predicted(manifest: Manifest, backend: Backend, case: DepthCase) -> npt.NDArray[np.float32]:
-    """The device's depth map at the truth's size; in an unknown unit if the model is relative."""
+def _predicted(manifest: Manifest, backend: Backend, case: DepthCase) -> tuple[npt.NDArray[np.float32], float | None]:
+    """The device's depth map at the truth's size, in an unknown unit if the model is relative; the error it expects."""
     reader = DepthReader(manifest, case.camera, smoothing_s=0.0)
-    found = reader.read(backend.run(reader.prepare(case.image)), 0.0).depth
+    found = reader.read(backend.run(reader.prepare(case.image)), 0.0)
     height, width = case.depth_m.shape
-    return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    depth = cv2.resize(found.depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(depth, dtype=np.float32), found.expected_error
 
 
 def _mean_depth(entries: Entries) -> tuple[float, list[int]]:
@@ -64,25 +66,33 @@ def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: 
     first: Alignment = "affine_inverse" if relative else "metric"
     ours = {a: DepthScores(a) for a in alignments}
     base = {a: DepthScores(a) for a in alignments}
-    scored = []
+    scored: list[Scored] = []
+    doubts: list[float] = []
     for index in usable:
         case = entries[index].read()
-        found = _predicted(manifest, backend, case)
+        found, expected = _predicted(manifest, backend, case)
         constant = np.full_like(case.depth_m, mean_m)
         errors = {a: scores.add(found, case.depth_m) for a, scores in ours.items()}
         for scores in base.values():
             scores.add(constant, case.depth_m)
         numbers = {"median absrel": errors["median"]["absrel"], f"{first} delta1": errors[first]["delta1"]}
         scored.append(Scored(entries[index].name, errors[first]["absrel"], numbers))
+        doubts += [] if expected is None else [expected]
     where = f"{data} ({len(usable)} pictures)"
     return Measured(
         data=where,
-        rows=tuple(_rows(ours, base, where, "relative" if relative else "metric")),
+        rows=tuple(_rows(ours, base, where, "relative" if relative else "metric") + _ranked(doubts, scored, where)),
         details=_details(ours, base, mean_m),
         pictures=tuple(scored),
         ranked_by=f"{_label(first)} absrel",
         draw=lambda i: _drawn(manifest, backend, entries[usable[i]].read(), first),
     )
+
+
+def _ranked(expected: list[float], scored: list[Scored], where: str) -> list[Metric]:
+    """How well the expected error orders the pictures, where the model says it and there are enough to tell."""
+    found = rank_correlation(expected, [s.error for s in scored]) if len(expected) == len(scored) else float("nan")
+    return [Metric(name="expected error rank correlation", value=found, data=where)] if np.isfinite(found) else []
 
 
 def _label(alignment: Alignment) -> str:
@@ -123,7 +133,7 @@ def _details(ours: dict[Alignment, DepthScores], base: dict[Alignment, DepthScor
 
 def _drawn(manifest: Manifest, backend: Backend, case: DepthCase, alignment: Alignment) -> ImageArray:
     """Picture, truth, prediction and relative error, both depths on one scale."""
-    truth, found = case.depth_m, _predicted(manifest, backend, case)
+    truth, (found, _) = case.depth_m, _predicted(manifest, backend, case)
     fit = partial(aligned, alignment=alignment)
     p, t = known(found, truth)
     shown = np.zeros(truth.shape, np.float32)

@@ -21,6 +21,7 @@ from training.data.evaluation import VIEW_HFOV_RAD, LayoutCase, view_of
 from training.data.mix.entries import Entry
 from training.data.vary.panoramic import PanoramaRoom, turned
 from training.drawing import compared_layout, compared_plan
+from training.measure.confidence import rank_correlation
 from training.measure.report import Measured, Scored, side_by_side
 from training.metrics.boxes import Box, best_box, best_floor, best_wedge, wedge
 from training.metrics.layout import (
@@ -40,6 +41,7 @@ Entries = Sequence[Entry[LayoutCase]]
 _WEDGE_COLUMNS = 128
 _PANORAMA_WH = (1024, 512)
 _SHELL_WH = (512, 256)
+_RANKED = "confidence rank correlation"
 _UNITS = {"pixel error": "%", "corner error": "%", "horizon depth RMSE": "m", "shell depth RMSE": "m"}
 
 
@@ -59,6 +61,7 @@ class _Answer:
     truth: _Truth
     numbers: dict[str, float]
     counted: npt.NDArray[np.bool_]
+    confidence: float
 
 
 def _truth(case: LayoutCase) -> _Truth:
@@ -113,7 +116,7 @@ def _answer(case: LayoutCase, fitted: RoomLayout, raw: RoomLayout) -> _Answer:
     numbers["raw 3D IoU"] = iou_3d(raw.polygon_m, raw.ceiling_height_m, truth.polygon_m, truth.ceiling_height_m)
     edges = -np.stack([fitted.ceiling_rad, fitted.floor_rad])
     numbers["pixel error"] = 100 * pixel_error(edges, _boundary(truth, columns), counted)
-    return _Answer(truth, numbers, counted)
+    return _Answer(truth, numbers, counted, fitted.confidence)
 
 
 def _counted(data: str, measured: int, of: int, what: str) -> str:
@@ -141,6 +144,7 @@ def measure_layout(manifest: Manifest, backend: Backend, entries: Entries, data:
     flat, solid = best_floor(polygons), best_box(polygons, [a.truth.ceiling_height_m for a in rooms])
     base = [_box_numbers(solid, a) for a in rooms]
     ours, theirs = _means([a.numbers for a in rooms]), _means(base)
+    ours |= _ranked(rooms)
     return Measured(
         data=where,
         rows=tuple(_rows(ours, theirs, flat, solid, where)),
@@ -149,6 +153,12 @@ def measure_layout(manifest: Manifest, backend: Backend, entries: Entries, data:
         ranked_by="1 - 3D IoU",
         draw=lambda i: _drawn(manifest, backend, entries[i].read()),
     )
+
+
+def _ranked(rooms: list[_Answer]) -> dict[str, float]:
+    """How well confidence orders the rooms by their overlap, where there are enough to tell."""
+    found = rank_correlation([a.confidence for a in rooms], [a.numbers["2D IoU"] for a in rooms])
+    return {_RANKED: found} if np.isfinite(found) else {}
 
 
 def _scored(name: str, answer: _Answer | None) -> Scored:
@@ -187,6 +197,7 @@ _HEADLINES = (
     "horizon depth delta1",
     "corner error",
     "true number of corners",
+    _RANKED,
 )
 
 
@@ -196,7 +207,7 @@ def _rows(ours: dict[str, float], base: dict[str, float], flat: Box, solid: Box,
         if name not in ours:
             continue
         baseline, box = (flat.overlap, flat) if name == "2D IoU" else (base.get(name), solid)
-        if name in ("corner error", "true number of corners"):
+        if name in ("corner error", "true number of corners", _RANKED):
             baseline = None  # of other rooms than the model's, or of the boxes among them
         rows.append(_row(name, ours[name], where, baseline, box.name if baseline is not None else ""))
     return rows
