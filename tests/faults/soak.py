@@ -37,16 +37,16 @@ def measured(device: Device) -> list[float]:
         return [memory, process.num_fds(), process.num_threads(), len(process.children(recursive=True))]
 
 
-def due(at_s: float, every_s: float) -> bool:
-    """Whether a period ended in the last measuring interval."""
-    return int(at_s / every_s) > int((at_s - _EVERY_S) / every_s)
+def due(before_s: float, at_s: float, every_s: float) -> bool:
+    """Whether a period ended between two times."""
+    return int(at_s / every_s) > int(before_s / every_s)
 
 
-def hurt(at_s: float, device: Device, broker: Mosquitto, asking: list[Asker]) -> None:
-    """What goes wrong at this time."""
-    if due(at_s, 60.0):
+def hurt(before_s: float, at_s: float, device: Device, broker: Mosquitto, asking: list[Asker]) -> None:
+    """What goes wrong between two times."""
+    if due(before_s, at_s, 60.0):
         device.capture_process("perspective").kill()
-    if due(at_s, 120.0):
+    if due(before_s, at_s, 120.0):
         broker.stop()
         time.sleep(2.0)
         broker.start()
@@ -66,14 +66,15 @@ def soaked(minutes: float, say: Callable[[str], None]) -> dict[str, object]:
             device.serves(subscriber)
             begun_s, asking = time.monotonic(), [Asker(broker.port)]
             rows: list[list[float]] = []
+            before_s = 0.0
             while (at_s := time.monotonic() - begun_s) < minutes * 60:
                 rows.append([at_s, *measured(device)])
-                hurt(at_s, device, broker, asking)
+                hurt(before_s, at_s, device, broker, asking)
                 subscriber.arrivals.clear()
-                if due(at_s, 300.0):
-                    say(
-                        f"{at_s / 60:.0f} min: {rows[-1][1] / 2**20:.1f} MiB, {rows[-1][2:]} descriptors, threads, children"
-                    )
+                if due(before_s, at_s, 300.0):
+                    memory, *others = rows[-1][1:]
+                    say(f"{at_s / 60:.0f} min: {memory / 2**20:.1f} MiB; descriptors, threads, children {others}")
+                before_s = at_s
                 time.sleep(_EVERY_S)
             until_s = time.monotonic()
             time.sleep(3)
