@@ -74,6 +74,15 @@ format: $(VENV)/.dev ## put the code into the house format
 schema: $(VENV)/.dev ## write edge/config/config.schema.json anew, after a change of edge/config/sections.py
 	$(BIN)/python -c 'import json, edge.config.sections as c; print(json.dumps(c.config_schema(), indent=2))' > edge/config/config.schema.json
 
+.PHONY: fuzz soak
+INPUTS ?= 1000000
+MINUTES ?= 30
+fuzz: $(VENV)/.test ## feed all that reads what others wrote with nonsense; INPUTS=1000000 in all, half an hour
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS)
+
+soak: $(VENV)/.test system ## serve for MINUTES=30 through small faults; how memory, descriptors and threads grow
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
 .PHONY: mutate
 mutate: $(VENV)/.dev ## change the code and see whether tests notice; MODULES=edge/geometry SAMPLE=20 for less (docs/mutation.md)
 	@$(STEP) "installing cosmic-ray" $(PIP) --editable '.[mutate]'

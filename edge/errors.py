@@ -130,6 +130,13 @@ def dotted(keys: Sequence[str | int]) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
 
 
+def plain(text: str) -> str:
+    """Text that others may have written, with whatever would move a terminal's cursor or hide letters as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def explain(error: ValidationError, whole: str) -> list[str]:
     """What pydantic found wrong, each as `key[0].key: what`, in its order; the value itself is called `whole`."""
     details = error.errors(include_url=False, include_input=False)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from edge.errors import plain
+
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
 else:
@@ -21,8 +23,17 @@ _BURSTS_KEPT = 64
 def log_to_stderr(level: str, form: str = "%(levelname)s %(name)s: %(message)s") -> None:
     """Write the log of everything from now on."""
     handler = CountingHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(form))
+    handler.setFormatter(PlainFormatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines that cannot act on a terminal, nor pass for two: names of topics and cameras' answers may hold anything."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line; what continues it on further lines is indented."""
+        lines = super().formatMessage(record).splitlines() or [""]
+        return "\n    ".join(plain(line) for line in lines)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge.errors import plain
 from edge.mqtt.link import Endpoint
 from edge.mqtt.messages import (
     BridgeEvent,
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 View = Literal["table", "lines", "json"]
 
 _REFRESH_S = 0.25
+_ACTED_ON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STATE_STYLES = {"online": "green", "stalled": "yellow", "frozen": "yellow", "offline": "red"}
 
 
@@ -98,39 +101,41 @@ def table(state: WatchState, now_s: float | None = None) -> Table:
     for (device, camera, task), row in rows.items():
         first = (device, camera) != previous
         previous = (device, camera)
-        name = f"{device}/{camera}" if several else camera
+        name = plain(f"{device}/{camera}" if several else camera)
         condition = cameras.get((device, camera), "")
         degraded = bool(row.last.degraded)
         view.add_row(
-            name if first else "",
+            Text(name if first else ""),
             Text(condition if first else "", style=_STATE_STYLES.get(condition, "")),
             task,
             f"{row.rate_hz(now_s):.2f}",
             f"{row.last.latency_ms:.0f}",
-            Text(summary(row.last) + (" [degraded]" if degraded else ""), style="yellow" if degraded else ""),
+            Text(plain(summary(row.last)) + (" [degraded]" if degraded else ""), style="yellow" if degraded else ""),
         )
     for (device, camera), condition in cameras.items():
         if not any(key[:2] == (device, camera) for key in rows):
-            name = f"{device}/{camera}" if several else camera
-            view.add_row(name, Text(condition, style=_STATE_STYLES.get(condition, "")), "", "", "", "nothing yet")
+            name = plain(f"{device}/{camera}" if several else camera)
+            view.add_row(Text(name), Text(condition, style=_STATE_STYLES.get(condition, "")), "", "", "", "nothing yet")
     return view
 
 
 def _title(state: WatchState) -> Text:
     title = Text()
     for device, condition in sorted(state.devices.items()):
-        title.append(f"{device} ").append(condition, style=_STATE_STYLES[condition]).append("  ")
+        title.append(f"{plain(device)} ").append(condition, style=_STATE_STYLES[condition]).append("  ")
     return title if state.devices else Text("waiting for a device")
 
 
 def _caption(state: WatchState) -> Text:
     caption = Text(f"{state.received} messages", style="dim")
     if state.invalid:
-        caption.append(f"\n{state.invalid} not as their schema says, last {state.last_invalid}", style="red")
+        caption.append(
+            f"\n{state.invalid} not as their schema says, last {plain(str(state.last_invalid))}", style="red"
+        )
     if state.connection_error:
-        caption.append(f"\n{state.connection_error}", style="red")
+        caption.append(f"\n{plain(state.connection_error)}", style="red")
     for event in tuple(state.events):
-        caption.append(f"\n{event.at} {summary(event)}")
+        caption.append(f"\n{event.at} {plain(summary(event))}")
     return caption
 
 
@@ -148,7 +153,8 @@ def _json(received: Received, **body: object) -> str:
     if received.error is not None:
         body["error"] = received.error
     text = json.dumps({"topic": received.topic, **body}, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate as JSON writes it, \\ud800
+    # what JSON leaves as it is and a terminal acts on; a lone surrogate as JSON writes it, \\ud800
+    return _ACTED_ON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _no_json(constant: str) -> None:
@@ -164,13 +170,13 @@ def _is_binary(received: Received) -> bool:
 def text_line(received: Received) -> str:
     """One message as one line for a log: topic, latency, values."""
     if received.error is not None:
-        return f"{received.topic}  INVALID {received.error}"
+        return plain(f"{received.topic}  INVALID {received.error}")
     message = received.message
     latency = (
         f"  {message.latency_ms:.0f} ms" if isinstance(message, DepthMessage | LayoutMessage | LightingMessage) else ""
     )
     text = summary(message) or f"{len(received.payload)} bytes"
-    return f"{received.topic}{latency}  {text}"
+    return plain(f"{received.topic}{latency}  {text}")
 
 
 def show(

@@ -98,6 +98,7 @@ class CountingSubscriber:
     login: tuple[str, str] | None = None
     arrivals: list[Arrival] = field(default_factory=list)
     keys: Counter[str] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
     connected: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> CountingSubscriber:
@@ -132,6 +133,7 @@ class CountingSubscriber:
 
     def _note(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         self.arrivals.append(Arrival(time.monotonic(), message.topic, bytes(message.payload), message.retain))
+        self.topics[message.topic] += 1
         key = key_of(message.topic, bytes(message.payload))
         if key is not None:
             self.keys[key] += 1

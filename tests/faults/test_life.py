@@ -107,23 +107,46 @@ def test_sigkill(device: Devices, counting: Counting, mosquitto: Brokers, figure
     assert status == 0
 
 
-def test_sighup(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures) -> None:
-    """It does not end the daemon, nor interrupt what it serves."""
+@pytest.mark.parametrize("change", ["none", "cadence and camera", "rubbish", "rubbish, again and again"])
+def test_sighup(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures, change: str) -> None:
+    """What the file says now is applied without a message lost; rubbish is told and the last good one stays."""
     broker = mosquitto()
     subscriber = counting(broker.port)
     run = device(broker.port)
     run.serves(subscriber)
     hurt_s = time.monotonic()
-    run.process.send_signal(signal.SIGHUP)
-    time.sleep(4)
-    run.serves(subscriber, since_s=hurt_s + 2)
+    if change == "cadence and camera":
+        one = {**run.config["cameras"][0], "name": "attic"}
+        changed = {**run.config, "cameras": [one, run.config["cameras"][1]], "tasks": {"lighting": {"every_s": 1.0}}}
+        run.path.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    elif change != "none":
+        run.path.write_bytes(rubbish()["cut in half"])
+    for _ in range(10 if "again" in change else 1):
+        run.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+    kind = b'"reload_failed"' if "rubbish" in change else b'"reloaded"'
+    assert wait_until(lambda: any(kind in a.payload for a in subscriber.on("bridge/event", hurt_s)), 20)
+    told_s = subscriber.on("bridge/event", hurt_s)[0].at_s - hurt_s
+    applied_s = time.monotonic()
+    expected = "attic" if change == "cadence and camera" else "panorama"
+    assert wait_until(lambda: subscriber.on(f"/{expected}/layout", applied_s), 30)
     until_s = time.monotonic()
-    time.sleep(1)
+    time.sleep(2)
     status, took_s = run.end()
     lost = run.balance(subscriber, hurt_s, until_s)
-    figures.note("16", lost=lost.said(), status=status, end_s=round(took_s, 2), said=run.heard(since_s=hurt_s))
+    figures.note(
+        "16",
+        change=change,
+        told_s=round(told_s, 2),
+        lost=lost.said(),
+        status=status,
+        end_s=round(took_s, 2),
+        said=[line[:300] for line in run.heard(since_s=hurt_s)],
+    )
     assert not lost.unreplaced
-    assert status == 0
+    assert (status, soon(took_s)) == (0, True)
+    if change == "cadence and camera":
+        assert subscriber.on("/panorama/state")[-1].payload == b""
 
 
 def rubbish() -> dict[str, bytes]:

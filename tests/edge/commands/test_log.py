@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 
-from edge.commands.log import CountingHandler
+from edge.commands.log import CountingHandler, PlainFormatter
 
 
 def emitted(*times_and_texts: tuple[float, str]) -> list[str]:
@@ -42,3 +42,10 @@ def test_different_lines_are_all_written_and_little_is_remembered() -> None:
     """A thousand different lines in a second; the first one, forgotten meanwhile, is written again."""
     lines = [(n / 1000, f"line {n}") for n in range(1000)]
     assert emitted(*lines, (1.0, "line 0")) == [text for _, text in lines] + ["line 0"]
+
+
+def test_what_others_wrote_cannot_act_on_a_terminal() -> None:
+    """Escapes are shown as such, and a line break in a topic begins no line that looks like the log's own."""
+    record = logging.LogRecord("edge.x", logging.INFO, __file__, 1, "%s: cleared", ("a\x1b[2J\u202e\nERROR b",), None)
+    said = PlainFormatter("%(levelname)s %(message)s").format(record)
+    assert said == "INFO a\\x1b[2J\\u202e\n    ERROR b: cleared"

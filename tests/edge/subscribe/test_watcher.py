@@ -73,6 +73,28 @@ def test_the_table_shows_what_was_published(seen: list[Received]) -> None:
         assert part in text
 
 
+def test_what_others_wrote_cannot_act_on_a_terminal() -> None:
+    """Names and words from a broker are shown with their escapes, and are no markup, in each of the views."""
+    state = WatchState()
+    words = b'"at":"2026-01-31T12:00:00.000000Z","type":"x","camera":null,"data":{}'
+    sent = {
+        "edge/\x1b[2J/[bold]cam/state": CameraState(
+            device="d", camera="c", state="offline", since=timestamp(0.0), error="\x9b31m"
+        ).encoded(),
+        "edge/dev/bridge/event": b'{"device":"d","message":"\\u001b[31m\\u009b\\u202e",%s}' % words,
+        "edge/dev/bridge/info": b'{"\\u001b[2J":1}',
+    }
+    for topic, payload in sent.items():
+        received = validated(Incoming(topic, payload, False))
+        state.add(received, 1.0)
+        assert text_line(received).isprintable()
+        assert not set(json_line(received)) & set("\x1b\x9b\u202e")
+        assert json.loads(json_line(received))["topic"] == topic
+    shown = _rendered(state, 1.0)
+    assert not set(shown) & set("\x1b\x9b\u202e")
+    assert "[bold]cam" in shown
+
+
 def test_rates_are_those_of_the_last_ten_seconds(seen: list[Received]) -> None:
     """Messages every half second are 2 Hz, whatever happened long before; silence is 0."""
     state = WatchState()
