@@ -9,6 +9,7 @@ import { Room3D } from "./room3d.js";
 const $ = (id) => document.getElementById(id);
 const text = new TextDecoder();
 const KINDS = { depth: "depth", layout: "layout", lighting: "lighting", state: "state", room: "room", picture: "picture" };
+const BINARY = new Set(["depth/image", "depth/view", "room", "picture"]);
 const EVENTS = 5;
 const VIEWS = { dollhouse: "Dollhouse", top: "Top", inside: "Inside", plan: "Plan", picture: "Camera" };
 
@@ -46,10 +47,12 @@ function received(topic, payload) {
   if (at < 2) return;
   const device = deviceOf(parts.slice(0, at).join("/"), parts[at - 1]);
   if (parts[at] === "bridge") {
-    const said = JSON.parse(text.decode(payload));
-    if (parts[at + 1] === "event") device.events = [said, ...device.events].slice(0, EVENTS);
-    else device[parts[at + 1]] = said;
-    soon();
+    if (["state", "info", "health", "event"].includes(parts[at + 1])) {
+      const said = JSON.parse(text.decode(payload));
+      if (parts[at + 1] === "event") device.events = [said, ...device.events].slice(0, EVENTS);
+      else device[parts[at + 1]] = said;
+      soon();
+    }
     return;
   }
   const camera = cameraOf(device, parts[at]);
@@ -57,7 +60,7 @@ function received(topic, payload) {
   if (!payload.length) {
     delete camera[kind];
     if (kind === "state") device.cameras.delete(parts[at]);
-  } else if (kind === "depth/image" || kind === "room" || kind === "picture") camera[kind] = payload;
+  } else if (BINARY.has(kind)) camera[kind] = payload;
   else camera[kind] = JSON.parse(text.decode(payload));
   chosen ??= camera.id;
   if (camera.id === chosen) shown(camera, kind);
@@ -132,7 +135,7 @@ async function drawPicture(camera) {
   else return;
   figure.querySelector("figcaption").textContent = camera.picture
     ? "The camera's picture; lines: where walls meet floor and ceiling"
-    : "Depth, near is bright; pictures are not published (picture in the camera's configuration)";
+    : "Depth, near is bright; to see the camera's picture, have it published: picture in its configuration";
   if (infoOf(camera)?.projection === "equirectangular" && camera.layout) drawBoundary(canvas, context, camera.layout.boundary);
 }
 
