@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -10,6 +12,46 @@ from types import FrameType
 
 _SERVING = ("run", "watch")
 """Commands that go on until they are told to end: to end is what they are for."""
+
+
+class SignalEvent(threading.Event):
+    """An event that may be set in a signal handler.
+
+    One of Python's own is behind a lock: a handler that runs while the main thread holds it, as `wait` does for some
+    instructions, waits for itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_set = False
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Set it, and wake who waits."""
+        self._is_set = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writing, b"1")
+
+    def clear(self) -> None:
+        """As it began."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._reading, 4096):
+                pass
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set or the time is over; whether it is set."""
+        if not self._is_set:
+            poll = select.poll()
+            poll.register(self._reading, select.POLLIN)
+            poll.poll(None if timeout is None else timeout * 1000)
+        return self._is_set
 
 
 def end_at_once() -> None:
@@ -42,7 +84,7 @@ def _exit(number: int, _frame: FrameType | None) -> None:
 
 def signals_end() -> threading.Event:
     """An event that Ctrl-C and SIGTERM set from now on, instead of ending the process."""
-    ended = threading.Event()
+    ended = SignalEvent()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         ended.set()
@@ -54,6 +96,6 @@ def signals_end() -> threading.Event:
 
 def signal_rereads() -> threading.Event:
     """An event that SIGHUP sets from now on: the configuration is to be read again."""
-    wanted = threading.Event()
+    wanted = SignalEvent()
     signal.signal(signal.SIGHUP, lambda _number, _frame: wanted.set())
     return wanted
