@@ -150,8 +150,9 @@ class Link:
         subscriptions: Sequence[str | Subscription] = (),
         on_message: Callable[[Incoming], None] | None = None,
         on_change: Callable[[], None] | None = None,
+        largest_bytes: int | None = None,
     ) -> None:
-        """`endpoint`: where the broker is, or who knows it, asked at every attempt."""
+        """`endpoint`: the broker, or who knows it, asked at every attempt; `largest_bytes`: what may come (MQTT 5)."""
         self._ask_endpoint = endpoint if callable(endpoint) else lambda: endpoint
         self._endpoint: Endpoint | None = None
         self.client_id, self.will = client_id, will
@@ -165,7 +166,7 @@ class Link:
         """In MQTT's words, if the broker said why."""
         self.refused_subscriptions: dict[str, str] = {}
         """Why the broker did not grant them, by topic."""
-        self._on_message, self._on_change = on_message, on_change
+        self._on_message, self._on_change, self._largest_bytes = on_message, on_change, largest_bytes
         self._client: paho.Client | None = None
         self._answered = threading.Event()
         self._refused: str | None = None
@@ -315,7 +316,10 @@ class Link:
     def _connect(self, client: paho.Client, version: Version) -> None:
         e = self.endpoint
         if version == "5":
-            client.connect(e.host, e.port, keepalive=e.keepalive_s, clean_start=True)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            if self._largest_bytes is not None:
+                properties.MaximumPacketSize = self._largest_bytes
+            client.connect(e.host, e.port, keepalive=e.keepalive_s, clean_start=True, properties=properties)
         else:
             client.connect(e.host, e.port, keepalive=e.keepalive_s)
 

@@ -47,6 +47,8 @@ _FAREWELL_S = 0.3
 _RESERVOIR = 512
 _CAREFUL_S = 0.25
 _ALLOW = "allow this user in the broker's access list"
+_LARGEST_INCOMING_BYTES = 8 << 20
+"""A broker that speaks MQTT 5 keeps larger messages to itself; of another's, memory holds one at a time."""
 _PACKET_OVERHEAD_BYTES = 512
 """Room for MQTT's own header and properties beside topic and payload."""
 
@@ -136,6 +138,7 @@ class Publisher:
             ),
             on_message=self._hearing.received,
             on_change=self._outbox.wake,
+            largest_bytes=_LARGEST_INCOMING_BYTES,
         )
         self._thread = self._new_thread()
 

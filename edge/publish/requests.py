@@ -173,7 +173,11 @@ class Requests:
         verb = self._verb(incoming)
         if verb is None:
             return
-        if self._places.acquire(blocking=False):
+        if len(incoming.payload) > _LARGEST_BYTES:  # not kept, and not looked into
+            self._send(
+                incoming, verb, _error(f"the payload has {len(incoming.payload)} bytes; send at most {_LARGEST_BYTES}")
+            )
+        elif self._places.acquire(blocking=False):
             self._inbox.put((incoming, verb))
         else:
             self._send(incoming, verb, _error("too many requests wait; send it again later"))
@@ -242,8 +246,6 @@ class Requests:
         """The request and its arguments, or why it is not carried out."""
         if incoming.retained:
             return _error("a retained request is not carried out; publish it without retain")
-        if len(incoming.payload) > _LARGEST_BYTES:
-            return _error(f"the payload has {len(incoming.payload)} bytes; send at most {_LARGEST_BYTES}")
         try:
             request = Request.model_validate_json(incoming.payload or b"{}")
         except ValidationError as error:
