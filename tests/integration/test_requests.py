@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from typing import Any
 import cv2
 import jsonschema
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -40,10 +43,12 @@ class Served:
 
     folder: Path
     broker: Mosquitto
-    process: subprocess.Popen[bytes]
     client: Subscriber
+    process: subprocess.Popen[bytes] = field(init=False)
     asked: int = 0
     config: dict[str, Any] = field(default_factory=dict)
+    notified: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    """What systemd would be told."""
 
     @property
     def path(self) -> Path:
@@ -108,8 +113,9 @@ def started(folder: Path, **change: Any) -> Served:
         "review": {"folder": "review"},
     }
     client = Subscriber(broker.port).start()
-    served = Served(folder, broker, subprocess.Popen([sys.executable, "-c", ""]), client, config=config | change)
-    served.process.wait()
+    served = Served(folder, broker, client, config=config | change)
+    served.notified.bind(str(folder / "notify"))
+    served.notified.setblocking(False)
     served.write()
     begin(served)
     return served
@@ -118,8 +124,9 @@ def started(folder: Path, **change: Any) -> Served:
 def begin(served: Served) -> None:
     """Start the daemon on its file."""
     command = [sys.executable, "-m", "edge", "run", "--quiet", "--config", str(served.path)]
+    environment = {**os.environ, "NOTIFY_SOCKET": str(served.folder / "notify")}
     before = len(served.client.on("edge/test/hall/lighting"))
-    served.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=-3, stderr=-3)
+    served.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=-3, stderr=-3, env=environment)
     served.client.wait("edge/test/hall/lighting", before + 2, timeout_s=60)
 
 
@@ -127,8 +134,18 @@ def ended(served: Served) -> None:
     """End all of it."""
     served.process.kill()
     served.process.wait()
+    served.notified.close()
     served.client.stop()
     served.broker.stop()
+
+
+def told_systemd(served: Served) -> list[str]:
+    """Every message since the last time."""
+    said = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            said.append(served.notified.recv(4096).decode())
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +314,11 @@ def test_a_reload_applies_what_it_can_and_says_the_rest(served: Served) -> None:
     served.write(cameras=[HALL, more], tasks=depth, device={"name": "other"})
     served.process.send_signal(signal.SIGHUP)
     served.client.wait("edge/test/den/lighting", timeout_s=20)
+    assert wait_until(lambda: served.events("reloaded"), 5)
+    said = [line for message in told_systemd(served) for line in message.splitlines()]
+    reloading = said.index("RELOADING=1")
+    assert said[reloading + 1].startswith("MONOTONIC_USEC=")
+    assert {"READY=1", "STATUS=2 cameras"} <= set(said[reloading + 2 :])
     told = served.events("reloaded")[-1]["data"]
     assert told["applied"] == ["cameras.den", "tasks.depth.every_s", "tasks.lighting.every_s"]
     assert told["restart_required"] == ["device.name"]
@@ -373,5 +395,11 @@ def test_an_engine_is_built_and_taken_back_while_it_serves(
         built = served.events("engine_build_done")
         assert not built or built[0]["data"]["engines"][0]["engine"] == "tiny"
         assert served.refused("engine/rollback", engine="tiny"), "there is none before it"
+        served.done("engine/build", engine="tiny", precision="fp32", force=True)
+        child = psutil.Process(served.process.pid).children(recursive=True)
+        served.process.send_signal(signal.SIGHUP)
+        served.process.terminate()
+        assert served.process.wait(5) == 0, "in the middle of a build and of a reload"
+        assert wait_until(lambda: not any(process.is_running() for process in child), 5)
     finally:
         ended(served)
