@@ -20,6 +20,7 @@ from edge.errors import ConfigError, EdgeError
 from edge.monitor.watchdog import notify
 from edge.mqtt.messages import TaskSettings
 from edge.pipeline.demands import Changes
+from edge.pipeline.engines import LoadedEngines
 from edge.scene import Task
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Control:
         config: Config,
         path: Path | None,
         cameras: Cameras,
-        loaded: Mapping[Task, object],
+        engines: LoadedEngines,
         signal: threading.Event,
         *,
         on_event: OnEvent,
@@ -59,13 +60,13 @@ class Control:
             config: what holds now.
             path: the file that it was read from; None: it cannot be read again.
             cameras: those of the daemon.
-            loaded: by task, the engines there are.
+            engines: those of the daemon.
             signal: set to have the configuration read again.
             on_event: told what was changed.
             on_config: called with the old and the new configuration, once the cameras run by the new one.
             on_changed: called after any change of what `bridge/info` says.
         """
-        self.config, self._path, self._cameras, self._loaded, self._signal = config, path, cameras, loaded, signal
+        self.config, self._path, self._cameras, self._engines, self._signal = config, path, cameras, engines, signal
         self._on_event, self._on_config, self._on_changed = on_event, on_config, on_changed
         self._changes = Changes()
         self.restart_required: tuple[str, ...] = ()
@@ -139,7 +140,8 @@ class Control:
         try:
             if self._path is None:
                 raise EdgeError("this daemon was not started from a configuration file; restart it")
-            changed = difference(self.config, load_config(self._path), self._loaded)
+            changed = difference(self.config, load_config(self._path), self._engines.by_task)
+            self._engines.add(changed.effective.models())
             self._cameras.apply(changed.effective)
         except EdgeError as error:
             keys = [p.key for p in getattr(error, "problems", (error,)) if isinstance(p, ConfigError)]

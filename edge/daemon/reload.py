@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
 from edge.config.values import Section
 from edge.scene import Task
@@ -15,7 +14,6 @@ from edge.scene import Task
 _AT_ONCE = ("cameras", "tasks", "scene_cut", "mqtt", "requests", "review", "health", "log")
 """Sections that are applied to a running daemon; all others, also those that are yet to come, need a restart."""
 _AFTER_RESTART = {
-    "tasks": {"depth": {"engine"}, "layout": {"engine"}, "lighting": {"engine"}},
     "mqtt": {"client_id", "embedded", "spool"},
     "requests": {"overrides"},
 }
@@ -38,24 +36,23 @@ def difference(running: Config, new: Config, loaded: Collection[Task]) -> Differ
     Args:
         running: what holds now.
         new: what the file says.
-        loaded: tasks whose engine is loaded; another one is loaded at the start alone.
+        loaded: tasks whose engine is loaded: it is another one after a restart.
     """
     effective = new.model_copy(
-        update={name: _kept(getattr(running, name), getattr(new, name), name) for name in Config.model_fields}
+        update={name: _kept(getattr(running, name), getattr(new, name), name, loaded) for name in Config.model_fields}
     )
-    cameras, missing = _with_loaded(effective.cameras, loaded, running.cameras)
-    effective = effective.model_copy(update={"cameras": cameras})
-    all_keys = set(_changed(running, new))
-    applied = set(_changed(running, effective))
-    return Difference(effective, tuple(sorted(applied)), tuple(sorted((all_keys - applied) | set(missing))))
+    changed, applied = set(_changed(running, new)), set(_changed(running, effective))
+    return Difference(effective, tuple(sorted(applied)), tuple(sorted(changed - applied)))
 
 
-def _kept(running: object, new: object, section: str) -> object:
+def _kept(running: object, new: object, section: str, loaded: Collection[Task]) -> object:
     """A section of the new configuration, with what only a restart changes as it runs."""
     if section not in _AT_ONCE:
         return running
     if section == "mqtt" and (getattr(running, "host", None) is None) != (getattr(new, "host", None) is None):
         return running  # from the embedded broker to another, or back
+    if section == "tasks":
+        return _merged(running, new, {task: {"engine"} for task in loaded})
     return _merged(running, new, _AFTER_RESTART.get(section, set()))
 
 
@@ -68,20 +65,6 @@ def _merged(running: object, new: object, kept: object) -> object:
         assert isinstance(kept, set)
         update = {key: getattr(running, key) for key in kept if key in type(new).model_fields}
     return new.model_copy(update=update)
-
-
-def _with_loaded(
-    cameras: tuple[CameraConfig, ...], loaded: Collection[Task], running: tuple[CameraConfig, ...]
-) -> tuple[tuple[CameraConfig, ...], list[str]]:
-    """The cameras with the tasks that can run, and the keys of tasks that cannot; one without any is left out."""
-    kept, missing = [], []
-    for index, camera in enumerate(cameras):
-        tasks = tuple(task for task in camera.tasks if task in loaded)
-        if len(tasks) < len(camera.tasks):
-            missing.append(f"cameras[{index}].tasks")
-        if tasks:
-            kept.append(camera.model_copy(update={"tasks": tasks}))
-    return (tuple(kept), missing) if kept else (running, missing)
 
 
 def _changed(one: BaseModel, other: BaseModel, before: str = "") -> Iterator[str]:

@@ -116,7 +116,7 @@ class Daemon:
             config,
             path,
             self.cameras,
-            self.engines.by_task,
+            self.engines,
             reread or threading.Event(),
             on_event=self._event,
             on_config=self._apply,

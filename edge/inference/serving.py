@@ -160,6 +160,7 @@ def load(
     plans: PlanStore | None = None,
     on_progress: OnProgress = ignore_progress,
     stop: threading.Event | None = None,
+    may_build: bool = True,
 ) -> ServingBackend:
     """Load a verified model into the best runtime that reproduces its golden output; building a plan takes minutes.
 
@@ -169,6 +170,7 @@ def load(
         plans: TensorRT's plans; without them TensorRT is not tried.
         on_progress: told while a plan is built.
         stop: set it to give up building.
+        may_build: whether to build a plan that is missing; else what needs none serves, and says so.
 
     Raises:
         EngineError: no such backend, or none loads the model and reproduces its golden output.
@@ -178,6 +180,7 @@ def load(
     if options.backend not in BACKENDS:
         raise EngineError(f"no backend {options.backend!r}; choose one of {', '.join(BACKENDS)}")
     opener = Opener(model, options, plans=plans, on_progress=on_progress, stop=stop)
+    opener.may_build = may_build
     lineup = Lineup.of(opener)
     serving = ServingBackend(lineup, lineup.open_next())
     opener.may_build = False

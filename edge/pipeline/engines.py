@@ -27,6 +27,7 @@ def load_engine(
     *,
     on_progress: OnProgress = ignore_progress,
     stop: threading.Event | None = None,
+    may_build: bool = True,
 ) -> tuple[StoredModel, ServingBackend]:
     """Find, verify, load and prove a model, on the thread that will run it.
 
@@ -37,6 +38,7 @@ def load_engine(
         options: what runs it.
         on_progress: told while TensorRT builds a plan, which takes minutes.
         stop: set it to give up building.
+        may_build: whether TensorRT may build a plan that is missing.
 
     Raises:
         ConfigError: there is no such model, or it is for another task.
@@ -51,7 +53,8 @@ def load_engine(
     if task not in stored.manifest.parts:
         given = ", ".join(stored.manifest.parts)
         raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
-    return stored, load(stored, options, plans=plans_of(options, store.root), on_progress=on_progress, stop=stop)
+    plans = plans_of(options, store.root)
+    return stored, load(stored, options, plans=plans, on_progress=on_progress, stop=stop, may_build=may_build)
 
 
 class LoadedEngines:
@@ -81,25 +84,47 @@ class LoadedEngines:
             ConfigError: there is no such model, or it is for another task.
             EngineError: one cannot serve, or `stop` was set.
         """
-        self._accelerator = accelerator
+        self._accelerator, self._options, self._store = accelerator, options, ModelStore(root)
+        self._say, self._stop = on_progress, stop
         self.models: dict[Task, StoredModel] = {}
         self._serving: dict[str, ServingBackend] = {}
         self.by_task: dict[Task, Engine] = {}
-        store, first = ModelStore(root), dict[str, Task]()
+        self._load(wanted, may_build=True)
+
+    def add(self, wanted: Mapping[Task, str]) -> None:
+        """Load those of tasks that have none yet, while others serve; nothing is built, and inference waits for it.
+
+        Raises:
+            ConfigError: there is no such model, or it is for another task.
+            EngineError: one cannot serve, or `stop` was set.
+        """
+        self._load({task: name for task, name in wanted.items() if task not in self.by_task}, may_build=False)
+
+    def _load(self, wanted: Mapping[Task, str], *, may_build: bool) -> None:
         for task, name in sorted(wanted.items()):
-            with_it = first.setdefault(name, task)
-            if with_it != task and task in self.models[with_it].manifest.parts:  # one network for several nouns
-                self.models[task], self.by_task[task] = self.models[with_it], self.by_task[with_it]
+            shared = next(
+                (t for t, m in self.models.items() if m.folder.name == name and task in m.manifest.parts), None
+            )
+            if shared is not None:  # one network for several nouns
+                self._serves(task, self.models[shared], self.by_task[shared])
                 continue
-            if stop.is_set():
+            if self._stop.is_set():
                 raise EngineError(f"interrupted before the {task} engine {name!r} was loaded; start again to load it")
-            on_progress(f"loading {task} engine {name!r}")
-            tell = extending(lambda progress: on_progress(str(progress)))
-            loading = accelerator.submit(partial(load_engine, store, name, task, options, on_progress=tell, stop=stop))
+            self._say(f"loading {task} engine {name!r}")
+            tell = extending(lambda progress: self._say(str(progress)))
+            what = (self._store, name, task, self._options)
+            loading = self._accelerator.submit(
+                partial(load_engine, *what, on_progress=tell, stop=self._stop, may_build=may_build)
+            )
             # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
-            extend_until_done(loading, options.build.timeout_s)
-            self.models[task], self._serving[name] = loading.result()
-            self.by_task[task] = Engine(self.models[task].manifest, self._serving[name])
+            extend_until_done(loading, self._options.build.timeout_s)
+            model, serving = loading.result()
+            self._serving = {**self._serving, name: serving}
+            self._serves(task, model, Engine(model.manifest, serving))
+
+    def _serves(self, task: Task, model: StoredModel, engine: Engine) -> None:
+        """Others may be reading: what they read does not change, another takes its place."""
+        self.models, self.by_task = {**self.models, task: model}, {**self.by_task, task: engine}
 
     def degraded(self) -> tuple[str, ...]:
         """What serves less than was asked for, and why."""

@@ -310,10 +310,11 @@ def test_a_reload_with_a_mistake_changes_nothing(served: Served) -> None:
 def test_a_reload_applies_what_it_can_and_says_the_rest(served: Served) -> None:
     """By SIGHUP: a camera more, another cadence, what needs a restart; then a camera less, its topics cleared."""
     depth = {"depth": {"every_s": 5.0}, "lighting": {"every_s": 0.1}}
-    more = {**PANORAMA, "name": "den", "tasks": ["lighting"]}
+    more = {**PANORAMA, "name": "den", "tasks": ["lighting", "layout"]}  # layout's model is not loaded yet
     served.write(cameras=[HALL, more], tasks=depth, device={"name": "other"})
     served.process.send_signal(signal.SIGHUP)
     served.client.wait("edge/test/den/lighting", timeout_s=20)
+    served.client.wait("edge/test/den/layout", timeout_s=20)
     assert wait_until(lambda: served.events("reloaded"), 5)
     said = [line for message in told_systemd(served) for line in message.splitlines()]
     reloading = said.index("RELOADING=1")
@@ -327,7 +328,7 @@ def test_a_reload_applies_what_it_can_and_says_the_rest(served: Served) -> None:
     served.done("reload")
 
     def cleared() -> bool:
-        topics = ("edge/test/den/lighting", "edge/test/den/state")
+        topics = ("edge/test/den/lighting", "edge/test/den/layout", "edge/test/den/room", "edge/test/den/state")
         return all(served.client.on(topic)[-1].payload == b"" for topic in topics)
 
     assert wait_until(cleared, 5)

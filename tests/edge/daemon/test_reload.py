@@ -79,13 +79,15 @@ def test_another_broker_is_applied_where_one_was_configured(tmp_path: Path) -> N
     assert (found.effective.mqtt.host, found.effective.mqtt.client_id) == ("b", None)
 
 
-def test_a_task_whose_model_is_not_loaded_waits_for_a_restart(tmp_path: Path) -> None:
-    """The camera runs its others; one that would have none is left out."""
+def test_an_engine_that_is_not_loaded_yet_may_be_any(tmp_path: Path) -> None:
+    """A camera gets a task that none had: its engine is what the file says now, and is loaded."""
     running = configuration(tmp_path, cameras=[camera("hall", tasks=["depth"])])
-    new = configuration(tmp_path, cameras=[camera("hall", tasks=["depth", "layout"]), camera("den", tasks=["layout"])])
+    tasks = {"layout": {"engine": "other"}, "depth": {"engine": "other"}}
+    new = configuration(tmp_path, cameras=[camera("hall", tasks=["depth", "layout"])], tasks=tasks)
     found = difference(running, new, ("depth",))
-    assert [(c.name, c.tasks) for c in found.effective.cameras] == [("hall", ("depth",))]
-    assert {"cameras[0].tasks", "cameras[1].tasks"} <= set(found.restart_required)
+    assert found.effective.models() == {"depth": "depth", "layout": "other"}
+    assert found.applied == ("cameras.hall", "tasks.layout.engine")
+    assert found.restart_required == ("tasks.depth.engine",)
 
 
 def test_what_waits_for_a_restart_is_said_again_the_next_time(tmp_path: Path) -> None:
