@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
 
 from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
@@ -73,6 +75,17 @@ def add_tasks(
             **configured.reader_options(),
         )
         pipeline.change(camera.name, task, cadence, paused=not runs.enabled)
+
+
+def trial_pipeline() -> Pipeline:
+    """One that only shows whether tasks can be added: it reserves nothing, and never runs."""
+
+    def not_run(_: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(None)
+        return future
+
+    return Pipeline(on_result=lambda _: None, on_error=lambda *_: None, submit=not_run)
 
 
 def make_broker(config: Config) -> EmbeddedBroker | None:

@@ -60,7 +60,7 @@ class Cameras:
         self._processes: dict[str, CameraProcess] = {}
         for camera in config.cameras:
             self._processes[camera.name] = build.make_camera(camera)
-            self._add_tasks(camera)
+            self._add_tasks(pipeline, self._processes[camera.name], camera, config)
 
     def __iter__(self) -> Iterator[CameraProcess]:
         """The capture processes."""
@@ -125,8 +125,8 @@ class Cameras:
     def _tasks(self) -> Iterator[tuple[CameraConfig, Task]]:
         return ((camera, task) for camera in self._config.cameras for task in camera.tasks)
 
-    def _settings(self, camera: str, task: Task) -> TaskSettings:
-        configured = self._config.tasks[task]
+    def _settings(self, camera: str, task: Task, config: Config | None = None) -> TaskSettings:
+        configured = (config or self._config).tasks[task]
         return self._overrides.settings(camera, task, configured.every_s, configured.every_frames)
 
     def set(self, camera: str, task: Task, changes: Mapping[str, bool | float | None]) -> TaskSettings:
@@ -145,11 +145,9 @@ class Cameras:
         self._between_turns(lambda: self._pipeline.change(camera, task, cadence, paused=not settings.enabled))
         return settings
 
-    def _add_tasks(self, camera: CameraConfig) -> None:
-        settings = {task: self._settings(camera.name, task) for task in camera.tasks}
-        build.add_tasks(
-            self._pipeline, self._processes[camera.name], camera, self._config.tasks, self._engines, settings
-        )
+    def _add_tasks(self, pipeline: Pipeline, process: CameraProcess, camera: CameraConfig, config: Config) -> None:
+        settings = {task: self._settings(camera.name, task, config) for task in camera.tasks}
+        build.add_tasks(pipeline, process, camera, config.tasks, self._engines, settings)
 
     def _between_turns(self, action: Callable[[], Any]) -> None:
         """On the thread of inference while that runs; here before.
@@ -169,39 +167,38 @@ class Cameras:
 
     # Another configuration -------------------------------------------------------------------------------------------
 
-    def apply(self, config: Config) -> tuple[str, ...]:
+    def apply(self, config: Config) -> None:
         """Run what that configuration says from now on; what did not change goes on undisturbed.
 
-        Returns:
-            Names of cameras that are gone.
-
         Raises:
-            EdgeError: inference does not answer.
+            EdgeError: a task cannot run as it says, or inference does not answer; all stays as it was.
         """
         before, after = {c.name: c for c in self._config.cameras}, {c.name: c for c in config.cameras}
         tasks_differ = (config.tasks, config.scene_cut) != (self._config.tasks, self._config.scene_cut)
         gone = [name for name in before if name not in after]
         captured_anew = [name for name, c in after.items() if name in before and _capture(before[name]) != _capture(c)]
         inferred_anew = [name for name, c in after.items() if tasks_differ or before.get(name) != c]
-        self._config = config
-        ended = [self._processes.pop(name) for name in (*gone, *captured_anew)]
+        kept = {name: self._processes[name] for name in after if name in before and name not in captured_anew}
+        processes = {name: kept.get(name) or build.make_camera(c) for name, c in after.items()}
+
+        def add_to(pipeline: Pipeline) -> None:
+            pipeline.scene_cut_threshold = config.scene_cut.threshold
+            for name in inferred_anew:
+                self._add_tasks(pipeline, processes[name], after[name], config)
 
         def change_tasks() -> None:
             for name in (*gone, *(n for n in inferred_anew if n in before)):
                 self._pipeline.remove(name)
-            self._pipeline.scene_cut_threshold = config.scene_cut.threshold
-            for name in inferred_anew:
-                if name not in self._processes:
-                    self._processes[name] = build.make_camera(after[name])
-                self._add_tasks(after[name])
+            add_to(self._pipeline)
 
+        add_to(build.trial_pipeline())
         self._between_turns(change_tasks)
+        ended = [self._processes[name] for name in (*gone, *captured_anew)]
+        self._config, self._processes = config, processes
         stop_together(ended)
-        self._processes = {name: self._processes[name] for name in after}
         for name in (*captured_anew, *(n for n in after if n not in before)):
-            self._on_state(self._processes[name])
-            self._processes[name].start()
-        return tuple(gone)
+            self._on_state(processes[name])
+            processes[name].start()
 
 
 def _capture(camera: CameraConfig) -> CameraConfig:

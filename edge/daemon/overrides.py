@@ -45,22 +45,27 @@ class _File(BaseModel):
 class Overrides:
     """The file and what stands in it. Not for several threads at once."""
 
-    def __init__(self, path: Path) -> None:
-        """Read it; one that cannot be read or understood is set aside, and said in `problem`."""
+    def __init__(self, path: Path | None) -> None:
+        """Read it; one that cannot be read or understood is set aside, and said in `problem`.
+
+        `path`: None: nothing was set before, and nothing is kept.
+        """
         self.path = path
         self.problem: str | None = None
         self._tasks: dict[tuple[str, Task], _Override] = {}
+        if path is None:
+            return
         try:
             self._tasks = {(o.camera, o.task): o for o in _read(path)}
         except (PlanError, ValidationError, ValueError) as error:
             if not (isinstance(error, PlanError) and error.reason == "missing" and not path.exists()):
-                self._set_aside(str(error).split("\n", 1)[0])
+                self._set_aside(path, str(error).split("\n", 1)[0])
 
-    def _set_aside(self, why: str) -> None:
-        beside = self.path.with_name(self.path.name + ".bad")
+    def _set_aside(self, path: Path, why: str) -> None:
+        beside = path.with_name(path.name + ".bad")
         with contextlib.suppress(OSError):
-            os.replace(self.path, beside)
-        self.problem = f"{self.path} could not be used ({why}), so tasks run as configured; it is now {beside.name}"
+            os.replace(path, beside)
+        self.problem = f"{path} could not be used ({why}), so tasks run as configured; it is now {beside.name}"
         _log.warning("%s", self.problem)
 
     def settings(self, camera: str, task: Task, every_s: float | None, every_frames: int | None) -> TaskSettings:
@@ -99,7 +104,8 @@ class Overrides:
         if after.enabled is not None or after.every_s is not None:
             tasks[key] = after
         file = _File(tasks=tuple(tasks.values()))
-        write_private(self.path, file.model_dump_json(by_alias=True, indent=2).encode(), remedy=_REMEDY)
+        if self.path is not None:
+            write_private(self.path, file.model_dump_json(by_alias=True, indent=2).encode(), remedy=_REMEDY)
         self._tasks, self.problem = tasks, None
 
 

@@ -77,7 +77,7 @@ class Daemon:
 
         Args:
             config: what to run.
-            path: the file that it was read from, to be read again.
+            path: the file that it was read from, to be read again; None: what was set by request does not hold either.
             on_progress: called with what is being done, for people.
             on_result: also given every result, on the inference thread.
             stop: ends `supervise` when set, from a signal handler for instance; made here when None.
@@ -102,7 +102,7 @@ class Daemon:
             submit=self.accelerator.submit,
             counters=self.metrics,
         )
-        self._overrides = Overrides(config.requests.overrides)
+        self._overrides = Overrides(None if path is None else config.requests.overrides)
         self.cameras = Cameras(
             config,
             self.pipeline,
