@@ -75,8 +75,8 @@ class SpoolConfig(Section):
         if self.folder is not None:
             return self.folder
         state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        return (Path(state) if state else Path(home) / "edge") / "spool" / device
+        home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        return (Path(state) if state else Path(home).absolute() / "edge") / "spool" / device
 
 
 class MqttConfig(Section):

@@ -58,8 +58,8 @@ def info(
         engines: by task, what the models run on.
         settings: by (camera, task), how it runs now.
         restart_required: keys of the configuration file that hold after the next start.
-        whole: with all that was measured of the models; else with the first few numbers, for a topic that every
-            subscriber gets.
+        whole: with the configuration's schema and all that was measured of the models; else with the first few
+            numbers, for a topic that every subscriber gets.
     """
     return BridgeInfo(
         device=config.device.name,
@@ -80,7 +80,7 @@ def info(
         tasks=tuple(engines),
         engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
         restart_required=restart_required,
-        config_schema=config_schema(),
+        config_schema=config_schema() if whole else None,
     )
 
 

@@ -216,16 +216,21 @@ class Link:
         if wanted != "auto":
             self._open_version(wanted, _CONNECT_TIMEOUT_S)
             return
+        silent: NoAnswerError | None = None
         try:
             self._open_version("5", _CONNECT_TIMEOUT_S if self._versions.spoke_5 else _PROBE_TIMEOUT_S)
             self._versions.answered_5()
             return
         except VersionRefusedError:
             self._versions.refused_5()
-        except NoAnswerError:
+        except NoAnswerError as error:
             if not self._versions.try_older():
                 raise
-        self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
+            silent = error
+        try:
+            self._open_version("3.1.1", _CONNECT_TIMEOUT_S)
+        except NoAnswerError as error:
+            raise silent or error from error  # one thing to say about one broker, whatever it was asked
         if self._versions.answered_older():
             self._ask_once_more()
 

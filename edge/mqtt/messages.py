@@ -339,7 +339,7 @@ class EngineInfo(Part):
 
 
 class BridgeInfo(Message):
-    """What this device runs. `config_schema` is the JSON Schema of its configuration file."""
+    """What this device runs."""
 
     schema_: Literal["edge.info/1"] = Field(default="edge.info/1", alias="schema")
     device: Name
@@ -352,7 +352,10 @@ class BridgeInfo(Message):
     restart_required: tuple[str, ...] = Field(
         default=(), description="Keys that changed in the configuration file and hold after the next start."
     )
-    config_schema: dict[str, Any]
+    config_schema: dict[str, Any] | None = Field(
+        description="The JSON Schema of its configuration file; null on bridge/info, given in the response to the "
+        "request `info`."
+    )
 
 
 class Percentiles(Part):

@@ -165,7 +165,7 @@ class Outbox:
         metrics: Metrics,
         *,
         live_limit: int = 64,
-        durable_limit: int = 256,
+        durable_limit: int = 512,
         all_results: bool = False,
         replay_per_s: float = 100.0,
     ) -> None:
@@ -191,6 +191,8 @@ class Outbox:
         self._turn_of_live = False
         self._woken = False
         self._order = 0
+        self._left = 0
+        """Latest results that wait on the disk for the next run."""
 
     # For everyone -----------------------------------------------------------------------------------------------------
 
@@ -239,7 +241,7 @@ class Outbox:
             in_memory = sum(not item.delivered for item in {*unsent, *self._sent}) + len(self._live)
             queues = self._queues.values()
             in_memory += sum(len(q.memory) + len(q.loaded) + len(q.sent) for q in queues)
-            on_disk = sum(q.on_disk for q in queues)
+            on_disk = sum(q.on_disk for q in queues) + self._left
             return Waiting(self._metrics.offered.total, self._metrics.restored.total, in_memory, on_disk)
 
     def __len__(self) -> int:
@@ -423,7 +425,8 @@ class Outbox:
             queue.done.difference_update(numbers)
             queue.rows = rows
             for reason, count in (lost or {}).items():
-                self._metrics.dropped.add(reason, by=count)
+                if count:
+                    self._metrics.dropped.add(reason, by=count)
 
     def wanted(self, lane: Lane) -> int | None:
         """The number after which to go on loading; None: enough is loaded."""
@@ -454,6 +457,14 @@ class Outbox:
                     self._retained[item.topic] = item
                     self._unsent[item.topic] = None
             self._changed.notify_all()
+
+    def leave(self, items: Iterable[Outgoing]) -> None:
+        """The latest of these topics are on the disk for the next run, and wait here no more."""
+        with self._changed:
+            for item in items:
+                if self._retained.get(item.topic) is item and item.topic in self._unsent:
+                    del self._unsent[item.topic]
+                    self._left += not item.delivered
 
     def disk_lost(self) -> None:
         """Nothing is on the disk any more: what was there alone is lost, the rest goes on from memory."""

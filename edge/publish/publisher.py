@@ -64,7 +64,7 @@ class Publisher:
         client_id: str | None = None,
         handlers: Mapping[str, Handler] | None = None,
         live_limit: int = 64,
-        durable_limit: int = 256,
+        durable_limit: int = 512,
         retry_s: tuple[float, float] = (0.5, 8.0),
         max_packet_bytes: int | None = None,
         response_prefix: str | None = None,

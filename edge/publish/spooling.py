@@ -32,8 +32,10 @@ _GRACE_S = 1.0
 """How old a message is, on a connection, when it is written; and how often anything but an event is."""
 _LATEST_S = 60.0
 _EXPIRE_S = 60.0
+_TOGETHER_S = 0.1
+"""What comes within so short a time is written together."""
 _RETRY_S = 10.0
-_BATCH = 64
+_BATCH = 128
 
 
 class Spooling:
@@ -136,6 +138,7 @@ class Spooling:
             if error is not None:
                 self._say(error)
             self._wake.wait(_GRACE_S)
+            self._stopping.wait(_TOGETHER_S)
             self._wake.clear()
         attempt(partial(self._turn, last=True))
         self._spool.close()
@@ -151,6 +154,8 @@ class Spooling:
             if not self._open:
                 self._begin()
             self._write(now_s, last)
+            if last:
+                self._outbox.leave(item for item in self._latest.values() if item is not None)
             self._problem = None
         except SpoolError as error:
             self._failed(error)
@@ -289,7 +294,7 @@ class Spooling:
             with self._spool.writing():
                 self._spool.remove(lane, (*damaged, *foreign))
             lost = {"spool_damaged": len(damaged), "not_ours": len(foreign)}
-            self._outbox.removed(lane, (), self._spool.rows(lane), lost={r: n for r, n in lost.items() if n})
+            self._outbox.removed(lane, (), self._spool.rows(lane), lost=lost)
 
     # What goes wrong --------------------------------------------------------------------------------------------------
 

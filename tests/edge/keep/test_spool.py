@@ -276,6 +276,37 @@ def test_what_was_written_outlives_a_kill_at_any_moment(tmp_path: Path) -> None:
             assert all(e.payload == b"%d" % e.number * 50 for e in spool.read("event", 0, 100)[0])
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.35, 0.5, 0.77, 0.98])
+def test_a_log_that_was_cut_off_gives_what_came_before(tmp_path: Path, share: float) -> None:
+    """As a power loss may leave it while a change is written: whole changes, in order, from the first on."""
+    child = subprocess.Popen([sys.executable, "-c", _FEW, str(tmp_path)], cwd=REPOSITORY)
+    assert child.wait(20) == 1
+    log = tmp_path / "spool.db-wal"
+    os.truncate(log, int(log.stat().st_size * share))
+    try:
+        with opened(tmp_path) as spool:
+            found = numbers(spool)
+    except SpoolError as error:
+        assert error.reason == "damaged"
+    else:
+        assert found == list(range(1, len(found) + 1))
+        assert len(found) % 3 == 0
+        assert share < 0.9 or found
+
+
+_FEW = """
+import os, sys
+from pathlib import Path
+from edge.keep.spool import Entry, Spool
+spool = Spool(Path(sys.argv[1]))
+spool.open()
+for number in range(1, 31, 3):
+    with spool.writing():
+        spool.add("event", [Entry(number + n, "bridge_event", "t", None, b"x" * 2000) for n in range(3)])
+os._exit(1)
+"""
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_damaged_never_comes_out(tmp_path: Path, seed: int) -> None:
     """Random bytes anywhere in the file: each message is what was put in or is missing, or the file is given up."""

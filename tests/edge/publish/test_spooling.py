@@ -119,18 +119,18 @@ def test_nothing_is_written_while_the_broker_takes_messages(
 
 
 def test_an_outage_loses_no_event(mosquitto: Any, subscribe: Any, publish: Start, road: Road) -> None:
-    """Ten times what memory holds, in an outage: all arrive, in order, once; memory holds none of them meanwhile."""
+    """Three times what memory holds, in an outage: all arrive, in order, once; memory holds none of them meanwhile."""
     broker = mosquitto()
     road.port = broker.port
-    publisher = publish(durable_limit=30, replay_per_s=1000)
+    publisher = publish(durable_limit=100, replay_per_s=1000)
     assert publisher.wait_connected(10)
     road.port = 0
     broker.stop()
     assert wait_until(lambda: not publisher.statistics().connected)
     for number in range(300):
         publisher.publish("bridge_event", event(number))
-        if number % 10 == 0:
-            time.sleep(0.03)
+        if number % 60 == 0:
+            assert wait_until(lambda n=number: publisher.statistics().spooled > n, 5)  # type: ignore[misc]
     assert wait_until(lambda: publisher.statistics().spooled == 300, 5), publisher.statistics()
     assert balanced(publisher.statistics())
     broker.start()
@@ -261,7 +261,7 @@ def test_what_was_left_is_sent_by_the_next_run(mosquitto: Any, subscribe: Any, p
         first.publish("lighting", layout(number), camera="hall")
     first.stop()
     left = first.statistics()
-    assert left.spooled == 5
+    assert left.spooled == 7, "five events and the latest of two topics"
     assert balanced(left)
     second = publish()
     assert wait_until(lambda: second.statistics().restored == 7, 5), second.statistics()
