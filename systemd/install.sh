@@ -62,8 +62,8 @@ new_version() { # sets $version, a folder that is removed unless it comes into u
 
 build_files() {
     run cp -r engines "$version/engines"
-    # What was built in the checkout is of that place and signed with its key.
-    run find "$version/engines" '(' -name '*.engine*' -o -name '*.timing' -o -name device.key -o -name .lock ')' -delete
+    # What was built in the checkout is of that place and signed with its key; weights are for training alone.
+    run find "$version/engines" '(' -name '*.engine*' -o -name '*.timing' -o -name device.key -o -name .lock -o -name weights.safetensors ')' -delete
     run cp -r edge/demo "$version/demo"
     run install -m 0644 edge/config/config.schema.json LICENSE "$version/"
     run install -m 0644 systemd/edge.service systemd/edge.sysusers systemd/edge.tmpfiles "$version/"

@@ -17,6 +17,7 @@ from training.commands.export import export
 from training.commands.fit import fit
 from training.commands.import_published import import_published
 from training.commands.pictures import pictures
+from training.commands.quantize import quantize
 from training.commands.skies import skies
 from training.commands.synthesize import synthesize
 from training.commands.terminal import CONSOLE
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
 )
-for command in (synthesize, skies, clip, fit, tune, evaluate, export, calibrate, untrained):
+for command in (synthesize, skies, clip, fit, tune, evaluate, export, calibrate, quantize, untrained):
     app.command()(command)
 app.command("import")(import_published)
 app.command()(pictures)

@@ -12,21 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edge.commands.engine_adding import add, presets
 from edge.commands.signals import signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded
 from edge.errors import EngineError
 from edge.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
+    from edge.inference.runtimes import RuntimeTimes
     from edge.inference.store import ModelStore, StoredModel
-    from edge.inference.timing import RuntimeTimes
     from edge.inference.trt.build_process import BuildProgress
     from edge.inference.trt.plans import Plan, PlanEntry, PlanStore
     from edge.inference.trt.platform import Platform
 
-_HELP = """Engines that TensorRT builds on this device.
+_HELP = """Engines: those that TensorRT builds on this device, and other people's networks.
 
 \b
+  edge engines add NAME FILE.onnx   add another party's network (Depth Anything, MiDaS, HorizonNet, ...)
+  edge engines presets              which networks that knows, with their licences
   edge engines build                those that the configuration's cameras use, proved where there is a GPU
   edge engines list                 what is there
   edge engines verify               may each be loaded? exit 1 if one may not
@@ -38,6 +41,8 @@ A running daemon takes what changed when it is started again.
 """
 
 app = typer.Typer(name="engines", help=_HELP, no_args_is_help=True, rich_markup_mode=None)
+app.command("add", short_help="Add another party's network.")(add)
+app.command("presets", short_help="Networks that `add` knows.")(presets)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Engines; default: those the configuration's cameras use.")]
 EnginesPath = Annotated[
@@ -172,7 +177,9 @@ def _proved(place: _Place, model: StoredModel, plan: Plan, here: Platform) -> di
     elif not here.has_gpu:
         note += ", not proved: no GPU here; it will be proved when it is first loaded"
     else:
-        asked = replace(place.options, backend="tensorrt", precision=plan.record.key.precision)
+        precision = plan.record.key.precision
+        assert precision != "int8-cpu", "no plan is built of it"
+        asked = replace(place.options, backend="tensorrt", precision=precision)
         with load(model, asked, plans=place.plans) as serving:
             proved = serving.plan is not None and serving.plan.path == plan.path
             plan = serving.plan if proved and serving.plan is not None else plan
@@ -304,7 +311,7 @@ def bench(
     with errors_as_exit_codes():
         place = _place(config, engines)
         logging.getLogger("edge").setLevel(logging.CRITICAL)  # what is not there is told below
-        from edge.inference.timing import time_runtimes
+        from edge.inference.runtimes import time_runtimes
 
         for model in place.chosen(names):
             measured, reasons = time_runtimes(

@@ -49,8 +49,16 @@ def candidates(manifest: Manifest, options: InferenceOptions) -> list[Candidate]
 def preferred_precision(manifest: Manifest, runtime: Runtime, asked: PrecisionChoice) -> Precision:
     """The precision to try first on a runtime: the one asked for, or float32 if the model has no such file."""
     if asked == "auto":
+        if runtime == "ort-cpu" and "int8-cpu" in manifest.precisions:
+            return "int8-cpu"
         return manifest.choose(PROVIDER_NAMES[ORT_PROVIDERS[runtime]] if runtime in ORT_PROVIDERS else "TensorRT")
-    return asked if asked in manifest.precisions else "fp32"
+    return form_of(manifest, runtime, asked) or "fp32"
+
+
+def form_of(manifest: Manifest, runtime: Runtime, asked: PrecisionChoice) -> Precision | None:
+    """Which of the model's files a runtime takes for what was asked for by name; None if there is none."""
+    forms: tuple[Precision, ...] = ("int8-cpu", "int8") if (runtime, asked) == ("ort-cpu", "int8") else (asked,)  # type: ignore[assignment]
+    return next((form for form in forms if form in manifest.precisions), None)
 
 
 def precision_to_build(model: StoredModel, asked: PrecisionChoice | None, configured: PrecisionChoice) -> Precision:
@@ -116,7 +124,7 @@ def shortfall(
         reasons += absent
         if not has_gpu:
             reasons.append("load NVIDIA's driver, or set inference.backend to auto")
-    if asked.precision not in ("auto", *manifest.precisions):
+    if asked.precision != "auto" and form_of(manifest, runtime, asked.precision) is None:
         reasons.append(
             f"the model has no {asked.precision} file (it has {', '.join(manifest.precisions)}); "
             "export it with one, or set inference.precision to auto"

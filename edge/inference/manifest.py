@@ -198,8 +198,11 @@ class Golden(FileRef):
     )
 
 
-Precision = Literal["fp32", "fp16", "int8"]
-"""What a network's weights and activations are kept in; inputs and outputs are float32 in all."""
+Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
+"""What a network's weights and activations are kept in; inputs and outputs are float32 in all.
+
+`int8` is symmetric, as TensorRT takes it; `int8-cpu` has activations with a zero point, as CPUs run fastest.
+"""
 
 
 class Parity(_Part):
@@ -276,12 +279,15 @@ class Manifest(_Part):
     version: str
     task: ModelTask
     onnx: FileRef = Field(description="the network in float32")
-    variants: dict[Literal["fp16", "int8"], Variant] = Field(
+    variants: dict[Literal["fp16", "int8", "int8-cpu"], Variant] = Field(
         default_factory=dict, description="the same network in other precisions"
     )
     input: InputSpec
     output: Output
     golden: Golden | None = None
+    weights: FileRef | None = Field(
+        default=None, description="the trained network to learn on from; needed by nothing that serves"
+    )
     parity: tuple[Parity, ...] = Field(default=(), description="of `onnx` with the network it was exported from")
     provenance: Provenance
 
@@ -354,12 +360,12 @@ class Manifest(_Part):
         """The fastest precision for a provider that is known to be: a file measured faster there, else float32.
 
         TensorRT and CUDA are built for float16: there it needs no measurement, and only a file that was measured beside
-        it comes before it.
+        it comes before it. `int8-cpu` is left out: a device times that itself.
         """
         measured = {
             precision: min(ratios)
             for precision, variant in self.variants.items()
-            if (ratios := [s.ratio for s in variant.speed if s.provider == provider])
+            if precision != "int8-cpu" and (ratios := [s.ratio for s in variant.speed if s.provider == provider])
         }
         if "fp16" in self.variants and "fp16" not in measured and not provider.startswith("CPU"):
             return "fp16"

@@ -34,6 +34,7 @@ _LEADS_TO: dict[str, dict[int, str]] = {
 }
 """Message -> number of a field -> the message in it, as onnx.proto3 has them."""
 _GRAPH, _OPERATOR, _EXTERNAL_DATA, _DATA_LOCATION = 7, 4, 13, 14
+_NODES, _READS = 1, 1
 _ELSEWHERE = b"EPContext"
 """The operator that names a file with compiled code for a runtime."""
 _INSTEAD = (
@@ -80,6 +81,37 @@ def refuse_placeholder(path: Path) -> None:
     for start, what in _INSTEAD:
         if begin.startswith(start):
             raise ManifestError(f"{path}: {what}")
+
+
+def operators(path: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """The operators of a model's own graph, each with the names of what it reads, in the file's order.
+
+    Raises:
+        ManifestError: it is no model.
+    """
+    refuse_placeholder(path)
+    found = []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        try:
+            for graph in _messages(content, 0, len(content), _GRAPH):
+                found += [_operator(content, *node) for node in _messages(content, *graph, _NODES)]
+        except _NoModelError as e:
+            raise ManifestError(f"{path}: is no ONNX model ({e}); export or download it again") from e
+    return found
+
+
+def _messages(content: Content, start: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+    """Where a message's fields of one number begin and end."""
+    for field, wire, at, until in _fields(content, start, end):
+        if field == wanted and wire == _BYTES:
+            yield at, until
+
+
+def _operator(content: Content, start: int, end: int) -> tuple[str, tuple[str, ...]]:
+    """A node's operator, and the names of what it reads."""
+    named = [content[at:until].decode(errors="replace") for at, until in _messages(content, start, end, _OPERATOR)]
+    reads = (content[at:until].decode(errors="replace") for at, until in _messages(content, start, end, _READS))
+    return (named or [""])[0], tuple(reads)
 
 
 def _kept_elsewhere(content: Content) -> str | None:

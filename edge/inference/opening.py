@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from edge.errors import EngineError, ManifestError, PlanError
 from edge.inference.base import Backend
 from edge.inference.choosing import ORT_PROVIDERS, Candidate, Runtime, candidates, why_absent
@@ -16,6 +18,7 @@ from edge.inference.options import InferenceOptions
 from edge.inference.ort import OrtBackend, cores
 from edge.inference.proving import GoldenResult, NotProvedError, prove
 from edge.inference.store import StoredModel
+from edge.inference.timing import FASTER, ratio_here
 from edge.inference.trt.backend import TrtBackend
 from edge.inference.trt.build_process import OnProgress, ignore_progress
 from edge.inference.trt.building import ensure_plan
@@ -101,8 +104,15 @@ class Opener:
             return self._open_current_plan(candidate)
         if candidate.runtime == "ort-tensorrt" and not self.may_build:
             raise EngineError("it may build for minutes, so it is not tried while serving; restart edge to try it")
+        if candidate.precision == "int8-cpu" and self.options.precision == "auto":
+            return self._open_faster_on_this_cpu()
+        backend = self._loaded(candidate)
+        return Opened(candidate, backend, self._proved(backend))
+
+    def _loaded(self, candidate: Candidate) -> OrtBackend:
+        """A model file in ONNX Runtime, not proved yet."""
         model, options = self.model, self.options
-        backend = OrtBackend(
+        return OrtBackend(
             model.folder / model.manifest.file_of(candidate.precision).file,
             model.manifest,
             provider=ORT_PROVIDERS[candidate.runtime],
@@ -111,7 +121,33 @@ class Opener:
             build=options.build,
             cache=(options.plans or model.folder.parent) / model.folder.name / _CACHE_FOLDER,
         )
-        return Opened(candidate, backend, self._proved(backend))
+
+    def _open_faster_on_this_cpu(self) -> Opened:
+        """float32, or int8 where this CPU runs it faster and it reproduces the golden output here.
+
+        Processors differ: without integer dot products int8 is slower, and some saturate between two products. So it is
+        tried where it will run. Nothing is timed while serving: then it is float32.
+        """
+        candidate = Candidate("ort-cpu", "fp32")
+        reference = self._loaded(candidate)
+        golden = self._proved(reference)
+        if not self.may_build:
+            return Opened(candidate, reference, golden)
+        faster = Candidate("ort-cpu", "int8-cpu")
+        try:
+            backend = self._loaded(faster)
+            proof = self._proved(backend)
+        except EngineError as e:
+            _log.info("%s: %s is not for this CPU: %s", self.model.manifest.name, faster, e)
+            return Opened(candidate, reference, golden)
+        given = np.zeros(self.model.manifest.input.shape, np.float32)
+        ratio = ratio_here(lambda: backend.run(given), lambda: reference.run(given))
+        _log.info("%s: int8 takes %.2f of float32's time on this CPU", self.model.manifest.name, ratio)
+        if ratio > FASTER:
+            close_quietly(backend)
+            return Opened(candidate, reference, golden)
+        close_quietly(reference)
+        return Opened(faster, backend, proof)
 
     def open_previous_plan(self, failed: Opened, why: str) -> Opened | None:
         """Reject the plan that failed while serving and open the one before it.

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge.inference.manifest import Precision
-
 BackendName = Literal["auto", "tensorrt", "ort", "ort-tensorrt", "ort-cuda", "ort-cpu"]
 """What may be asked for. `auto` tries tensorrt, then ONNX Runtime with TensorRT, with CUDA, and on the CPU, in that
 order; `ort` leaves out the first. The others ask for one, and fall back to those after it, loudly."""
 
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 
-PrecisionChoice = Literal["auto"] | Precision
-"""`auto`: the fastest that was measured to be so for what serves: see `Manifest.choose`."""
+PrecisionChoice = Literal["auto", "fp32", "fp16", "int8"]
+"""`auto`: the fastest that was measured to be so for what serves: see `Manifest.choose`, and on a CPU `faster_here`.
+`int8`: in the form that what serves runs best."""
 
 Compatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 

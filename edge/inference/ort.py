@@ -232,6 +232,22 @@ class OrtBackend:
         self.close()
 
 
+def signature_of(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Inputs and outputs of an ONNX file, in its order.
+
+    Raises:
+        EngineError: ONNX Runtime cannot load it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER_NAMES["cpu"]])
+    except Exception as e:  # ONNX Runtime raises bare RuntimeErrors of its own
+        raise EngineError(f"{path}: ONNX Runtime cannot load it ({_first_line(e)}); {_AGAIN}") from e
+    return _tensors(session.get_inputs()), _tensors(session.get_outputs())
+
+
 def _tensors(described: Iterable[Any]) -> dict[str, Tensor]:
     """Inputs or outputs of a session by name."""
     return {d.name: Tensor(d.shape, d.type, d.type == "tensor(float)") for d in described}

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import EngineError
-from edge.inference.choosing import RUNTIMES
-from edge.inference.manifest import Manifest, Precision
-from edge.inference.options import InferenceOptions
+from edge.inference.manifest import Manifest
 from edge.inference.ort import OrtBackend
-from edge.inference.serving import ServingBackend, load
-from edge.inference.store import StoredModel
-from edge.inference.trt.gpu import Float32
-from edge.inference.trt.plans import PlanStore
 
 Array = npt.NDArray[np.float64]
 
@@ -62,6 +53,27 @@ def interleaved(runs: Sequence[Callable[[], object]], *, rounds: int = ROUNDS, s
             row[i] = (time.perf_counter() - begun_s) * 1000
         taken.append(row)
     return np.array(taken)
+
+
+HERE_ROUNDS, HERE_S = 15, 2.0
+"""How long two files are compared on a device that starts: so many rounds, or as many as fit into so long."""
+FASTER = 0.95
+"""Time over float32's from which a file counts as faster: nearer to 1 the next run may say otherwise."""
+
+
+def ratio_here(model: Callable[[], object], reference: Callable[[], object]) -> float:
+    """Median of one network's time over another's, measured shortly while both are loaded."""
+    for _ in range(2):
+        model(), reference()
+    taken: list[float] = []
+    until_s = time.perf_counter() + HERE_S
+    while len(taken) < HERE_ROUNDS and (len(taken) < 3 or time.perf_counter() < until_s):
+        begun_s = time.perf_counter()
+        model()
+        between_s = time.perf_counter()
+        reference()
+        taken.append((between_s - begun_s) / (time.perf_counter() - between_s))
+    return float(np.median(taken))
 
 
 def times(taken_ms: Array, reference_ms: Array) -> Times:
@@ -111,77 +123,3 @@ def side_by_side(model: tuple[Manifest, Path], peer: tuple[Manifest, Path], roun
     """
     medians = np.median(time_files([model, peer], rounds=rounds), axis=0)
     return Speed(float(medians[0]), float(medians[1]), model[1].stat().st_size, peer[1].stat().st_size)
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeTimes:
-    """How long one model takes on one runtime of this machine."""
-
-    runtime: str
-    precision: Precision
-    times: Times
-
-
-def time_runtimes(
-    model: StoredModel,
-    options: InferenceOptions,
-    plans: PlanStore,
-    *,
-    batch: int,
-    seconds: float,
-    stop: threading.Event,
-) -> tuple[list[RuntimeTimes], list[str]]:
-    """Every precision of a model on every runtime that this machine has, in turn; ratios are of the first.
-
-    Args:
-        model: from `ModelStore.find`.
-        options: how they are run.
-        plans: TensorRT's plans; those that are not there are built.
-        batch: pictures in one inference.
-        seconds: for how long, at least.
-        stop: set it to give up.
-
-    Returns:
-        The times, and why other runtimes and precisions have none.
-
-    Raises:
-        EngineError: nothing runs it, or `stop` was set.
-    """
-    given = np.random.default_rng(0).random((batch, *model.manifest.input.shape[1:]), dtype=np.float32)
-    with ExitStack() as stack:
-        opened, skipped = _open_all(model, options, plans, stack, stop)
-        if not opened:
-            raise EngineError(f"{model.folder.name}: nothing runs it as asked for: {'; '.join(skipped)}")
-        taken = interleaved([partial(_run, serving, given, stop) for serving in opened], rounds=10, seconds=seconds)
-        measured = [
-            RuntimeTimes(serving.provider, serving.precision, times(taken[:, i], taken[:, 0]))
-            for i, serving in enumerate(opened)
-        ]
-    return measured, skipped
-
-
-def _open_all(
-    model: StoredModel, options: InferenceOptions, plans: PlanStore, stack: ExitStack, stop: threading.Event
-) -> tuple[list[ServingBackend], list[str]]:
-    """Those that serve as asked for, and why the others do not."""
-    opened: list[ServingBackend] = []
-    skipped: list[str] = []
-    absent: tuple[str, ...] = ()
-    for runtime in reversed(RUNTIMES):
-        for precision in model.manifest.precisions:
-            asked = replace(options, backend=runtime, precision=precision)
-            serving = stack.enter_context(load(model, asked, plans=plans, stop=stop))
-            if serving.degraded is None:
-                opened.append(serving)
-            elif serving.not_here:
-                absent = serving.not_here  # the fastest is asked for last, so the last says all
-            else:
-                skipped.append(f"{model.folder.name}: {serving.degraded}")
-    return opened, [*skipped, *absent]
-
-
-def _run(serving: ServingBackend, given: Float32, stop: threading.Event) -> None:
-    """One inference, unless somebody pressed Ctrl-C."""
-    if stop.is_set():
-        raise EngineError("interrupted; nothing was measured")
-    serving.run(given)

@@ -31,7 +31,7 @@ def export(
     ] = None,
     notes: Annotated[str, typer.Option(help="A sentence for the card.")] = "",
     version: Annotated[str | None, typer.Option(help="Instead of the recipe's.")] = None,
-    precisions: Annotated[str, typer.Option(help="Which files, by commas: fp32, fp16, int8.")] = "fp32,fp16",
+    precisions: Annotated[str, typer.Option(help="Which files, by commas: fp32, fp16, int8, int8-cpu.")] = "fp32,fp16",
     batch: Annotated[str, typer.Option(help="Rows of the network's input: dynamic, or 1.")] = "dynamic",
     calibration: Annotated[int, typer.Option(help="Pictures learnt from, on which int8's ranges are measured.")] = 32,
 ) -> None:
@@ -86,7 +86,7 @@ def _files_to_export(recipe: Recipe, precisions: str, batch: str, calibration: i
     if batch not in ("dynamic", "1"):
         raise typer.BadParameter(f"{batch!r} is neither dynamic nor 1", param_hint="--batch")
     learnt, score = [], None
-    if "int8" in wanted:
+    if {"int8", "int8-cpu"} & set(wanted):
         learnt = views_of(recipe, "train", calibration)
         rooms = recipe.data.rooms
         score = None if rooms is None else headline_of(manifest_of(recipe), rooms, recipe.data.split_seed)

@@ -9,11 +9,17 @@ import typer
 
 from training.commands.options import Accelerator, Hdri, MaxRooms, Rooms, Sources, Threads, Workers
 from training.config.file import load_recipe, with_overrides
+from training.config.recipe import Recipe
 
 
 def fit(
-    recipe: Annotated[Path, typer.Argument(help="training/recipes/<name>.yaml")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoints and logs.")],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="training/recipes/<name>.yaml; may be left out with --from.")
+    ] = None,
+    from_engine: Annotated[
+        Path | None, typer.Option("--from", help="Learn on from an engine, engines/<name>: its weights.safetensors.")
+    ] = None,
     rooms: Rooms = None,
     hdri: Hdri = None,
     source: Sources = None,
@@ -43,8 +49,9 @@ def fit(
     from training.fit import Hardware, Loading
     from training.fit import fit as train
 
+    start, weights = _start(recipe, from_engine, weights)
     loaded = with_overrides(
-        load_recipe(recipe),
+        start,
         data={
             "rooms": rooms,
             "hdri": hdri,
@@ -67,3 +74,17 @@ def fit(
         show_progress=progress,
     )
     rank_zero_only(typer.echo)(final)
+
+
+def _start(recipe: Path | None, engine: Path | None, weights: Path | None) -> tuple[Recipe, Path | None]:
+    """The recipe and the weights to start from: as given, or an engine's own."""
+    if engine is None:
+        if recipe is None:
+            raise typer.BadParameter("give a recipe, or an engine with --from")
+        return load_recipe(recipe), weights
+    from training.tasks.weights import WEIGHTS_FILE, read_weights
+
+    if weights is not None:
+        raise typer.BadParameter("--from and --weights both say what to start from; leave one out")
+    file = engine / WEIGHTS_FILE if engine.is_dir() else engine
+    return (read_weights(file)[0] if recipe is None else load_recipe(recipe)), file

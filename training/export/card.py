@@ -34,6 +34,7 @@ _MEASURED = {
         "is told the set's mean depth; layout's boxes are chosen on the very rooms that they are measured on."
     ),
 }
+_LEARN_ON = "- `{file}`: what to learn on from with `edge-train fit --from` this folder; under the same licence."
 
 
 def _maker(origin: Provenance) -> str:
@@ -85,6 +86,7 @@ def card_text(
         f"- Output: {', '.join(f'`{part.kind}`' for part in manifest.parts.values())}.",
         f"- {parameters:,} parameters, {arithmetic}{size_bytes / 1e6:.1f} MB. Licence: {origin.licence}.",
         f"- {_maker(origin)}, {origin.created}, commit {origin.commit or 'unknown'}.",
+        *([_LEARN_ON.format(file=manifest.weights.file)] if manifest.weights else []),
         "",
         "## Measured",
         "",
@@ -99,3 +101,21 @@ def card_text(
         lines += ["", "## Tried", "", "Runs beside it, measured alike:", "", *tried_table(manifest.task, tried)]
     lines += ["", "## Notes", "", notes.strip() or "None.", ""]
     return "\n".join(lines)
+
+
+def with_file(card: str, name: str, precision: str, row: str, notes: Sequence[str]) -> str:
+    """A card with another line in its table of files, and notes below, in the place of what it said of that file."""
+    head, found, rest = card.partition("## Files\n")
+    if not found:
+        head, mark, rest = card.partition("## Trained\n")
+        rest = "\n" + "\n".join(_files(([], []))) + "\n\n" + mark + rest
+    section, mark, after = rest.partition("\n## ")
+    old = (f"| `{name}`", f"{precision}:", f"{precision}, sensitivity:", f"{precision} against float32:")
+    lines = [line for line in section.strip("\n").split("\n") if not line.startswith(old)]
+    last = max((i for i, line in enumerate(lines) if line.startswith("|")), default=len(lines) - 1)
+    lines.insert(last + 1, row)
+    text = "\n".join(lines)
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    body = "\n\n".join([text.strip("\n"), *notes])
+    return f"{head}## Files\n\n{body}\n{mark}{after}"

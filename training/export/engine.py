@@ -36,6 +36,7 @@ from training.data.sets.readers import kind_of
 from training.export.card import Tried, card_text
 from training.export.macs import multiply_adds
 from training.export.onnx import BatchSize, properties_of, write_onnx
+from training.export.precision.quantize import FORMS
 from training.export.precision.variants import FILES, Outcome, Proof, Score, make_half, make_int8, row_of
 from training.export.proof.parity import Yardstick, check_outputs, golden_tolerances, require
 from training.export.proof.runners import TorchBackend, manifest_of
@@ -44,6 +45,7 @@ from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
+from training.tasks.weights import WEIGHTS_FILE, write_weights
 
 ONNX_FILE, GOLDEN_FILE, CARD_FILE = FILES["fp32"], "golden.npz", "card.md"
 _TORCHVISION = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
@@ -73,9 +75,10 @@ def sources_of(recipe: Recipe) -> tuple[DataSource, ...]:
 
 def _start_of(recipe: Recipe, weights: Path) -> DataSource:
     """The weights that training started from."""
-    if weights.suffix == ".ckpt":
+    if weights.suffix in (".ckpt", ".safetensors"):
+        what = f"{weights.parent.name}/{weights.name}" if weights.suffix == ".safetensors" else weights.name
         return DataSource(
-            name=f"a checkpoint of the same network ({weights.name})",
+            name=f"trained weights of the same network ({what})",
             licence="that of its own card",
             used_for="starting weights",
         )
@@ -180,13 +183,14 @@ def _write_float32(task: NounTask, folder: Path, manifest: Manifest, views: Sequ
 
 
 def _variants(proof: Proof, folder: Path, views: Sequence[View], files: Files) -> list[Outcome]:
-    """The other precisions asked for, in the order float16, int8."""
+    """The other precisions asked for, float16 first."""
     out, learnt = [], list(files.calibration)
     if "fp16" in files.precisions:
         out.append(make_half(proof, folder, tensors(proof.manifest, [*views, *learnt])))
-    if "int8" in files.precisions:
-        inputs = tensors(proof.manifest, learnt) if learnt else np.empty((0,), np.float32)
-        out.append(make_int8(proof, folder, inputs, score=files.score))
+    for form in FORMS:
+        if form in files.precisions:
+            inputs = tensors(proof.manifest, learnt) if learnt else np.empty((0,), np.float32)
+            out.append(make_int8(proof, folder, inputs, form, score=files.score))
     return out
 
 
@@ -253,7 +257,9 @@ def write_engine(
         proof = _write_float32(task, folder, manifest, views, chosen)
         outcomes = _variants(proof, folder, views, chosen)
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
-        manifest = proof.manifest.model_copy(update={"variants": variants})
+        write_weights(task.inference_net, recipe, folder / WEIGHTS_FILE)
+        weights = FileRef(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE))
+        manifest = proof.manifest.model_copy(update={"variants": variants, "weights": weights})
         write_manifest(folder, manifest)
         size = (folder / ONNX_FILE).stat().st_size
         rows = [row_of(ONNX_FILE, size, manifest.parity, "1", "for all"), *(o.row for o in outcomes)]

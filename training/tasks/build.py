@@ -14,21 +14,22 @@ from training.tasks.depth import DepthTask
 from training.tasks.joint import JointTask
 from training.tasks.layout import LayoutTask
 from training.tasks.lighting import LightingTask
+from training.tasks.weights import read_weights
 
 _LOG = logging.getLogger(__name__)
 _TASKS = {"depth": DepthTask, "layout": LayoutTask, "lighting": LightingTask, "joint": JointTask}
 
 
 def build_task(recipe: Recipe, *, weights: Path | None = None) -> NounTask:
-    """The recipe's task, started from `weights` where given: its encoder's, or a checkpoint.
+    """The recipe's task, started from `weights` where given: its encoder's, or those of a whole network.
 
-    From a checkpoint of another network, what has the same place and shape is taken: its encoder must fit whole.
+    From those of another network, what has the same place and shape is taken: its encoder must fit whole.
 
     Raises:
         DataError: the weights file does not fit.
     """
     task: NounTask = _TASKS[recipe.task](recipe)
-    trained = weights is not None and weights.suffix == ".ckpt"
+    trained = weights is not None and weights.suffix in (".ckpt", ".safetensors")
     if weights is not None and not trained:
         task.start_from(weights)
     task.finish_network()
@@ -37,12 +38,15 @@ def build_task(recipe: Recipe, *, weights: Path | None = None) -> NounTask:
     return task
 
 
-def _start_from_trained(task: NounTask, checkpoint: Path) -> None:
-    """Give the task what a checkpoint would serve, with optimiser, schedule and step count starting anew."""
-    old = load_task(checkpoint)
-    state = old.inference_net.state_dict()
-    if old.recipe.net != task.recipe.net or old.recipe.input != task.recipe.input:
-        state = _fitting(state, task.net, checkpoint, old.recipe)
+def _start_from_trained(task: NounTask, file: Path) -> None:
+    """Give the task what a checkpoint or an engine would serve; optimiser, schedule and step count start anew."""
+    if file.suffix == ".ckpt":
+        old = load_task(file)
+        recipe, state = old.recipe, dict(old.inference_net.state_dict())
+    else:
+        recipe, state = read_weights(file)
+    if recipe.net != task.recipe.net or recipe.input != task.recipe.input:
+        state = _fitting(state, task.net, file, recipe)
     for net in (task.net, *([] if task.averaged is None else [task.averaged.module])):
         net.load_state_dict(state, strict=False)
 

@@ -71,6 +71,22 @@ def test_each_runtime_has_the_precision_that_is_best_on_it_and_then_float32(mode
     ]
 
 
+def test_int8_has_a_form_for_cpus_and_one_for_the_rest(model_folder: Maker) -> None:
+    """The file for CPUs is tried on the CPU alone, before float32; asked for int8, each runtime takes its own form."""
+    both: dict[Precision, Variant] = {"int8": variant(("CPUExecutionProvider", 0.5)), "int8-cpu": variant()}
+    model = manifest_of(model_folder(), both)
+    found = [str(c) for c in candidates(model, InferenceOptions())]
+    assert found == ["tensorrt fp32", "ort-tensorrt fp32", "ort-cuda fp32", "ort-cpu int8-cpu", "ort-cpu fp32"]
+    asked = [c.precision for c in candidates(model, InferenceOptions(precision="int8"))]
+    assert asked == ["int8", "fp32", "int8", "fp32", "int8", "fp32", "int8-cpu", "fp32"]
+    only = model.model_copy(update={"variants": {"int8-cpu": variant()}})
+    assert {c.precision for c in candidates(only, InferenceOptions(backend="tensorrt")) if c.runtime != "ort-cpu"} == {
+        "fp32"
+    }
+    assert shortfall(only, InferenceOptions(precision="int8"), "ort-cpu", "X int8-cpu", **NOTHING) is None
+    assert shortfall(only, InferenceOptions(precision="int8"), "tensorrt", "X fp32", **NOTHING) is not None
+
+
 @pytest.mark.parametrize(
     "variants",
     [

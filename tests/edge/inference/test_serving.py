@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -18,6 +18,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge.errors import EngineError
+from edge.inference import opening
 from edge.inference.manifest import FileRef, Speed, Variant, read_manifest, sha256_of, write_manifest
 from edge.inference.options import BackendName, BuildOptions, InferenceOptions
 from edge.inference.serving import ServingBackend, load, plans_of
@@ -83,7 +84,14 @@ def write_fragile(path: Path, gain: float) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
 
 
-def with_int8(folder: Path, *, gain: float = 2.001, tolerance: float = 0.1, ratio: float = 0.5) -> Path:
+def with_int8(
+    folder: Path,
+    *,
+    gain: float = 2.001,
+    tolerance: float = 0.1,
+    ratio: float = 0.5,
+    form: Literal["int8", "int8-cpu"] = "int8",
+) -> Path:
     """Give a model a second file, measured to take `ratio` of the time, that is not finite for negative pictures."""
     write_fragile(folder / "model.int8.onnx", gain)
     manifest = read_manifest(folder)
@@ -93,7 +101,7 @@ def with_int8(folder: Path, *, gain: float = 2.001, tolerance: float = 0.1, rati
         tolerance={"depth": tolerance},
         speed=(Speed(provider="CPUExecutionProvider", machine="here", ratio=ratio),),
     )
-    write_manifest(folder, manifest.model_copy(update={"variants": {"int8": variant}}))
+    write_manifest(folder, manifest.model_copy(update={"variants": {form: variant}}))
     return folder
 
 
@@ -165,10 +173,33 @@ def test_the_precision_measured_faster_serves(model_folder: Maker, ratio: float,
 def test_every_shipped_file_can_serve(name: str) -> None:
     """Each precision that ships reproduces the golden output on this CPU, within its own tolerance."""
     for precision in ENGINES.find(name).manifest.precisions:
-        with loaded(ENGINES.root / name, precision=precision) as served:
+        with loaded(ENGINES.root / name, precision=precision.removesuffix("-cpu")) as served:
             assert (served.precision, served.degraded) == (precision, None)
             assert served.golden is not None
             assert served.golden.passed
+
+
+@pytest.mark.parametrize(("ratio", "chosen"), [(0.5, "int8-cpu"), (1.1, "fp32")])
+def test_int8_for_cpus_serves_where_this_cpu_is_faster_with_it(
+    model_folder: Maker, monkeypatch: pytest.MonkeyPatch, ratio: float, chosen: str
+) -> None:
+    """What was measured elsewhere says nothing: it is timed here, and the loser is no shortfall. By name it serves."""
+    folder = with_int8(model_folder(), form="int8-cpu", ratio=0.1)
+    monkeypatch.setattr(opening, "ratio_here", lambda model, reference: (model(), reference(), ratio)[2])
+    with loaded(folder) as served:
+        assert (served.precision, served.degraded) == (chosen, None)
+    with loaded(folder, precision="int8") as served:
+        assert (served.precision, served.degraded) == ("int8-cpu", None)
+
+
+def test_int8_that_this_cpu_computes_otherwise_does_not_serve(model_folder: Maker) -> None:
+    """A processor without integer dot products may saturate: the golden output tells, and float32 serves."""
+    folder = with_int8(model_folder(), form="int8-cpu", tolerance=1e-6)
+    with loaded(folder) as served:
+        assert (served.precision, served.degraded) == ("fp32", None)
+    with loaded(folder, precision="int8") as served:
+        assert served.precision == "fp32"
+        assert served.degraded is not None
 
 
 def test_a_precision_that_the_model_lacks_is_said(model_folder: Maker) -> None:

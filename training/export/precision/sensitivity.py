@@ -74,10 +74,18 @@ def sweep(
             return Sweep(whole, (), (), whole)
         alone.append((block, damage(build(every - set(block)))))
     alone.sort(key=lambda pair: -pair[1])
-    few, most, best = 0, len(alone), whole
-    while most - few > 1:  # the fewest worst blocks whose exclusion is enough
+
+    def left(count: int) -> float:
+        return damage(build(frozenset(name for block, _ in alone[:count] for name in block)))
+
+    # The fewest worst blocks whose exclusion is enough: twice as many each time, then in between. Starting with few
+    # matters: damage does not fall with every block, and each costs speed.
+    few, most, best = 0, 1, whole
+    while most < len(alone) and (best := left(most)) > 1:
+        few, most = most, min(2 * most, len(alone))
+    while most - few > 1:
         middle = (few + most) // 2
-        left = damage(build(frozenset(name for block, _ in alone[:middle] for name in block)))
-        few, most, best = (few, middle, left) if left <= 1 else (middle, most, best)
+        here = left(middle)
+        few, most, best = (few, middle, here) if here <= 1 else (middle, most, best)
     excluded = tuple(block for block, _ in alone[:most])
     return Sweep(whole, tuple(alone), excluded, best if most < len(alone) else 0.0)

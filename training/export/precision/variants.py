@@ -14,17 +14,21 @@ import onnx
 from edge.inference.base import Arrays, Backend
 from edge.inference.manifest import Manifest, Metric, Parity, Precision, Speed, Variant, sha256_of
 from edge.inference.ort import OrtBackend
-from edge.inference.timing import time_files, times
+from edge.inference.timing import FASTER, time_files, times
 from training.export.graph import in_blocks, read_graph
 from training.export.onnx import finished, properties_of
 from training.export.precision.half import islands, to_half
-from training.export.precision.quantize import CALIBRATIONS, Calibrated, calibrate, prepared, quantized
+from training.export.precision.quantize import CALIBRATIONS, Calibrated, Form, calibrate, prepared, quantized
 from training.export.precision.sensitivity import MOST_BLOCKS, Sweep, label, sweep
 from training.export.proof.parity import Yardstick, badness, described, require, variant_tolerances, worse_of
 
-FILES: Mapping[Precision, str] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
-FASTER = 0.95
-"""Time over float32's from which int8 is called faster: nearer to 1 it would be slower on the next machine."""
+FILES: Mapping[Precision, str] = {
+    "fp32": "model.onnx",
+    "fp16": "model.fp16.onnx",
+    "int8": "model.int8.onnx",
+    "int8-cpu": "model.int8-cpu.onnx",
+}
+_FOR: Mapping[Form, str] = {"int8": "for CPUs and GPUs", "int8-cpu": "for CPUs that are faster with it"}
 SWEEP_LIMIT_S = 600.0
 TIMED_ROUNDS = 100
 Score = Callable[[Backend], tuple[Metric, ...]]
@@ -145,9 +149,11 @@ def _far(layers: int) -> str:
     return "too far from the network" if layers else "no layer in it is close enough to the network"
 
 
-def _best_calibrated(model: onnx.ModelProto, inputs: npt.NDArray[np.float32], trial: _Trial) -> tuple[Calibrated, str]:
+def _best_calibrated(
+    model: onnx.ModelProto, inputs: npt.NDArray[np.float32], trial: _Trial, form: Form
+) -> tuple[Calibrated, str]:
     """The way of calibrating that does less damage with everything in int8, and its name."""
-    tried = [(calibrate(model, inputs, how), how) for how in CALIBRATIONS]
+    tried = [(calibrate(model, inputs, how, form), how) for how in CALIBRATIONS]
     return min(tried, key=lambda pair: trial.damage(quantized(pair[0])))
 
 
@@ -157,14 +163,14 @@ def _ratio(proof: Proof, path: Path, reference: Path) -> float:
     return round(times(taken[:, 1], taken[:, 0]).ratio, 3)
 
 
-def _scored(score: Score | None, before: Path, after: Path, manifest: Manifest) -> tuple[str, ...]:
+def _scored(form: Form, score: Score | None, before: Path, after: Path, manifest: Manifest) -> tuple[str, ...]:
     """What int8 does to the headline numbers, for the card."""
     if score is None:
         return ()
     with OrtBackend(before, manifest, threads=1) as a, OrtBackend(after, manifest, threads=1) as b:
         pairs = list(zip(score(a), score(b), strict=True))
     numbers = "; ".join(f"{old.name} {old.value:.3f} → {new.value:.3f} on {old.data}" for old, new in pairs)
-    return (f"int8 against float32: {numbers}.",)
+    return (f"{form} against float32: {numbers}.",)
 
 
 def _failings(layers: int, parity: tuple[Parity, ...], ratio: float) -> list[str]:
@@ -177,17 +183,29 @@ def _failings(layers: int, parity: tuple[Parity, ...], ratio: float) -> list[str
     return found
 
 
-def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, score: Score | None = None) -> Outcome:
-    """Write `model.int8.onnx` beside the float32 file if it is close enough to the network, and faster.
+def make_int8(
+    proof: Proof,
+    folder: Path,
+    inputs: npt.NDArray[np.float32],
+    form: Form = "int8",
+    *,
+    score: Score | None = None,
+) -> Outcome:
+    """Write an int8 file beside the float32 one if it is close enough to the network, and faster here.
 
-    `inputs` (N, C, H, W): pictures that were learnt from, on which ranges are measured.
+    Args:
+        proof: what it is held against.
+        folder: of the float32 file.
+        inputs: (N, C, H, W) pictures that were learnt from, on which ranges are measured.
+        form: for TensorRT or for CPUs.
+        score: what its effect on the task is measured by, for the card.
 
     Raises:
         DataError: there are too few of them.
     """
-    reference, path = folder / FILES["fp32"], folder / FILES["int8"]
-    trial = _Trial(proof, path, "int8")
-    calibrated, how = _best_calibrated(prepared(read_graph(reference)), inputs, trial)
+    reference, path = folder / FILES["fp32"], folder / FILES[form]
+    trial = _Trial(proof, path, form)
+    calibrated, how = _best_calibrated(prepared(read_graph(reference)), inputs, trial, form)
     whole = trial.measure(quantized(calibrated))
     whole_ratio = _ratio(proof, path, reference)
     blocks = in_blocks(calibrated.nodes, MOST_BLOCKS)
@@ -196,18 +214,18 @@ def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, sc
     parity = trial.measure(quantized(calibrated, found.kept))
     ratio = _ratio(proof, path, reference)
     failings = _failings(layers, parity, ratio)
-    verdict = f"not written: {' and '.join(failings)}" if failings else "for CPUs and GPUs"
+    verdict = f"not written: {' and '.join(failings)}" if failings else _FOR[form]
     row = row_of(path.name, path.stat().st_size, parity, f"{ratio:.2f} ({machine()})", verdict)
     notes = (
-        f"int8: {layers} of {len(calibrated.nodes)} convolutions and additions, ranges of {len(inputs)} pictures "
+        f"{form}: {layers} of {len(calibrated.nodes)} operators, ranges of {len(inputs)} pictures "
         f"learnt from ({how}). All of them in int8: {described(whole)}, {whole_ratio:.2f} of float32's time "
         f"({machine()}).",
-        *_swept("int8", found),
-        *_scored(score, reference, path, proof.manifest),
+        *_swept(form, found),
+        *_scored(form, score, reference, path, proof.manifest),
     )
     if failings:
         path.unlink()
-        return Outcome("int8", None, row, notes)
+        return Outcome(form, None, row, notes)
     variant = Variant(
         file=path.name,
         sha256=sha256_of(path),
@@ -215,4 +233,4 @@ def make_int8(proof: Proof, folder: Path, inputs: npt.NDArray[np.float32], *, sc
         parity=parity,
         speed=(Speed(provider="CPUExecutionProvider", machine=machine(), ratio=ratio),),
     )
-    return Outcome("int8", variant, row, notes)
+    return Outcome(form, variant, row, notes)

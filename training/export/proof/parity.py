@@ -40,7 +40,7 @@ class Quantity:
 
 
 def _quantity(name: str, unit: str, fp32: float, fp16: float, int8: float) -> Quantity:
-    return Quantity(name, unit, {"fp32": fp32, "fp16": fp16, "int8": int8})
+    return Quantity(name, unit, {"fp32": fp32, "fp16": fp16, "int8": int8, "int8-cpu": int8})
 
 
 # float32: what another order of summing gives. float16: an order less than anything the shipped models can tell (their

@@ -26,7 +26,7 @@ from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, new_folder
 from training.export.proof.parity import golden_tolerances
 
 _DEMO = Path(str(files("edge"))) / "demo"
-_OF_OTHER_FILES = ("golden", "variants", "parity")
+_OF_OTHER_FILES = ("golden", "variants", "parity", "weights")
 """What a manifest may say of files that are not the one imported."""
 _CLIPS = {"equirectangular": "panorama", "perspective": "perspective"}
 
@@ -77,7 +77,7 @@ def import_onnx(path: Path, manifest_path: Path, out: Path, *, picture: Path | N
 
     Args:
         path: the ONNX file.
-        manifest_path: what it takes and gives; its `onnx`, `golden`, `variants` and `parity`, if any, are replaced.
+        manifest_path: what it takes and gives; what it says of other files is replaced.
         out: the model folder; existing files of ours in it are replaced.
         picture: what to record the golden pair of; one of our own clips where None.
 

@@ -71,7 +71,7 @@ def _run(model: onnx.ModelProto, x: Floats) -> Floats:
 def test_convolutions_and_residuals_may_be_quantised(file: Path) -> None:
     """Three convolutions and the residual addition; not the head, nor an addition of a constant."""
     model = prepared(read_graph(file))
-    names = quantisable(model)
+    names = quantisable(model, "int8")
     assert [name.split("_")[0] for name in names] == ["Conv", "Conv", "Conv", "Add"]
     assert not head_nodes(model) & set(names)
 
@@ -116,6 +116,26 @@ def test_nothing_is_rounded_between_a_convolution_and_its_activation(calibrated:
     assert {made_by[node.input[0]].op_type for node in activations} == {"Conv", "Add"}
 
 
+def test_the_form_for_cpus_leaves_nothing_in_float_between_convolutions(file: Path, pictures: Floats) -> None:
+    """Activations are 0..255 with zero points, biases 32-bit, and answers are near."""
+    exact = read_graph(file)
+    model = quantized(calibrate(prepared(exact), pictures, "minmax", "int8-cpu"))
+    onnx.checker.check_model(model, full_check=True)
+    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    head = head_nodes(model)
+    body = [node for node in model.graph.node if node.op_type == "Conv" and node.name not in head]
+    assert len(body) == 3
+    assert "Clip" not in {node.op_type for node in model.graph.node}  # a tensor's own range cuts off what it would
+    for node in body:
+        source = made_by[node.input[0]]
+        assert source.op_type == "DequantizeLinear"
+        assert values[source.input[2]].dtype == np.uint8
+    assert {t.data_type for t in model.graph.initializer} >= {TensorProto.INT32, TensorProto.INT8}
+    off = np.abs(_run(model, pictures) - _run(exact, pictures))
+    assert off.max() < 0.05 * np.ptp(_run(exact, pictures))
+
+
 def test_what_may_be_of_any_size_is_not_quantised() -> None:
     """An addition behind an exponential has no range that pictures could measure."""
     weight = numpy_helper.from_array(np.full((3, 3, 1, 1), 0.1, np.float32), "w")
@@ -129,7 +149,7 @@ def test_what_may_be_of_any_size_is_not_quantised() -> None:
     ]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, 4, 4]) for name in ("image", "y")]
     graph = helper.make_graph(nodes, "g", values[:1], values[1:], [weight])
-    assert quantisable(helper.make_model(graph)) == ("Conv_0", "Conv_1")
+    assert quantisable(helper.make_model(graph), "int8") == ("Conv_0", "Conv_1")
 
 
 @pytest.mark.parametrize("how", CALIBRATIONS)
