@@ -63,7 +63,19 @@ class InputSpec(_Part):
         return (1, 4 if self.mask_channel else 3, self.height_px, self.width_px)
 
 
-LayoutSign = Literal["agreement", "weakest", "overlap", "spread", "openings", "seen"]
+LayoutSign = Literal[
+    "agreement",
+    "weakest",
+    "roughness",
+    "area",
+    "nearest",
+    "ceiling",
+    "corners",
+    "unfitted",
+    "spread",
+    "openings",
+    "seen",
+]
 DepthSign = Literal["spread", "near", "far"]
 
 
@@ -78,7 +90,7 @@ class Doubt(_Part):
 class LayoutConfidence(Doubt):
     """Expected 2D IoU of a layout with the true room: the logistic function of the sum."""
 
-    weights: dict[LayoutSign, float] = Field(description="of the signs that `edge.perception.layout` reads")
+    weights: dict[LayoutSign, float] = Field(description="of the signs that `edge.perception.doubt` reads")
 
 
 class DepthConfidence(Doubt):

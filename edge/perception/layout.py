@@ -31,7 +31,8 @@ from edge.geometry.walls import (
 )
 from edge.inference.manifest import BoundaryCorners, HorizonDepth, LayoutConfidence, LayoutSign, Manifest
 from edge.perception.canvas import CanvasInput
-from edge.perception.doubt import expected_overlap
+from edge.perception.doubt import expected_overlap, layout_signs
+from edge.perception.horizon import edges_from_horizon_depth, turns
 from edge.perception.openings import closed_distances, wall_openings
 from edge.perception.smoothing import ExponentialSmoother
 from edge.scene import BoolArray, CameraModel, Fit, ImageArray, RoomLayout, WallOpening
@@ -52,8 +53,6 @@ _AGREEMENT_LOG = 0.15
 _RAW_TOLERANCE_M = 0.01
 _FIT_IOU = {"manhattan": 0.92, "general": 0.90}
 """A fitted outline that overlaps the raw one less than this is refused."""
-_TURN_SHARE = 0.02
-"""An outline turns where a straight line would leave it by this share of the room's size (root of its area)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,30 +268,32 @@ def layout_from_boundary(
     boundary = _checked(ceiling_rad, floor_rad, corner_probability, visible, edges_seen)
     kinds, spread = (None if a is None else np.asarray(a, dtype=np.float64) for a in (openings, spread_rad))
     boundary = replace(boundary, openings=kinds, spread_rad=spread)
-    ranges = _ranges(boundary, 1.0 if camera_height_m is None else camera_height_m)
+    camera_m = 1.0 if camera_height_m is None else camera_height_m
+    ranges = _ranges(boundary, camera_m)
     columns = _columns(boundary, ranges)
     outline = _fit(columns, fit)
     room = _room(boundary, ranges, outline, camera_height_m)
     if confidence is None:
         return room
-    signs = _signs(boundary, ranges, floor.iou(outline.polygon, _raw_outline(columns)))
+    signs = _signs(boundary, ranges, outline, camera_m)
     return replace(room, confidence=expected_overlap(confidence, signs))
 
 
-def _signs(boundary: _Boundary, ranges: _Ranges, overlap: float) -> dict[LayoutSign, float]:
-    """What may tell a good layout from a bad one; see `LayoutConfidence`."""
-    agreement, log_spread = ranges.agreement[boundary.visible], boundary.log_spread
-    through = 0.0
-    if boundary.openings is not None:
-        through = float((boundary.openings[0] + boundary.openings[2])[boundary.visible].mean())
-    return {
-        "agreement": float(agreement.mean()),
-        "weakest": float(np.quantile(agreement, 0.1)),
-        "overlap": overlap,
-        "spread": 0.0 if log_spread is None else float(np.log(log_spread[:, boundary.visible]).mean()),
-        "openings": through,
-        "seen": float(boundary.seen.mean()),
-    }
+def _signs(boundary: _Boundary, ranges: _Ranges, outline: _Outline, camera_m: float) -> dict[LayoutSign, float]:
+    """What may tell a good layout from a bad one."""
+    seen = boundary.visible
+    log_spread, openings = boundary.log_spread, boundary.openings
+    return layout_signs(
+        log_distance=np.log(ranges.distance / camera_m)[_runs(seen)],
+        log_above=float(np.log(ranges.above / camera_m)),
+        agreement=ranges.agreement[seen],
+        corner=boundary.corner[seen],
+        log_area=float(np.log(floor.area_m2(outline.polygon) / camera_m**2)),
+        fit=outline.fit,
+        seen=float(boundary.seen.mean()),
+        spread=None if log_spread is None else log_spread[:, seen],
+        openings=None if openings is None else openings[:, seen],
+    )
 
 
 def _checked(
@@ -393,27 +394,6 @@ def _in_view(mask: BoolArray, edges_rad: Array) -> tuple[BoolArray, BoolArray]:
     rows = np.clip(((0.5 - edges_rad / np.pi) * height).astype(np.intp), 0, height - 1)
     seen: BoolArray = np.asarray(mask.any(axis=0))
     return seen[index], mask[rows, index]
-
-
-def edges_from_horizon_depth(distance: npt.ArrayLike, ratio: float) -> Array:
-    """(2, W) latitudes, positive up, of the ceiling's and the floor's edge.
-
-    `distance` (W,) and `ratio` are horizontal distances and the ceiling's height above the camera, in camera heights.
-    """
-    d = np.maximum(np.asarray(distance, dtype=np.float64), 1e-3)
-    return np.stack([np.arctan2(max(float(ratio), 1e-3), d), -np.arctan2(1.0, d)])
-
-
-def turns(distance: npt.ArrayLike) -> Array:
-    """(W,) 1 at the columns where the outline that these distances draw turns, 0 elsewhere."""
-    d = np.asarray(distance, dtype=np.float64)
-    start = int(np.argmax(d))  # the farthest point of a room is one of its corners
-    order = (np.arange(len(d)) + start) % len(d)
-    points = d[order, None] * direction_from_angles(longitudes(len(d))[order], 0.0)[:, :2]
-    kept = floor.simplified(points, _TURN_SHARE * float(np.sqrt(floor.area_m2(points))))
-    out = np.zeros(len(d))
-    out[order[(points[:, None] == kept).all(axis=-1).any(axis=1)]] = 1.0
-    return out
 
 
 def _probability(logits: Array) -> Array:

@@ -28,7 +28,7 @@ from training.data.sets import horizonnet, rgbd
 from training.data.sets.hdr_files import Radiance, environment_files, place_of
 from training.data.sets.readers import kind_of
 from training.data.synthetic import RenderedRooms
-from training.data.vary.panoramic import PanoramaRoom
+from training.data.vary.panoramic import PanoramaRoom, turned
 from training.data.vary.perspective import DepthPicture, view_from_panorama
 
 _PANORAMA = CameraModel("equirectangular")
@@ -158,6 +158,19 @@ def view_of(panorama: ImageArray, camera_height_m: float | None) -> tuple[ImageA
     return np.rint(view).clip(0, 255).astype(np.uint8), camera
 
 
+def view_case(case: LayoutCase, quarter: int) -> LayoutCase:
+    """What a perspective camera sees that looks forward, left, back or right from the place of a panorama's."""
+    room = PanoramaRoom(case.image, case.polygon_m, case.camera.camera_height_m or 1.0, case.ceiling_height_m)
+    seen = turned(room, quarter * room.image.shape[1] // 4)
+    image, camera = view_of(seen.image, case.camera.camera_height_m)
+    return LayoutCase(image, camera, seen.polygon_m, seen.ceiling_height_m)
+
+
+def view_longitudes(columns: int = 128) -> Array:
+    """Longitudes (W,) of the columns of such a view's visible part."""
+    return (np.arange(columns) + 0.5) / columns * VIEW_HFOV_RAD - VIEW_HFOV_RAD / 2
+
+
 def _protocol_panorama(radiance: Radiance, yaw: int) -> LightingCase:
     small = area_averaged(np.roll(radiance, radiance.shape[1] * yaw // _YAWS, axis=1), 256, 128)
     image, level = protocol_picture(small)
@@ -165,10 +178,10 @@ def _protocol_panorama(radiance: Radiance, yaw: int) -> LightingCase:
 
 
 def _protocol_view(radiance: Radiance, yaw: int) -> LightingCase:
-    turned = np.roll(radiance, radiance.shape[1] * yaw // _YAWS, axis=1)
-    image, level = protocol_picture(view_from_panorama(turned, intrinsics_from_fov(*_VIEW_WH, VIEW_HFOV_RAD), 0.0))
+    moved = np.roll(radiance, radiance.shape[1] * yaw // _YAWS, axis=1)
+    image, level = protocol_picture(view_from_panorama(moved, intrinsics_from_fov(*_VIEW_WH, VIEW_HFOV_RAD), 0.0))
     camera = CameraModel("perspective", hfov_rad=VIEW_HFOV_RAD)
-    return LightingCase(image, camera, coefficients_of(area_averaged(turned, 256, 128)) / np.float32(level))
+    return LightingCase(image, camera, coefficients_of(area_averaged(moved, 256, 128)) / np.float32(level))
 
 
 def environment_cases(maps: dict[str, Radiance]) -> dict[str, list[Entry[LightingCase]]]:

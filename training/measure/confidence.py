@@ -5,7 +5,7 @@ A sign is read through the device's own readers, with a confidence that is this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from edge.errors import DataError, GeometryError
+from edge.geometry.polygon import wall_distances
 from edge.inference.base import Backend
 from edge.inference.manifest import (
     BoundaryCorners,
@@ -30,8 +31,9 @@ from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.scene import Task
 from training.arrays import Array
-from training.data.evaluation import DepthCase, LayoutCase
+from training.data.evaluation import DepthCase, LayoutCase, view_case, view_longitudes
 from training.data.mix.entries import Entry
+from training.metrics.boxes import wedge
 from training.metrics.depth import known
 from training.metrics.layout import iou_2d
 
@@ -61,11 +63,21 @@ def _with(manifest: Manifest, confidence: LayoutConfidence | DepthConfidence) ->
     return manifest.model_copy(update={"output": manifest.output.model_copy(update={"confidence": confidence})})
 
 
+def _rooms_and_views(entries: Sequence[Entry[LayoutCase]]) -> Iterator[tuple[LayoutCase, Array]]:
+    """Cases with the floor that is to be found."""
+    lon = view_longitudes()
+    for index, entry in enumerate(entries):
+        case = entry.read()
+        yield case, case.polygon_m
+        view = view_case(case, index % 4)
+        yield view, wedge(wall_distances(view.polygon_m, lon), lon)
+
+
 def layout_signs(manifest: Manifest, backend: Backend, entries: Sequence[Entry[LayoutCase]]) -> Signs:
-    """Of every room that gets an answer."""
+    """Of every room that gets an answer, from its panorama and from one 90-degree view in it."""
     lines = [LayoutConfidence(bias=0, weights={name: 1.0}, pictures=1, data="") for name in get_args(LayoutSign)]
     rows, truth = [], []
-    for case in (entry.read() for entry in entries):
+    for case, true in _rooms_and_views(entries):
         readers = [LayoutReader(_with(manifest, line), case.camera) for line in lines]
         given = [reader.prepare(case.image) for reader in readers]
         outputs = backend.run(given[0])
@@ -74,7 +86,7 @@ def layout_signs(manifest: Manifest, backend: Backend, entries: Sequence[Entry[L
         except GeometryError:
             continue
         rows.append([np.log(r.confidence / (1 - r.confidence)) for r in rooms])
-        truth.append(iou_2d(rooms[0].polygon_m, case.polygon_m))
+        truth.append(iou_2d(rooms[0].polygon_m, true))
     return Signs(np.array(rows), np.array(truth))
 
 

@@ -17,9 +17,8 @@ from edge.inference.manifest import Manifest, Metric
 from edge.perception.layout import LayoutReader
 from edge.scene import ImageArray, RoomLayout
 from training.arrays import Array
-from training.data.evaluation import VIEW_HFOV_RAD, LayoutCase, view_of
+from training.data.evaluation import LayoutCase, view_case, view_longitudes
 from training.data.mix.entries import Entry
-from training.data.vary.panoramic import PanoramaRoom, turned
 from training.drawing import compared_layout, compared_plan
 from training.measure.confidence import rank_correlation
 from training.measure.report import Measured, Scored, side_by_side
@@ -38,7 +37,6 @@ from training.metrics.layout import (
 )
 
 Entries = Sequence[Entry[LayoutCase]]
-_WEDGE_COLUMNS = 128
 _PANORAMA_WH = (1024, 512)
 _SHELL_WH = (512, 256)
 _RANKED = "confidence rank correlation"
@@ -252,22 +250,13 @@ def _drawn(manifest: Manifest, backend: Backend, case: LayoutCase) -> ImageArray
     return side_by_side([(caption, picture), ("from above", compared_plan(case.polygon_m, fitted))], 300)
 
 
-def _view(entry: Entry[LayoutCase], quarter: int) -> LayoutCase:
-    """What a perspective camera sees that looks forward, left, back or right from the place of a panorama's."""
-    case = entry.read()
-    room = PanoramaRoom(case.image, case.polygon_m, case.camera.camera_height_m or 1.0, case.ceiling_height_m)
-    seen = turned(room, quarter * room.image.shape[1] // 4)
-    image, camera = view_of(seen.image, case.camera.camera_height_m)
-    return LayoutCase(image, camera, seen.polygon_m, seen.ceiling_height_m)
-
-
 def measure_views(manifest: Manifest, backend: Backend, entries: Entries, data: str) -> Measured | None:
     """2D IoU of the part of the floor that 90-degree cameras at the panoramas' place see, up to the walls."""
-    lon = (np.arange(_WEDGE_COLUMNS) + 0.5) / _WEDGE_COLUMNS * VIEW_HFOV_RAD - VIEW_HFOV_RAD / 2
+    lon = view_longitudes()
     views = [(entry, quarter) for entry in entries for quarter in range(4)]
     seen, ours, scored = [], [], []
     for entry, quarter in views:
-        case = _view(entry, quarter)
+        case = view_case(entry.read(), quarter)
         name = f"{entry.name}-{90 * quarter}"
         found = _found(manifest, backend, case)
         if found is None:
@@ -287,5 +276,5 @@ def measure_views(manifest: Manifest, backend: Backend, entries: Entries, data: 
         details={"pictures": len(ours), "refused": len(views) - len(ours), "model": {name: float(np.mean(ours))}},
         pictures=tuple(scored),
         ranked_by="1 - 2D IoU of the visible part",
-        draw=lambda i: _drawn(manifest, backend, _view(*views[i])),
+        draw=lambda i: _drawn(manifest, backend, view_case(views[i][0].read(), views[i][1])),
     )
