@@ -120,6 +120,10 @@ class Device:
         """How many counted messages were handed over since then."""
         return sum(at_s >= since_s for at_s, _ in noted(self.record))
 
+    def handed_over(self) -> list[tuple[float, str]]:
+        """All counted messages: when, and their keys."""
+        return noted(self.record)
+
     def children(self) -> list[psutil.Process]:
         """Its capture processes."""
         return psutil.Process(self.process.pid).children(recursive=True)
