@@ -46,6 +46,8 @@ _log = logging.getLogger(__name__)
 _FAREWELL_S = 0.3
 _RESERVOIR = 512
 _CAREFUL_S = 0.25
+_WARNED = 8
+"""Reasons for being without a connection that are not repeated until there is one."""
 _ALLOW = "allow this user in the broker's access list"
 _LARGEST_INCOMING_BYTES = 8 << 20
 """A broker that speaks MQTT 5 keeps larger messages to itself; of another's, memory holds one at a time."""
@@ -99,6 +101,7 @@ class Publisher:
         self.topics = topics
         self.last_error: str | None = None
         """Why there is no connection; while there is one, why a message was last not published on it."""
+        self._warned: deque[str] = deque(maxlen=_WARNED)
         self._metrics = metrics or Metrics()
         self._outbox = Outbox(
             self._metrics,
@@ -273,6 +276,7 @@ class Publisher:
             return False
         self._metrics.connections.add()
         self.last_error = None
+        self._warned.clear()
         self._outbox.announce_again()
         self._window.begin(self._link.limits.receive_maximum)
         self._hearing.connected()
@@ -282,8 +286,9 @@ class Publisher:
         return True
 
     def _report(self, error: str) -> None:
-        if error != self.last_error:
+        if error not in self._warned:  # attempts with one protocol and another fail in different words, in turns
             _log.warning("%s", error)
+            self._warned.append(error)
         self.last_error = error
 
     def _serve(self) -> None:

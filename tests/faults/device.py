@@ -42,8 +42,8 @@ def soon(took_s: float) -> bool:
 
 
 def configuration(port: int, **change: Any) -> dict[str, Any]:
-    """Two cameras, six QoS-1 results a second."""
-    mqtt = {"host": "127.0.0.1", "port": port, **change.pop("mqtt", {})}
+    """Two cameras, six QoS-1 results a second, of which none may be lost."""
+    mqtt = {"host": "127.0.0.1", "port": port, "spool": {"results": "all"}, **change.pop("mqtt", {})}
     return {
         "device": {"name": "test"},
         "cameras": CAMERAS,
@@ -76,7 +76,7 @@ class Device:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **self.environment},
+            env={**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), **self.environment},
         )
         self.started_s = time.monotonic()
         self._readers = [threading.Thread(target=job, daemon=True) for job in (self._collect, self._measure)]
@@ -119,6 +119,10 @@ class Device:
     def produced(self, since_s: float = 0.0) -> int:
         """How many counted messages were handed over since then."""
         return sum(at_s >= since_s for at_s, _ in noted(self.record))
+
+    def handed_over(self) -> list[tuple[float, str]]:
+        """All counted messages: when, and their keys."""
+        return noted(self.record)
 
     def children(self) -> list[psutil.Process]:
         """Its capture processes."""

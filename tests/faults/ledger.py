@@ -47,6 +47,11 @@ class Balance:
     unreplaced: tuple[str, ...]
     """Of the lost ones, those for which no later message of their topic stands: events, and the newest of a topic."""
 
+    @property
+    def missing_results(self) -> tuple[str, ...]:
+        """Of the lost ones, layouts and lighting."""
+        return tuple(key for key in self.lost_keys if key.startswith(("layout|", "lighting|")))
+
     def said(self) -> str:
         """As `lost/produced` for each kind."""
         return ", ".join(f"{kind} {self.lost[kind]}/{self.produced[kind]}" for kind in COUNTED)

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, lasting, soon
+from tests.faults.device import Device, Figures, crowding, lasting, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import Listener
 
 pytestmark = pytest.mark.faults
+
+RECOVERY_S = 10.0
+"""From the moment a broker answers again to the first new result, where others want the processor no more than we."""
 
 Brokers = Callable[..., Mosquitto]
 Devices = Callable[..., Device]
@@ -29,13 +32,16 @@ def after(
 ) -> None:
     """What holds after every outage: results again, no event lost, the newest of what is retained, exit 0 in time."""
     first_s = device.serves(subscriber, since_s=back_s)
-    time.sleep(3)
-    until_s = first_s + 1
+    wait_until(lambda: not device.balance(subscriber, hurt_s, first_s).missing_results, 30)
+    complete_s = time.monotonic() - back_s
+    until_s = time.monotonic()
+    time.sleep(2)
     status, took_s = device.end()
     lost = device.balance(subscriber, hurt_s, until_s)
     figures.note(
         row,
         recovery_s=round(first_s - back_s, 2),
+        complete_s=round(complete_s, 1),
         lost=lost.said(),
         rss_mib=device.memory(),
         status=status,
@@ -46,6 +52,8 @@ def after(
         degraded=subscriber.last("bridge/health").get("degraded"),
     )
     assert not lost.unreplaced
+    assert lost.missing_results == ()
+    assert first_s - back_s < RECOVERY_S * crowding()
     assert (status, soon(took_s)) == (0, True)
     assert subscriber.last("bridge/state") == {"state": "offline"}
     assert all("Traceback" not in line for line in device.heard())
@@ -130,7 +138,7 @@ def test_a_broker_that_never_answers(
     assert subscriber.connected.wait(5)
     figures.note("4", connections=tries, after_s=round(time.monotonic() - hurt_s))
     after(run, subscriber, figures, "4", hurt_s, time.monotonic())
-    assert len(run.heard("did not answer")) <= 2
+    assert len(run.heard("did not answer")) <= 3
     assert tries <= 15 + lasting(0, 30) / 2
 
 
@@ -152,7 +160,7 @@ def test_a_broker_that_hangs_up(
     figures.note("8c", connections_30s=tries)
     after(run, subscriber, figures, "8c", hurt_s, time.monotonic())
     assert tries <= 15
-    assert len(run.heard("closed the connection")) <= 2
+    assert len(run.heard("closed the connection")) <= 3
 
 
 def passwords(folder: Path, **users: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -10,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -205,25 +204,6 @@ def test_rubbish_while_it_runs(device: Devices, counting: Counting, mosquitto: B
     figures.note("17r", lost=lost.said(), status=status, end_s=round(took_s, 2))
     assert not lost.unreplaced
     assert status == 0
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB without a byte left."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("may not mount a small file system here (it needs root)")
-    ballast = os.open(folder / "ballast", os.O_WRONLY | os.O_CREAT)
-    with contextlib.suppress(OSError):
-        while os.write(ballast, b"\0" * 4096):
-            pass
-    os.close(ballast)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
 def test_a_full_disk(

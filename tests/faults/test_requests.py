@@ -95,7 +95,7 @@ def test_requests_of_every_kind(
     figures: Figures,
 ) -> None:
     """Thousands, ten waiting at a time: each is answered, none ends the connection or costs a message."""
-    count = int(lasting(1500, 10000))
+    count = int(lasting(1000, 4000))
     broker = mosquitto()
     subscriber = counting(broker.port)
     run = device(broker.port)
