@@ -73,7 +73,8 @@ def health(**changes: Any) -> BridgeHealth:
         "dropped": {},
         "memory_bytes": 2**28,
     }
-    broker = BrokerHealth(protocol="5", reconnects=0, published=1, published_bytes=2, queued=0)
+    counts: Any = dict.fromkeys(set(BrokerHealth.model_fields) - {"protocol"}, 0)
+    broker = BrokerHealth(protocol="5", **counts)
     return BridgeHealth(**{**values, "broker": broker, "temperature_celsius": None, "degraded": (), **changes})
 
 
