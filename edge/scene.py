@@ -27,6 +27,8 @@ Projection = Literal["perspective", "equirectangular"]
 Scale = Literal["metric", "relative"]
 Fit = Literal["manhattan", "general", "raw"]
 OpeningKind = Literal["door", "window", "opening"]
+Outline = tuple[tuple[float, float], ...]
+"""Corners on a picture, in fractions of its width (from the left) and height (from the top)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class CameraModel:
     yaw_rad: float = 0.0
     pitch_rad: float = 0.0
     roll_rad: float = 0.0
+    masks: tuple[Outline, ...] = ()
+    """What nobody may see: painted over in every picture; what lies there is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,6 +379,30 @@ def test_example_rules_keep_devices_apart(broker_port: int, user: str, topic: st
     assert ("hello" in received.stdout) == arrives
 
 
+@pytest.mark.parametrize(
+    ("writer", "topic", "reader", "arrives"),
+    [
+        ("edge-demo", "homeassistant/device/edge-demo/hall/config", "homeassistant", True),
+        ("edge-demo", "homeassistant/device/edge-demo/hall/config", "edge-demo", True),
+        ("edge-other", "homeassistant/device/edge-demo/hall/config", "homeassistant", False),
+        ("edge-demo", "homeassistant/device/edge-demo/hall/config", "edge-other", False),
+        ("edge-demo", "homeassistant/device/edge-demo/config", "homeassistant", False),
+        ("edge-demo", "homeassistant/sensor/edge-demo/hall/config", "homeassistant", False),
+        ("edge-demo", "homeassistant/status", "homeassistant", False),
+        ("homeassistant", "homeassistant/status", "edge-demo", True),
+        ("homeassistant", "homeassistant/device/edge-demo/hall/config", "edge-demo", True),
+    ],
+)
+def test_example_rules_let_a_device_describe_itself_alone(
+    broker_port: int, writer: str, topic: str, reader: str, arrives: bool
+) -> None:
+    """To Home Assistant a device says what it is, never what another is, and hears of its start; no more."""
+    login = ("-h", "127.0.0.1", "-p", str(broker_port), "-P", "pw", "-q", "1")
+    run(program("mosquitto_pub"), *login, "-r", "-t", topic, "-u", writer, "-m", "hello")
+    received = run(program("mosquitto_sub"), *login, "-u", reader, "-t", topic, "-C", "1", "-W", "1")
+    assert ("hello" in received.stdout) == arrives
+
+
 def test_example_admits_nobody_without_a_password(broker_port: int) -> None:
     """An anonymous client is refused."""
     result = run(program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(broker_port), "-t", "edge/x", "-m", "hello")

@@ -21,11 +21,12 @@ from typing import TypedDict
 
 from edge.cameras.base import EndOfStream, PictureError, ReplaySpec, Source, SourceSpec
 from edge.cameras.picture import content_hash, shrunk
+from edge.cameras.privacy import Privacy
 from edge.cameras.slot import SlotWriter
 from edge.cameras.sources import open_source
 from edge.errors import CameraError, ImageError
 from edge.processes import renice_process
-from edge.scene import ImageArray
+from edge.scene import ImageArray, Outline
 
 _MESSAGE_CHARACTERS = 600  # as JSON at most 6 bytes each: below PIPE_BUF, 4096
 _CLOSE_S = 1.0
@@ -40,6 +41,7 @@ class Job(TypedDict):
     spec: SourceSpec
     capacity_bytes: int
     first_sequence: int
+    masks: tuple[Outline, ...]
 
 
 def event_line(kind: str, message: str = "") -> bytes:
@@ -52,6 +54,7 @@ class _Child:
     def __init__(self, slot_fd: int, events_fd: int) -> None:
         self.slot_fd, self.events_fd = slot_fd, events_fd
         self.stop = threading.Event()
+        self.privacy = Privacy(())
         self.sizes_vary = False
         """Whether the source is a collection of pictures of any size."""
         self._size_px: tuple[int, int] | None = None
@@ -79,7 +82,7 @@ class _Child:
             return 1
         self.tell("opened")
         slot = SlotWriter(self.slot_fd, job["capacity_bytes"], first_sequence=job["first_sequence"])
-        self.sizes_vary = isinstance(job["spec"], ReplaySpec)
+        self.sizes_vary, self.privacy = isinstance(job["spec"], ReplaySpec), Privacy(job["masks"])
         lockstep = isinstance(job["spec"], ReplaySpec) and job["spec"].pace == "fast"
         try:
             self.capture(source, slot, lockstep=lockstep)
@@ -107,7 +110,7 @@ class _Child:
             finally:
                 for warning in source.take_warnings():
                     self.tell("warning", warning)
-            image = self._fitting(picture.image, slot.capacity_bytes)
+            image = self._fitting(self.privacy.paint(picture.image), slot.capacity_bytes)
             now = content_hash(image)
             if now != seen:
                 seen, changed_s = now, picture.captured_monotonic_s

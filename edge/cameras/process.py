@@ -19,7 +19,7 @@ from edge.cameras.base import HttpSpec, ReplaySpec, RtspSpec, SourceSpec
 from edge.cameras.health import EventKind, Health, State
 from edge.cameras.repeats import Repeats
 from edge.processes import backoff, describe_exit, start_child
-from edge.scene import CameraModel, Frame
+from edge.scene import CameraModel, Frame, Outline
 
 _STOP_S = 1.2
 _KILL_S = 0.5
@@ -43,7 +43,9 @@ class CameraEvent:
 class _Child:
     """One run of the capture process, with its slot and its pipe of events."""
 
-    def __init__(self, name: str, spec: SourceSpec, capacity_bytes: int, first_sequence: int) -> None:
+    def __init__(
+        self, name: str, spec: SourceSpec, masks: tuple[Outline, ...], capacity_bytes: int, first_sequence: int
+    ) -> None:
         """Start it.
 
         Raises:
@@ -69,7 +71,7 @@ class _Child:
         self._partial = b""
         self.failure: str | None = None
         """The error that the child told; it ends soon after."""
-        job = {"spec": spec, "capacity_bytes": capacity_bytes, "first_sequence": first_sequence}
+        job = {"spec": spec, "masks": masks, "capacity_bytes": capacity_bytes, "first_sequence": first_sequence}
         assert self.popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.popen.stdin.write(pickle.dumps(job))
@@ -115,7 +117,7 @@ class CameraProcess:
     Args:
         name: the camera's name in messages.
         spec: where its pictures come from.
-        model: its lens and place, which every frame carries.
+        model: its lens and place, which every frame carries, and what is painted over in it.
         stall_timeout_s: a camera that sent nothing for so long is restarted; for a slow replay at least
             three of its periods.
         frozen_after_s: content that stays the same for so long makes the state "frozen"; None = not checked.
@@ -280,7 +282,7 @@ class CameraProcess:
     def _launch(self) -> None:
         self._next_start_s, last = None, self.captured
         try:
-            child = _Child(self.name, self.spec, self.capacity_bytes, last + 1)
+            child = _Child(self.name, self.spec, self.model.masks, self.capacity_bytes, last + 1)
         except OSError as error:
             self._fail(
                 "offline", f"the capture process cannot be started ({error.strerror}). Free memory or raise its limits"

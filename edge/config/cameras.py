@@ -5,13 +5,24 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.sources import SourceConfig
 from edge.config.values import Name, Positive, Section, SidePx, problem
+from edge.geometry.polygon import is_simple
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES
-from edge.scene import TASKS, CameraModel, Intrinsics, Projection, Task
+from edge.scene import TASKS, CameraModel, Intrinsics, Outline, Projection, Task
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Corner = Annotated[tuple[_Share, _Share], Field(strict=False)]
+_Corners = Annotated[tuple[_Corner, ...], Field(min_length=3, max_length=64, strict=False)]
+
+
+def _is_outline(corners: Outline) -> Outline:
+    if not is_simple(corners):
+        raise problem("crosses or touches itself, or has no area", "Give the corners in order around what to hide")
+    return corners
 
 
 class IntrinsicsConfig(Section):
@@ -28,6 +39,14 @@ class IntrinsicsConfig(Section):
     p1: float = 0.0
     p2: float = 0.0
     k3: float = 0.0
+
+
+class PictureConfig(Section):
+    """The camera's picture on <camera>/picture: who may read the topic sees what the camera sees."""
+
+    width_px: int = Field(default=640, ge=64, le=4096, description="width at most, px; the shape stays")
+    quality: int = Field(default=75, ge=1, le=100, description="of the JPEG")
+    every_s: float = Field(default=10.0, ge=0.2, le=86400, description="time between two pictures, s")
 
 
 class CameraConfig(Section):
@@ -61,6 +80,17 @@ class CameraConfig(Section):
     )
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, strict=False)] = Field(
         default=TASKS, description="what is inferred from its pictures"
+    )
+    privacy_masks: Annotated[
+        tuple[Annotated[_Corners, AfterValidator(_is_outline)], ...], Field(max_length=32, strict=False)
+    ] = Field(
+        default=(),
+        description="polygons painted over before anything is inferred or sent: corners [x, y] in fractions of the "
+        "picture's width and height, from its top left",
+        examples=[[[[0.7, 0.2], [1.0, 0.2], [1.0, 0.8], [0.7, 0.8]]]],
+    )
+    picture: PictureConfig | None = Field(
+        default=None, description="the camera's picture on <camera>/picture; null: not published; {}: as below"
     )
     stall_timeout_s: Positive = Field(default=10.0, description="no picture for so long: the capture is restarted, s")
     frozen_after_s: Positive | None = Field(
@@ -112,4 +142,5 @@ class CameraConfig(Section):
             yaw_rad=math.radians(self.yaw_deg),
             pitch_rad=math.radians(self.pitch_deg),
             roll_rad=math.radians(self.roll_deg),
+            masks=self.privacy_masks,
         )

@@ -10,6 +10,7 @@ from typing import Any
 from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
+from edge.daemon.home_assistant import discovery_topics
 from edge.inference.accelerator import Accelerator
 from edge.keep.spool import Spool
 from edge.mqtt.broker import EmbeddedBroker
@@ -19,7 +20,8 @@ from edge.mqtt.topics import CHANNELS, Topics
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
-from edge.publish.results import KINDS
+from edge.publish.pictures import CameraPictures, PictureOptions
+from edge.publish.results import KINDS, ResultMessages
 from edge.scene import Task
 
 
@@ -88,6 +90,19 @@ def trial_pipeline() -> Pipeline:
     return Pipeline(on_result=lambda _: None, on_error=lambda *_: None, submit=not_run)
 
 
+def messages_of(config: Config) -> ResultMessages:
+    """What turns results into messages."""
+    home = config.home_assistant
+    view_every_s = home.depth_view_every_s if home.enabled else None
+    return ResultMessages(topics_of(config), depth_image=config.tasks.depth.image, depth_view_every_s=view_every_s)
+
+
+def pictures_of(config: Config) -> CameraPictures:
+    """What publishes pictures of the cameras that have it configured."""
+    options = {c.name: PictureOptions(**c.picture.model_dump()) for c in config.cameras if c.picture is not None}
+    return CameraPictures(config.device.name, options)
+
+
 def make_broker(config: Config) -> EmbeddedBroker | None:
     """The embedded broker, where no other is configured."""
     own = config.mqtt.embedded
@@ -110,14 +125,15 @@ def make_spool(config: Config) -> Spool | None:
 def retained_topics(config: Config) -> frozenset[str]:
     """Every retained topic that the configured cameras and tasks have."""
     topics = topics_of(config)
-    return frozenset(
+    of_cameras = frozenset(
         topics.of(kind, camera=camera.name)
         for camera in config.cameras
         for kind in ("camera_state", *(kind for task in camera.tasks for kind in KINDS[task]))
         if CHANNELS[kind].retain
     )
+    return of_cameras | discovery_topics(config, topics)
 
 
 def topics_of(config: Config) -> Topics:
     """The topics of this device."""
-    return Topics(config.device.name, config.device.base_topic)
+    return Topics(config.device.name, config.device.base_topic, config.home_assistant.discovery_prefix)

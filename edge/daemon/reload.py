@@ -11,11 +11,12 @@ from edge.config.sections import Config
 from edge.config.values import Section
 from edge.scene import Task
 
-_AT_ONCE = ("cameras", "tasks", "scene_cut", "mqtt", "requests", "review", "health", "log")
+_AT_ONCE = ("cameras", "tasks", "scene_cut", "mqtt", "requests", "review", "home_assistant", "health", "log")
 """Sections that are applied to a running daemon; all others, also those that are yet to come, need a restart."""
 _AFTER_RESTART = {
     "mqtt": {"client_id", "embedded", "spool"},
     "requests": {"overrides"},
+    "home_assistant": {"discovery_prefix"},
 }
 """Keys of those sections that are not."""
 

@@ -29,6 +29,7 @@ from edge.mqtt.messages import (
 )
 from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
+from edge.publish import compose
 from edge.publish.compose import Source
 from edge.publish.statistics import PublisherStatistics
 from edge.scene import Task
@@ -72,6 +73,9 @@ def info(
                 source=c.source.type,
                 projection=c.projection,
                 camera_height_m=c.camera_height_m,
+                hfov_deg=c.hfov_deg,
+                lens=compose.calibrated_lens(c.model.intrinsics),
+                pose=compose.pose(c.model),
                 tasks=c.tasks,
                 settings={task: settings[c.name, task] for task in c.tasks},
             )

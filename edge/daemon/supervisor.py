@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
 from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.failing import Failing
+from edge.daemon.home_assistant import HomeAssistant
 from edge.daemon.overrides import Overrides
 from edge.daemon.revival import Revival
 from edge.daemon.tally import Tally, tally
@@ -40,12 +42,12 @@ from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
 from edge.mqtt.link import Endpoint
 from edge.mqtt.messages import BridgeHealth, BridgeInfo, Message
+from edge.pipeline.demands import Answer
 from edge.pipeline.pipeline import Pipeline, Result
 from edge.processes import renice_thread
 from edge.publish import compose
 from edge.publish.publisher import Publisher
 from edge.publish.requests import Handler
-from edge.publish.results import ResultMessages
 from edge.scene import Task
 
 _log = logging.getLogger(__name__)
@@ -125,7 +127,8 @@ class Daemon:
         self.throughput = Throughput(list(self.cameras.settings()))
         self.broker = build.make_broker(config)
         self._topics = build.topics_of(config)
-        self._messages = ResultMessages(self._topics, depth_image=config.tasks.depth.image)
+        self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
+        self._home = HomeAssistant(self._topics)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
         self.publisher = Publisher(
@@ -137,6 +140,7 @@ class Daemon:
             response_prefix=config.mqtt.response_prefix,
             allowed=config.requests.allow,
             retained=build.retained_topics(config),
+            listeners=self._home.listeners,
             run=self._run,
             metrics=self.metrics,
             spool=build.make_spool(config),
@@ -152,7 +156,7 @@ class Daemon:
             "info": partial(info.answer, info=partial(self.info, whole=True)),
             "health": partial(health.answer, health=partial(self.health, window=False)),
             "snapshot": partial(
-                snapshot.answer, find=find, demand=demand, said=self.said, largest_bytes=self._largest_bytes
+                snapshot.answer, find=find, demand=self._demand, said=self.said, largest_bytes=self._largest_bytes
             ),
             "set": partial(set.answer, change=control.set),
             "reload": partial(reload.answer, reload=control.reload),
@@ -161,6 +165,12 @@ class Daemon:
             "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
             "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=self.review),
         }
+
+    def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:
+        """Everything about the camera's next frame; its pictures for people are published too."""
+        self._pictures.ask(camera.name)
+        self._messages.ask_for_view(camera.name)
+        return self.pipeline.demand(camera)
 
     def _largest_bytes(self) -> int | None:
         return self.publisher.largest_bytes
@@ -217,6 +227,8 @@ class Daemon:
             self._look_after_engines()
             self._look_after_clock()
             self._look_after_threads()
+            self._look_after_home_assistant()
+            self._publish_pictures()
             if self._health_due.due():
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
@@ -321,6 +333,18 @@ class Daemon:
         for camera in self.cameras:
             self._publish_state(camera)
 
+    def _look_after_home_assistant(self) -> None:
+        """It has started: say again all that it may have missed."""
+        if self._home.has_started():
+            self.publisher.announce_again()
+            self._publish_health()
+
+    def _publish_pictures(self) -> None:
+        for camera in self.cameras:
+            picture = self._pictures.due(camera)
+            if picture is not None:
+                self.publisher.publish("picture", picture, camera=camera.name)
+
     def _publish_state(self, camera: CameraProcess) -> None:
         self.publisher.publish(
             "camera_state",
@@ -330,6 +354,8 @@ class Daemon:
 
     def _publish_info(self) -> None:
         self.publisher.publish("bridge_info", self.info())
+        for camera, device in self._home.changed(self.config, self.cameras.settings()).items():
+            self.publisher.publish("discovery", device, camera=camera)
 
     def _publish_health(self) -> None:
         self.publisher.publish("bridge_health", partial(self.health, window=True))
@@ -387,8 +413,10 @@ class Daemon:
         """Another configuration holds: what it changes beside the cameras."""
         self._failing.forget(self.cameras.settings())
         self.throughput.expect(list(self.cameras.settings()))
-        if config.tasks.depth.image != before.tasks.depth.image:
-            self._messages = ResultMessages(self._topics, depth_image=config.tasks.depth.image)
+        if (config.tasks.depth, config.home_assistant) != (before.tasks.depth, before.home_assistant):
+            self._messages = build.messages_of(config)
+        if config.cameras != before.cameras:
+            self._pictures = build.pictures_of(config)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

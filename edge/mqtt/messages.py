@@ -12,54 +12,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edge.mqtt.discovery import DiscoveryMessage
+from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.topics import Kind
+from edge.mqtt.values import MAX_COLUMNS as MAX_COLUMNS
+from edge.mqtt.values import (
+    Columns,
+    Count,
+    Fraction,
+    Latitude,
+    Name,
+    NonNegative,
+    Plane,
+    Positive,
+    Timestamp,
+    Vector2,
+    Vector3,
+)
+from edge.mqtt.values import Message as Message
+from edge.mqtt.values import Part as Part
 from edge.scene import Fit, Projection, Scale, Task
-
-MAX_COLUMNS = 1024
-
-Vector2 = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
-Vector3 = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
-Plane = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Latitude = Annotated[float, Field(ge=-1.5708, le=1.5708)]
-Columns = Field(min_length=1, max_length=MAX_COLUMNS)
-Timestamp = Annotated[
-    str,
-    Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
-        description="RFC 3339, UTC, microseconds.",
-        examples=["2026-01-31T12:00:00.000000Z"],
-    ),
-]
-Name = Annotated[str, Field(min_length=1)]
 
 
 def timestamp(seconds: float) -> str:
     """Seconds since the Unix epoch as RFC 3339 in UTC with microseconds."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-class Part(BaseModel):
-    """Base of all: nothing unknown, nothing infinite, nothing changed afterwards."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        json_schema_serialization_defaults_required=True,
-    )
-
-
-class Message(Part):
-    """A whole payload."""
-
-    def encoded(self) -> bytes:
-        """The payload as UTF-8 JSON."""
-        return self.model_dump_json(by_alias=True).encode()
 
 
 class Model(Part):
@@ -143,6 +120,8 @@ class DepthMessage(Result):
         description="Mean relative error of maps like this one on held-out pictures; null: the model does not say.",
     )
     image: DepthImage | None
+    lens: Lens | None = Field(description="In px of the depth map, width_px x height_px; null for a panorama.")
+    pose: Pose
 
     @model_validator(mode="after")
     def _consistent(self) -> DepthMessage:
@@ -264,6 +243,10 @@ class Ambient(Part):
 
     rgb: Vector3
     level: float = Field(description="Rec. 709 luminance of `rgb`.")
+    colour_temperature_k: Positive | None = Field(
+        description="Correlated colour temperature of `rgb`, as the camera's white balance left it; null where none is "
+        "defined: no light, or a colour far from that of any glowing body."
+    )
 
 
 class LightingMessage(Result):
@@ -321,6 +304,9 @@ class CameraInfo(Part):
     source: Name
     projection: Projection
     camera_height_m: Positive | None
+    hfov_deg: Positive | None = Field(description="Horizontal field of view as configured; null: see `lens`.")
+    lens: CalibratedLens | None = Field(description="As calibrated; null for a panorama, or where hfov_deg is given.")
+    pose: Pose
     tasks: tuple[Task, ...]
     settings: dict[Task, TaskSettings] = Field(description="By task, how it runs now.")
 
@@ -469,6 +455,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "depth": DepthMessage,
     "layout": LayoutMessage,
     "lighting": LightingMessage,
+    "discovery": DiscoveryMessage,
 }
 """The model of each kind of topic that carries JSON."""
 

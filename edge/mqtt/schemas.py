@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from edge import __version__
 from edge.mqtt.messages import MESSAGES, BridgeState, Message, Request, Response
-from edge.mqtt.topics import CHANNELS, JSON, Channel, Kind
+from edge.mqtt.topics import CHANNELS, DISCOVERY_PREFIX, JSON, Channel, Kind
 from edge.mqtt.verbs import VERBS, Nothing, Verb
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -42,6 +42,17 @@ _BINARY: dict[Kind, _BinaryMessage] = {
         "A 16-bit grey PNG; depth = count x value_per_count of the frame's depth message; 0 = unknown.",
         (*_HEADERS, "kind", "value_per_count"),
     ),
+    "depth_view": _BinaryMessage(
+        "DepthView",
+        "A JPEG of a depth map: red is near, blue is far, black is unknown; metric from 0.5 m to 10 m, logarithmic.",
+        ("schema", "device", "camera", "frame", "captured_at", "kind", "scale"),
+    ),
+    "picture": _BinaryMessage(
+        "CameraPicture",
+        "A JPEG of the camera's picture, shrunk, with its privacy masks painted over.",
+        ("schema", "device", "camera", "frame", "captured_at"),
+    ),
+    "birth": _BinaryMessage("HomeAssistantBirth", "The word `online` or `offline`.", ()),
     "room": _BinaryMessage(
         "RoomModel",
         "Binary glTF, y up, origin on the floor under the camera; nodes floor, ceiling and walls, seen from inside.",
@@ -123,7 +134,7 @@ def _binding(**values: Any) -> dict[str, Any]:
 
 
 def _channel(kind: Kind, channel: Channel, base: str) -> dict[str, Any]:
-    address = f"{base}/{{device}}/{channel.path}"
+    address = channel.address(base, DISCOVERY_PREFIX)
     name = _message_name(kind)
     return {
         "address": address,

@@ -21,14 +21,22 @@ Kind = Literal[
     "camera_state",
     "depth",
     "depth_image",
+    "depth_view",
     "layout",
     "lighting",
     "room",
+    "picture",
+    "discovery",
+    "birth",
 ]
 Direction = Literal["send", "receive"]
 
 JSON = "application/json"
 PNG = "image/png"
+JPEG = "image/jpeg"
+TEXT = "text/plain"
+DISCOVERY_PREFIX = "homeassistant"
+"""Where Home Assistant looks, unless both are told otherwise."""
 GLB = "model/gltf-binary"
 LIVE_EXPIRY_S = 30
 """How long a live result is worth delivering; older ones are thrown away, here and (MQTT 5) by the broker."""
@@ -36,7 +44,10 @@ LIVE_EXPIRY_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What holds for every topic of one kind. `path` follows `<base>/<device>/` and may name {camera} or {verb}."""
+    """What holds for every topic of one kind. `path` follows `<base>/<device>/` and may name {camera} or {verb}.
+
+    Where `below` is "home_assistant" it follows Home Assistant's discovery prefix, and names {device} itself.
+    """
 
     path: str
     qos: int
@@ -44,6 +55,11 @@ class Channel:
     summary: str
     content_type: str = JSON
     direction: Direction = "send"
+    below: Literal["device", "home_assistant"] = "device"
+
+    def address(self, base: str, discovery_prefix: str) -> str:
+        """The whole topic, with {device} and what else it names still in it."""
+        return f"{base}/{{device}}/{self.path}" if self.below == "device" else f"{discovery_prefix}/{self.path}"
 
     @property
     def expiry_s(self) -> int | None:
@@ -62,13 +78,32 @@ CHANNELS: dict[Kind, Channel] = {
     "camera_state": Channel("{camera}/state", 1, True, "Whether a camera delivers pictures, and since when."),
     "depth": Channel("{camera}/depth", 0, False, "Statistics of a depth map, and where its picture is."),
     "depth_image": Channel("{camera}/depth/image", 0, False, "A depth map as a 16-bit grey PNG; 0 = unknown.", PNG),
+    "depth_view": Channel("{camera}/depth/view", 0, False, "A depth map in colours, for people: red is near.", JPEG),
     "layout": Channel("{camera}/layout", 1, True, "The room's shell: raw boundary, floor polygon and sizes."),
     "lighting": Channel("{camera}/lighting", 1, True, "Ambient light as order-2 spherical harmonics."),
     "room": Channel("{camera}/room", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
+    "picture": Channel("{camera}/picture", 0, False, "What the camera sees, small; off by default.", JPEG),
+    "discovery": Channel(
+        "device/{device}/{camera}/config",
+        1,
+        True,
+        "A camera, or `bridge`, for Home Assistant: its device discovery. Empty: removed.",
+        below="home_assistant",
+    ),
+    "birth": Channel(
+        "status",
+        1,
+        False,
+        "Home Assistant says `online` when it has started; everything retained is said again then.",
+        TEXT,
+        "receive",
+        "home_assistant",
+    ),
 }
 _VERB_LEVELS = 2
 """Of a verb at most: engine/build."""
-RESERVED_CAMERA_NAMES = frozenset({"bridge", "request", "response"})
+BRIDGE = "bridge"
+RESERVED_CAMERA_NAMES = frozenset({BRIDGE, "request", "response"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +147,35 @@ class Topics:
 
     device: str
     base: str = "edge"
+    discovery_prefix: str = DISCOVERY_PREFIX
 
     def __post_init__(self) -> None:
         """Refuse names that would give a topic another meaning."""
         check_segment(self.device, "device name")
         _checked_base(self.base)
+        _checked_base(self.discovery_prefix)
 
     def of(self, kind: Kind, *, camera: str | None = None, verb: str | None = None) -> str:
         """The topic of `kind`, with the camera or the verb that its path names; a verb may have two levels."""
-        path = CHANNELS[kind].path
+        channel = CHANNELS[kind]
+        path = channel.address(self.base, self.discovery_prefix).replace("{device}", self.device)
+        if channel.below == "home_assistant" and camera is None:
+            path = path.replace("{camera}", BRIDGE)
         if "{camera}" in path:
             path = path.replace("{camera}", self._camera(camera or ""))
         if "{verb}" in path:
             path = path.replace("{verb}", "/".join(check_segment(part, "verb") for part in (verb or "").split("/")))
-        return f"{self.base}/{self.device}/{path}"
+        return path
+
+    @property
+    def own(self) -> tuple[str, str]:
+        """What everything begins with that this device alone publishes."""
+        return f"{self.base}/{self.device}/", self.discoveries.removesuffix("+/config")
+
+    @property
+    def discoveries(self) -> str:
+        """Subscription that receives what Home Assistant is told of this device, all its cameras."""
+        return self.of("discovery").removesuffix(f"{BRIDGE}/config") + "+/config"
 
     @property
     def requests(self) -> str:
@@ -167,7 +217,7 @@ def parse(topic: str, base: str = "edge") -> Address | None:
             return None
     for kind, channel in CHANNELS.items():
         pattern = channel.path.split("/")
-        if len(pattern) != len(parts):
+        if channel.below != "device" or len(pattern) != len(parts):
             continue
         found = {p: v for p, v in zip(pattern, parts, strict=True) if p.startswith("{")}
         same = all(p.startswith("{") or p == v for p, v in zip(pattern, parts, strict=True))

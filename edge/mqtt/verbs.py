@@ -11,19 +11,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from edge.mqtt.messages import (
-    BridgeHealth,
-    BridgeInfo,
-    Count,
-    DepthMessage,
-    LayoutMessage,
-    LightingMessage,
-    Name,
-    NonNegative,
-    Part,
-    TaskSettings,
-    Timestamp,
-)
+from edge.mqtt.messages import BridgeHealth, BridgeInfo, DepthMessage, LayoutMessage, LightingMessage, TaskSettings
+from edge.mqtt.values import Count, Name, NonNegative, Part, Timestamp
 from edge.scene import Task
 
 CameraName = Annotated[str, Field(min_length=1, max_length=64, description="A camera of the configuration.")]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GeometryError
+from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_at
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
@@ -99,6 +100,7 @@ class CanvasMap:
                 camera_from_room = (rotation(model) @ LEVEL_FORWARD.T).T
                 xy = sampling_map(rays(width_px, height_px) @ camera_from_room.T, width_px, height_px)
                 self._map = (xy[0].astype(np.float32) + 1, xy[1].astype(np.float32))
+            self._hide(model)
             return
         k = lens(model, *image_wh)
         # Shrink first to about the canvas's own resolution at the view's centre, so that sampling does not alias.
@@ -108,17 +110,26 @@ class CanvasMap:
         inside = np.clip(pixels - 0.5, 0.0, np.array(self._source_wh) - 1.0)
         pixels = np.where(self.mask[..., None], inside, _OUTSIDE_PX).astype(np.float32)
         self._map = (np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
+        self._hide(model)
+
+    def _hide(self, model: CameraModel) -> None:
+        """What is painted over is not seen."""
+        if model.masks:
+            painted = covered(model.masks, *self._source_wh).astype(np.uint8) * np.uint8(255)
+            self.mask &= self._laid(np.repeat(painted[..., None], 3, axis=2))[..., 0] == 0
 
     def apply(self, image: ImageArray) -> tuple[ImageArray, BoolArray]:
-        """The canvas (H, W, 3) uint8 and its mask (H, W); unseen pixels are 0."""
-        source = resize(image, *self._source_wh)
+        """The canvas (H, W, 3) uint8 and its mask (H, W); unseen pixels are 0 (of a perspective camera)."""
+        return self._laid(resize(image, *self._source_wh)), self.mask
+
+    def _laid(self, source: ImageArray) -> ImageArray:
         if self._map is None:
-            return source, self.mask
+            return source
         if self._wrap:
             source = np.concatenate([source[:, -1:], source, source[:, :1]], axis=1)
         border = cv2.BORDER_REPLICATE if self._wrap else cv2.BORDER_CONSTANT
         out = cv2.remap(source, *self._map, cv2.INTER_LINEAR, borderMode=border, borderValue=(0, 0, 0))
-        return np.asarray(out, dtype=np.uint8), self.mask
+        return np.asarray(out, dtype=np.uint8)
 
 
 class CanvasInput:
@@ -154,7 +165,7 @@ class CanvasInput:
         if self._map is None or wh != self._image_wh:
             self._map, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
         canvas, mask = self._map.apply(image)
-        full = self._camera.projection == "equirectangular"
+        full = self._camera.projection == "equirectangular" and not self._camera.masks
         target = np.empty(self._spec.shape, np.float32) if out is None else out
         tensor_from_image(canvas, self._spec, mask=None if full else mask, out=target[0])
         return target

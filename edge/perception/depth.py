@@ -13,7 +13,7 @@ agree in scale alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GeometryError
+from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
@@ -210,7 +211,18 @@ class DepthReader:
     def read(
         self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None
     ) -> DepthMap:
-        """The depth map, from the answer to the last `prepare`d picture, aligned to the room if one is known."""
+        """The depth map, from the answer to the last `prepare`d picture, aligned to the room if one is known.
+
+        What is painted over in the picture is unknown.
+        """
+        found = self._read(outputs, at_s, layout)
+        if not self._camera.masks:
+            return found
+        height, width = found.depth.shape
+        hidden = covered(self._camera.masks, width, height)
+        return replace(found, depth=np.where(hidden, np.float32(0), found.depth))
+
+    def _read(self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None) -> DepthMap:
         if self._canvas is not None and self._canvas.image_wh != self._image_wh:
             self._image_wh, self._grid, self._cut, self._looks = self._canvas.image_wh, None, None, None
         metres = isinstance(self._output, DepthMetres)

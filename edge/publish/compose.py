@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from edge.derive.mesh import room_glb
 from edge.errors import GeometryError, PublishError, explain
+from edge.geometry.colour import correlated_colour_temperature_k
 from edge.geometry.harmonics import COEFFICIENT_NAMES
+from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.messages import (
     MAX_COLUMNS,
     Ambient,
@@ -31,7 +33,8 @@ from edge.mqtt.messages import (
     RelativeRoom,
     timestamp,
 )
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout, WallOpening
+from edge.perception import canvas
+from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout, WallOpening
 
 M = TypeVar("M", bound=Part)
 
@@ -96,6 +99,35 @@ def _floats(values: npt.ArrayLike, digits: int = 4) -> tuple[Any, ...]:
     return tuple(np.asarray(values, dtype=np.float64).round(digits).tolist())
 
 
+# Lens and pose --------------------------------------------------------------------------------------------------------
+
+
+def pose(camera: CameraModel) -> Pose:
+    """How the camera hangs in the room."""
+    rows = tuple(_floats(row, 9) for row in canvas.rotation(camera))
+    return _checked(Pose, rotation=rows, height_m=camera.camera_height_m)
+
+
+def _lens_values(k: Intrinsics) -> dict[str, float]:
+    lengths = {name: round(float(getattr(k, name)), 4) for name in ("fx_px", "fy_px", "cx_px", "cy_px")}
+    return lengths | {name: float(getattr(k, name)) for name in ("k1", "k2", "p1", "p2", "k3")}
+
+
+def calibrated_lens(k: Intrinsics | None) -> CalibratedLens | None:
+    """A lens in px of the picture size it was calibrated at; None where none is configured."""
+    if k is None:
+        return None
+    return _checked(CalibratedLens, width_px=k.width_px, height_px=k.height_px, **_lens_values(k))
+
+
+def _lens_of(frame: Frame, width_px: int, height_px: int) -> Lens | None:
+    """The camera's lens in px of its picture stretched to another size; None for a panorama."""
+    if frame.model.projection == "equirectangular":
+        return None
+    height, width = frame.image.shape[:2]
+    return _checked(Lens, **_lens_values(canvas.lens(frame.model, width, height).resized(width_px, height_px)))
+
+
 # Depth ----------------------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +178,8 @@ def depth_message(
         aligned_to_layout=depth.aligned_to_layout,
         expected_error=None if depth.expected_error is None else round(depth.expected_error, 4),
         image=image,
+        lens=_lens_of(frame, d.shape[1], d.shape[0]),
+        pose=pose(frame.model),
     )
 
 
@@ -166,10 +200,11 @@ def encode_depth_png16(depth: npt.NDArray[np.float32], value_per_count: float = 
     return bytes(data)
 
 
-def _properties(schema: str, frame: Frame, source: Source) -> dict[str, str]:
+def user_properties(schema: str, frame: Frame, device: str) -> dict[str, str]:
+    """What MQTT 5 carries beside a payload that is not JSON."""
     return {
         "schema": schema,
-        "device": source.device,
+        "device": device,
         "camera": frame.camera,
         "frame": str(frame.sequence),
         "captured_at": timestamp(frame.captured_at),
@@ -183,7 +218,7 @@ def depth_picture(frame: Frame, depth: DepthMap, source: Source) -> Binary:
     properties = {"kind": depth.kind, "scale": depth.scale, "unit": unit, "value_per_count": repr(value_per_count)}
     return Binary(
         encode_depth_png16(depth.depth, value_per_count),
-        _properties("edge.depth_image/1", frame, source) | properties,
+        user_properties("edge.depth_image/1", frame, source.device) | properties,
     )
 
 
@@ -309,6 +344,7 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
     Raises:
         PublishError: the values are not those of a light.
     """
+    temperature_k = correlated_colour_temperature_k(lighting.ambient)
     direction = np.asarray(lighting.dominant_direction, dtype=np.float64)
     x, y, z = direction / max(float(np.linalg.norm(direction)), 1e-12)
     return _checked(
@@ -318,7 +354,10 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
         names=COEFFICIENT_NAMES,
         coefficients=tuple(_floats(row, 6) for row in lighting.coefficients),
         ambient=_checked(
-            Ambient, rgb=_floats(lighting.ambient, 6), level=round(float(np.dot(lighting.ambient, _REC709)), 6)
+            Ambient,
+            rgb=_floats(lighting.ambient, 6),
+            level=round(float(np.dot(lighting.ambient, _REC709)), 6),
+            colour_temperature_k=None if temperature_k is None else round(temperature_k, 1),
         ),
         dominant=_checked(
             DominantLight,
@@ -357,7 +396,7 @@ def room_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
         raise PublishError(f"{frame.camera}: no model of the room: {error}") from error
     unit = "m" if layout.scale == "metric" else "camera_heights"
     properties = {"scale": layout.scale, "unit": unit, "extent": layout.extent}
-    return Binary(data, _properties("edge.room/1", frame, source) | properties)
+    return Binary(data, user_properties("edge.room/1", frame, source.device) | properties)
 
 
 # Any -------------------------------------------------------------------------------------------------------------

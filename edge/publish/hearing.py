@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edge.mqtt.link import Incoming, Subscription
 from edge.publish.compose import Binary
@@ -33,10 +33,11 @@ class Hearing:
         orphans: Orphans | None,
         twin: Twin | None,
         say_online: Callable[[], None],
+        listeners: Mapping[str, Callable[[Incoming], None]] | None = None,
     ) -> None:
-        """`say_online`: called when another said that this device is offline."""
+        """`say_online`: called when another said that this device is offline; `listeners`: by topic, who hears more."""
         self._outbox, self._requests, self._orphans, self._twin = outbox, requests, orphans, twin
-        self._say_online = say_online
+        self._say_online, self._listeners = say_online, dict(listeners or {})
         self._announced_s, self._orphans_until_s = -math.inf, math.inf
 
     @property
@@ -45,6 +46,7 @@ class Hearing:
         return (
             *(self._orphans.subscriptions if self._orphans else ()),
             *(self._twin.subscriptions if self._twin else ()),
+            *(Subscription(topic, own=False) for topic in self._listeners),
         )
 
     def connected(self) -> None:
@@ -71,7 +73,7 @@ class Hearing:
             _log.info("%s: cleared, no such camera or task any more", incoming.topic)
             self._outbox.put(Outgoing(kind, incoming.topic, Binary(b"", {}), keep=False))
         else:
-            self._requests.accept(incoming)
+            self._listeners.get(incoming.topic, self._requests.accept)(incoming)
 
     def confirmed(self, item: Outgoing) -> None:
         """The broker has taken this."""

@@ -18,13 +18,7 @@ from edge.errors import PublishError
 from edge.keep.spool import Spool
 from edge.monitor.metrics import Metrics
 from edge.mqtt.failures import NotConnectedError, UnsendableError, remedy_for
-from edge.mqtt.link import (
-    Endpoint,
-    Link,
-    Metadata,
-    Subscription,
-    Will,
-)
+from edge.mqtt.link import Endpoint, Incoming, Link, Metadata, Subscription, Will
 from edge.mqtt.messages import BridgeProbe, BridgeState, Response
 from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.processes import backoff
@@ -72,6 +66,7 @@ class Publisher:
         response_prefix: str | None = None,
         allowed: Collection[str] | None = None,
         retained: Collection[str] | None = None,
+        listeners: Mapping[str, Callable[[Incoming], None]] | None = None,
         run: str | None = None,
         metrics: Metrics | None = None,
         spool: Spool | None = None,
@@ -92,6 +87,7 @@ class Publisher:
             response_prefix: where requests may have their response sent; None: the device's own responses alone.
             allowed: the verbs that may be asked for; None: all that have a handler.
             retained: the retained topics of cameras that are in use; what is kept of others is cleared. None: nothing.
+            listeners: by topic, what else is listened to, and who is called on the network thread and returns at once.
             run: what tells this run of the daemon from others in `bridge/info`; None: nobody listens for others.
             metrics: where to count.
             spool: keeps on the disk what the broker has not confirmed; None: memory alone.
@@ -121,7 +117,7 @@ class Publisher:
         self._anew = threading.Event()
         self._orphans = None if retained is None else Orphans(topics, retained)
         twin = None if run is None else Twin(topics, run)
-        self._hearing = Hearing(self._outbox, self._requests, self._orphans, twin, self._deny_offline)
+        self._hearing = Hearing(self._outbox, self._requests, self._orphans, twin, self._deny_offline, listeners)
         self._spooling = Spooling(spool, self._outbox, topics, self._orphans)
         self._encode_ms: deque[float] = deque(maxlen=_RESERVOIR)
         self._publish_ms: deque[float] = deque(maxlen=_RESERVOIR)
@@ -181,6 +177,10 @@ class Publisher:
         for topic, kind in self._orphans.keep(retained).items() if self._orphans else ():
             self._outbox.retire(topic)
             self._outbox.put(Outgoing(kind, topic, Binary(b"", {}), keep=False))
+
+    def announce_again(self) -> None:
+        """Send every retained message again."""
+        self._outbox.announce_again()
 
     def connect_anew(self) -> None:
         """Ask where the broker is and connect there, whatever connection there is."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from edge.mqtt.topics import Kind, Topics
-from edge.publish import compose
+from edge.publish import compose, pictures
 from edge.publish.compose import Source
 from edge.publish.outbox import Maker
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
@@ -15,7 +15,7 @@ Messages = list[tuple[Kind, Maker]]
 """What goes on which topic; made, and encoded, on the publishing thread."""
 
 KINDS: dict[Task, tuple[Kind, ...]] = {
-    "depth": ("depth", "depth_image"),
+    "depth": ("depth", "depth_image", "depth_view"),
     "layout": ("layout", "room"),
     "lighting": ("lighting",),
 }
@@ -25,9 +25,17 @@ KINDS: dict[Task, tuple[Kind, ...]] = {
 class ResultMessages:
     """Turns values into messages; remembers what was sent of each camera's room, so that it is sent when it changed."""
 
-    def __init__(self, topics: Topics, *, depth_image: bool = True) -> None:
-        """`depth_image`: whether the depth picture is published, not only its statistics."""
+    def __init__(self, topics: Topics, *, depth_image: bool = True, depth_view_every_s: float | None = None) -> None:
+        """What is published of depth beside its statistics.
+
+        Args:
+            topics: the device's.
+            depth_image: whether the depth picture is.
+            depth_view_every_s: shortest time between two depth maps in colours, of each camera; None: none.
+        """
         self._topics, self._depth_image = topics, depth_image
+        self._view_every_s = depth_view_every_s
+        self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
         self._rows: dict[type, Callable[..., Messages]] = {
             DepthMap: self._depth,
@@ -39,6 +47,10 @@ class ResultMessages:
         """The messages of one value, inferred from `frame` by `source`, so long after its capture."""
         return self._rows[type(value)](value, frame, source, latency_s)
 
+    def ask_for_view(self, camera: str) -> None:
+        """Send the camera's next depth map in colours too, if any are; callable from any thread."""
+        self._viewed_s.pop(camera, None)
+
     def send_rooms_again(self) -> None:
         """Send every room with the next layout, whether it changed or not."""
         self._rooms.clear()
@@ -48,7 +60,16 @@ class ResultMessages:
         messages: Messages = [("depth", partial(compose.depth_message, frame, depth, source, latency_s, topic))]
         if topic:
             messages.append(("depth_image", partial(compose.depth_picture, frame, depth, source)))
+        if self._is_view_due(frame):
+            messages.append(("depth_view", partial(pictures.depth_view, frame, depth, source)))
         return messages
+
+    def _is_view_due(self, frame: Frame) -> bool:
+        at_s, last_s = frame.captured_monotonic_s, self._viewed_s.get(frame.camera)
+        if self._view_every_s is None or (last_s is not None and at_s - last_s < self._view_every_s):
+            return False
+        self._viewed_s[frame.camera] = at_s
+        return True
 
     def _layout(self, layout: RoomLayout, frame: Frame, source: Source, latency_s: float) -> Messages:
         messages: Messages = [("layout", partial(compose.layout_message, frame, layout, source, latency_s))]

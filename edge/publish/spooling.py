@@ -52,7 +52,7 @@ class Spooling:
         """
         self._asked = spool is not None
         self._spool, self._outbox, self._orphans = spool or Spool(Path()), outbox, orphans
-        self._prefix = f"{topics.base}/{topics.device}/"
+        self._prefixes = topics.own
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._up = False
@@ -118,7 +118,7 @@ class Spooling:
 
     def confirmed(self, item: Outgoing) -> None:
         """The broker has taken it: what it retains is remembered, so that it can be cleared some day."""
-        if not self._asked or not item.channel.retain or not item.topic.startswith(self._prefix):
+        if not self._asked or not item.channel.retain or not item.topic.startswith(self._prefixes):
             return
         if not item.keep:
             self._record.append((item.topic, None))
@@ -190,7 +190,7 @@ class Spooling:
 
     def _item(self, entry: Entry) -> Outgoing | None:
         """What an entry says, to be sent; None if it is another device's, or of no kind that is known."""
-        if entry.kind not in CHANNELS or not entry.topic.startswith(self._prefix):
+        if entry.kind not in CHANNELS or not entry.topic.startswith(self._prefixes):
             return None
         return Outgoing(
             entry.kind,

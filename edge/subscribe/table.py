@@ -28,7 +28,7 @@ from edge.mqtt.messages import (
     Message,
     Request,
 )
-from edge.mqtt.topics import CHANNELS, GLB, PNG
+from edge.mqtt.topics import CHANNELS, JSON
 from edge.subscribe.watcher import WAITING, Received, Watcher, WatchState
 
 _log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ def _no_json(constant: str) -> None:
 
 def _is_binary(received: Received) -> bool:
     if received.address is not None:
-        return CHANNELS[received.address.kind].content_type in (PNG, GLB)
+        return CHANNELS[received.address.kind].content_type != JSON
     return b"\0" in received.payload
 
 

@@ -25,7 +25,7 @@ from edge.mqtt.messages import (
     Message,
     Request,
 )
-from edge.mqtt.topics import CHANNELS, GLB, PNG, Address, everything, parse
+from edge.mqtt.topics import CHANNELS, GLB, JPEG, PNG, Address, everything, parse
 from edge.processes import backoff
 
 Result = DepthMessage | LayoutMessage | LightingMessage
@@ -37,7 +37,7 @@ _RETRY_S = (0.5, 30.0)
 _STEADY_S = 10.0
 """A connection that lasted so long was sound: the next one is tried soon."""
 _EVENTS_KEPT = 3
-_SIGNATURES = {PNG: b"\x89PNG\r\n\x1a\n", GLB: b"glTF"}
+_SIGNATURES = {PNG: b"\x89PNG\r\n\x1a\n", JPEG: b"\xff\xd8\xff", GLB: b"glTF"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ import trimesh
 
 from edge.errors import PublishError
 from edge.geometry.harmonics import COEFFICIENT_NAMES
+from edge.geometry.pinhole import rays_from_pixels
+from edge.geometry.rigid import rotation_room_camera
 from edge.mqtt.messages import timestamp
 from edge.publish.compose import (
     Source,
@@ -27,7 +29,7 @@ from edge.publish.compose import (
     room_model,
     same_room,
 )
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
 
 def _json(message: Any) -> Any:
@@ -95,6 +97,7 @@ def test_nothing_relative_is_labelled_metres(frame: Frame, depth: DepthMap, layo
     for body in bodies:
         assert body["scale"] == "relative"
         assert body["metric"] is None
+        body.pop("pose", None)  # where the camera hangs is configured, in metres
         assert not [k for k in _keys(body) if k.endswith(("_m", "_m2", "_m3", "_mm"))]
     assert bodies[0]["image"]["unit"] == "relative"
     assert depth_picture(frame, relative, source).properties["unit"] == "relative"
@@ -217,3 +220,34 @@ def test_a_room_is_another_from_a_centimetre_on(layout: RoomLayout) -> None:
     assert not same_room(layout, replace(layout, ceiling_height_m=layout.ceiling_height_m + 0.02))
     assert not same_room(layout, replace(layout, polygon_m=np.vstack([layout.polygon_m, layout.polygon_m[:1]])))
     assert not same_room(layout, replace(layout, scale="relative"))
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0, 0.0), (40.0, -15.0, 5.0)])
+def test_a_depth_message_is_enough_to_put_it_into_the_room(
+    frame: Frame, source: Source, angles: tuple[float, float, float]
+) -> None:
+    """From the message alone: with lens and pose, the depth of a flat floor is the floor, at height 0 everywhere."""
+    yaw, pitch, roll = np.deg2rad(angles)
+    lens = Intrinsics(640, 480, 500.0, 510.0, 300.0, 250.0, k1=-0.12, p1=0.001)
+    camera = CameraModel("perspective", lens, camera_height_m=1.7, yaw_rad=yaw, pitch_rad=pitch - 0.6, roll_rad=roll)
+    width, height = 160, 120
+    rays = rays_from_pixels(lens.resized(width, height)) @ rotation_room_camera(yaw, pitch - 0.6, roll).T
+    depth = np.where(rays[..., 2] < -0.05, -1.7 / np.minimum(rays[..., 2], -0.05), 0).astype(np.float32)
+    image = np.zeros((480, 640, 3), np.uint8)
+    body = _json(depth_message(replace(frame, model=camera, image=image), DepthMap(depth, "z", "metric"), source, 0.0))
+    k, pose = body["lens"], body["pose"]
+    matrix = np.array([[k["fx_px"], 0, k["cx_px"]], [0, k["fy_px"], k["cy_px"]], [0, 0, 1]])
+    pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).reshape(-1, 1, 2)
+    flat = cv2.undistortPoints(pixels, matrix, np.array([k[name] for name in ("k1", "k2", "p1", "p2", "k3")]))
+    points = np.concatenate([flat[:, 0], np.ones((len(flat), 1))], 1) * depth.reshape(-1, 1)
+    room = points @ np.array(pose["rotation"]).T + [0, 0, pose["height_m"]]
+    seen = (depth.ravel() > 0) & (depth.ravel() < 10)
+    assert seen.sum() > 1000
+    assert np.abs(room[seen, 2]).max() < 2e-3
+
+
+def test_a_panorama_has_a_pose_and_no_lens(frame: Frame, depth: DepthMap, source: Source) -> None:
+    """Its pixels are directions already; the middle of a level one looks along the room's y axis."""
+    body = _json(depth_message(replace(frame, model=CameraModel("equirectangular")), depth, source, 0.0))
+    assert body["lens"] is None
+    assert body["pose"] == {"rotation": [[1, 0, 0], [0, 0, 1], [0, -1, 0]], "height_m": None}

@@ -29,10 +29,11 @@ from edge.mqtt.messages import (
     timestamp,
 )
 from edge.mqtt.schemas import asyncapi, documents, json_schemas, request_schemas
-from edge.mqtt.topics import CHANNELS, Kind
+from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.mqtt.verbs import VERBS, VerbName
-from edge.publish.compose import Source, depth_message, layout_message, lighting_message
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout
+from edge.publish.compose import Source, calibrated_lens, depth_message, layout_message, lighting_message, pose
+from edge.publish.discovery import CameraDevice, camera_device
+from edge.scene import DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
 
 @pytest.fixture
@@ -46,9 +47,13 @@ def messages(
         source="replay",
         projection="perspective",
         camera_height_m=None,
+        hfov_deg=None,
+        lens=calibrated_lens(Intrinsics(640, 480, 500.0, 500.0, 320.0, 240.0, k1=-0.1)),
+        pose=pose(frame.model),
         tasks=("depth",),
         settings={"depth": TaskSettings(enabled=True, every_s=1, every_frames=None)},
     )
+    device = CameraDevice("a", "replay", "perspective", {"depth": 0.5}, metric=True)
     engine = EngineInfo(task="depth", name="depth", sha256="0" * 64, backend="ort", provenance={"recipe": "x"})
     task = TaskHealth(camera="a", task="depth", rate_hz=2.0, latency_ms=Percentiles(p50=1, p99=2))
     broker = BrokerHealth(
@@ -94,6 +99,7 @@ def messages(
         "depth": depth_message(frame, depth, source, 0.1, "edge/d/a/depth/image"),
         "layout": layout_message(frame, layout, source, 0.1),
         "lighting": lighting_message(frame, lighting, source, 0.1),
+        "discovery": camera_device(Topics("d"), device, verbs=()),
     }
 
 
@@ -170,14 +176,15 @@ def test_every_topic_has_a_channel_and_an_operation_with_its_quality() -> None:
     assert set(document["channels"]) == {*plain, *by_verb} == set(operations)
     for kind, channel in plain.items():
         address = document["channels"][kind]["address"]
-        assert address == f"site/{{device}}/{channel.path}"
+        below = "homeassistant" if channel.below == "home_assistant" else "site/{device}"
+        assert address == f"{below}/{channel.path}"
         assert {f"{{{p}}}" for p in document["channels"][kind]["parameters"]} == {
             p for p in address.split("/") if "{" in p
         }
         binding = operations[kind]["bindings"]["mqtt"]
         assert (binding["qos"], binding["retain"]) == (channel.qos, channel.retain)
         assert binding.get("messageExpiryInterval") == channel.expiry_s
-        assert operations[kind]["action"] == "send"
+        assert operations[kind]["action"] == channel.direction == ("receive" if kind == "birth" else "send")
 
 
 def test_every_request_has_its_channel_its_answers_and_its_schemas() -> None:

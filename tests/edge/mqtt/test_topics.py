@@ -21,14 +21,17 @@ CONTRACT = {
     "edge/dev/cam/layout": (True, 1),
     "edge/dev/cam/lighting": (True, 1),
     "edge/dev/cam/room": (True, 1),
+    "edge/dev/cam/depth/view": (False, 0),
+    "edge/dev/cam/picture": (False, 0),
 }
+HOME_ASSISTANT = {"homeassistant/device/dev/cam/config": (True, 1), "homeassistant/status": (False, 1)}
 
 
 def test_addresses_quality_and_retention_are_those_of_the_contract() -> None:
     """Every topic has the address, QoS and retention that integrators were promised."""
     topics = Topics("dev")
     table = {topics.of(k, camera="cam", verb="ping"): (c.retain, c.qos) for k, c in CHANNELS.items()}
-    assert table == CONTRACT
+    assert table == CONTRACT | HOME_ASSISTANT
 
 
 @pytest.mark.parametrize("topic", [*CONTRACT, "edge/dev/request/engine/build", "edge/dev/response/engine/build"])
@@ -43,7 +46,8 @@ def test_parsing_inverts_naming(topic: str, base: str) -> None:
 
 @pytest.mark.parametrize(
     "topic",
-    ["edge", "edge/dev", "edge//cam/depth", "other/dev/cam/depth", "edge/dev/cam/x", "edge/dev/request/a/b/c", ""],
+    ["edge", "edge/dev", "edge//cam/depth", "other/dev/cam/depth", "edge/dev/cam/x", "edge/dev/request/a/b/c", ""]
+    + [*HOME_ASSISTANT],
 )
 def test_foreign_topics_are_nobodys(topic: str) -> None:
     """What is not ours is not taken for ours."""

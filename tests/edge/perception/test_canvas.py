@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import GeometryError, ImageError
+from edge.geometry.mask import covered
 from edge.geometry.panorama import rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.rigid import rotation_room_camera
@@ -15,7 +17,7 @@ from edge.inference.manifest import InputSpec
 from edge.perception.canvas import CanvasMap, visible_mask
 from edge.perception.preprocess import tensor_from_image
 from edge.perception.smoothing import ExponentialSmoother, SceneCut
-from edge.scene import CameraModel, Intrinsics
+from edge.scene import CameraModel, Intrinsics, Projection
 
 SPEC = InputSpec(
     name="x",
@@ -145,3 +147,23 @@ def test_intrinsics_of_another_shape_are_refused() -> None:
     CanvasMap(model, (640, 360), 256, 128)
     with pytest.raises(GeometryError, match="calibrate"):
         CanvasMap(model, (640, 480), 256, 128)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7])
+@pytest.mark.parametrize("projection", ["perspective", "equirectangular"])
+def test_what_is_hidden_is_not_seen(projection: Projection, turn: float) -> None:
+    """A privacy mask takes its part of the picture out of the canvas's mask, wherever the camera looks; no more."""
+    hidden = ((0.4, 0.3), (0.7, 0.3), (0.7, 0.7), (0.4, 0.7))
+    hfov_rad = 1.5 if projection == "perspective" else None
+    width, height = (640, 480) if projection == "perspective" else (1024, 512)
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[covered([hidden], width, height)] = 255
+    plain = CanvasMap(CameraModel(projection, hfov_rad=hfov_rad, yaw_rad=turn), (width, height), 512, 256)
+    model = CameraModel(projection, hfov_rad=hfov_rad, yaw_rad=turn, masks=(hidden,))
+    masked = CanvasMap(model, (width, height), 512, 256)
+    canvas = plain.apply(picture)[0][..., 0]
+    assert not masked.mask[canvas > 0].any()
+    lost = plain.mask & ~masked.mask
+    near = cv2.dilate((canvas > 0).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert lost.any()
+    assert not (lost & ~near).any()

@@ -7,13 +7,14 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import GeometryError
+from edge.geometry.mask import covered
 from edge.geometry.panorama import rays
 from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
 from edge.inference.manifest import InputSpec, Manifest
 from edge.perception.alignment import align_to_layout, shell_range
 from edge.perception.depth import FUSED_WH, DepthReader, TangentViews
-from edge.scene import CameraModel, DepthMap, Projection, RoomLayout
+from edge.scene import CameraModel, DepthMap, Outline, Projection, RoomLayout
 from tests.edge.perception.test_layout import BOX, exact_layout
 
 VIEWS_DEG = [(0, 0), (90, 0), (180, 0), (-90, 0), (0, 90), (0, -90)]
@@ -186,3 +187,25 @@ def test_a_range_map_of_the_canvas_serves_every_camera(
     error = np.abs(got.depth / truth - 1)
     assert np.quantile(error, 0.99) < 0.01
     assert error.max() < 0.05
+
+
+@pytest.mark.parametrize("projection", ["perspective", "equirectangular"])
+@pytest.mark.parametrize("canvas", [False, True])
+def test_what_is_hidden_has_no_depth(room: RoomLayout, projection: Projection, canvas: bool) -> None:
+    """Under a privacy mask depth is unknown, 0, in every kind of map; elsewhere it is what it is without."""
+    outline = ((0.2, 0.1), (0.6, 0.2), (0.5, 0.8))
+    size = (1024, 512) if projection == "equirectangular" else (640, 480)
+    found = []
+    masks: tuple[Outline, ...]
+    for masks in ((), (outline,)):
+        camera = CameraModel(projection, hfov_rad=1.3 if projection == "perspective" else None, masks=masks)
+        spec = canvas_manifest() if canvas else manifest({"kind": "depth_metres", "depth": "depth"})
+        reader = DepthReader(spec, camera)
+        tensor = reader.prepare(np.zeros((size[1], size[0], 3), np.uint8))
+        answer = np.random.default_rng(3).uniform(1, 5, (len(tensor), 1, *tensor.shape[-2:])).astype(np.float32)
+        found.append(reader.read({"depth": answer}, 0.0, room).depth)
+    plain, masked = found
+    hidden = covered([outline], masked.shape[1], masked.shape[0])
+    assert hidden.any()
+    assert (masked[hidden] == 0).all()
+    assert np.array_equal(masked[~hidden], plain[~hidden])

@@ -189,12 +189,14 @@ def test_retained_messages_of_what_is_gone_are_cleared(
     """A renamed camera's and a removed task's topics are emptied; those in use, and other devices', stay."""
     port = mosquitto().port
     stays = ["edge/dev/hall/layout", "edge/other/old/layout", "edge/dev/hall/state", "zigbee/old/state"]
+    stays += ["homeassistant/device/dev/hall/config", "homeassistant/device/other/old/config"]
     goes = [
         "edge/dev/old/state",
         "edge/dev/old/layout",
         "edge/dev/old/room",
         "edge/dev/hall/lighting",
         "edge/dev/old/scene",
+        "homeassistant/device/dev/old/config",
     ]
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.connect("127.0.0.1", port)
@@ -203,7 +205,8 @@ def test_retained_messages_of_what_is_gone_are_cleared(
         client.publish(topic, b"{}", qos=1, retain=True).wait_for_publish(5)
     client.disconnect()
     client.loop_stop()
-    publisher = publish(port, retained={"edge/dev/hall/layout", "edge/dev/hall/state", "edge/dev/hall/room"})
+    used = {"edge/dev/hall/layout", "edge/dev/hall/state", "edge/dev/hall/room", "homeassistant/device/dev/hall/config"}
+    publisher = publish(port, retained=used)
     publisher.publish("room", Binary(b"glb", {}), camera="hall")
     assert publisher.flush(10)
     time.sleep(0.5)

@@ -126,6 +126,8 @@ def test_a_relative_result_shows_no_metres(frame: Frame, depth: DepthMap, layout
         ("edge/dev/bridge/state", b'{"state":"asleep"}', "online"),
         ("edge/dev/a/depth/image", b"GIF89a", "image/png"),
         ("edge/dev/a/room", b"<gltf/>", "model/gltf-binary"),
+        ("edge/dev/a/picture", b"\x89PNG", "image/jpeg"),
+        ("edge/dev/a/depth/view", b"", "image/jpeg"),
     ],
 )
 def test_what_does_not_fit_its_schema_is_said(topic: str, payload: bytes, error: str) -> None:
@@ -177,7 +179,9 @@ def test_any_payload_is_one_line_of_json(topic: str, payload: bytes, key: str, v
     assert "\n" not in text_line(message)
 
 
-@pytest.mark.parametrize("topic", ["edge/dev/hall/depth/image", "edge/dev/hall/room", "elsewhere"])
+@pytest.mark.parametrize(
+    "topic", ["edge/dev/hall/depth/image", "edge/dev/hall/picture", "edge/dev/hall/room", "elsewhere"]
+)
 def test_pictures_are_told_by_their_size(topic: str) -> None:
     """Bytes of a picture are never passed as text, also where the picture is none."""
     assert json.loads(json_line(validated(Incoming(topic, b"GIF\0\xff", False))))["bytes"] == 5
