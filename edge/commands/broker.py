@@ -10,7 +10,7 @@ import typer
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge.mqtt.link import Endpoint
+    from edge.mqtt.endpoint import Endpoint
 
 Host = Annotated[str, typer.Option("--host", help="Broker.")]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535)]
@@ -29,7 +29,7 @@ def endpoint_at(host: str, port: int, username: str | None, password_file: Path 
     Raises:
         EdgeError: the host is an address of another kind, or there is no such password file.
     """
-    from edge.mqtt.link import Endpoint, TlsOptions
+    from edge.mqtt.endpoint import Endpoint, TlsOptions
 
     if "@" in host or "/" in host:  # not repeated: it may hold a password
         raise EdgeError("--host takes a name or an IP address alone; --port, --username and --password-file are apart")

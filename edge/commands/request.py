@@ -16,7 +16,7 @@ from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge.config.sections import Config
-    from edge.mqtt.link import Endpoint
+    from edge.mqtt.endpoint import Endpoint
 
 _LONGEST = 200
 _LATER_S = 3.0
@@ -99,7 +99,7 @@ def _patience_s(verb: str) -> float:
 
 def _endpoint(settings: Config) -> Endpoint:
     """The configured broker; the embedded one is on this machine."""
-    from edge.mqtt.link import Endpoint
+    from edge.mqtt.endpoint import Endpoint
 
     if settings.mqtt.host is None:
         return Endpoint("127.0.0.1", settings.mqtt.embedded.port)

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, model_validator
 from edge.config.values import ExistingFile, HostName, PathToMake, Port, Rate, SecretFile, Section, problem
 from edge.errors import ConfigError
 from edge.keep.spool import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES, MIB
-from edge.mqtt.link import Endpoint, TlsOptions
+from edge.mqtt.endpoint import Endpoint, TlsOptions
 
 _LONGEST_PASSWORD_BYTES = 65535
 """MQTT's own limit."""

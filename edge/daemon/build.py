@@ -14,7 +14,7 @@ from edge.daemon.home_assistant import discovery_topics
 from edge.inference.accelerator import Accelerator
 from edge.keep.spool import Spool
 from edge.mqtt.broker import EmbeddedBroker
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import CHANNELS, Topics
 from edge.pipeline.engines import LoadedEngines

@@ -40,7 +40,7 @@ from edge.monitor.clock import Periodic, WallClock
 from edge.monitor.metrics import Metrics
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import BridgeHealth, BridgeInfo, Message
 from edge.pipeline.demands import Answer
 from edge.pipeline.pipeline import Pipeline, Result

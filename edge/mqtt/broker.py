@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from edge.errors import PublishError
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 50

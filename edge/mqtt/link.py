@@ -1,8 +1,7 @@
 """One MQTT connection: the only module that speaks paho.
 
 MQTT 5 is tried first, at every connection; `edge.mqtt.versions` says when 3.1.1 is. What a broker says that it can do
-is obeyed. A `Link` is one connection at a time and never
-reconnects by itself: its owner decides when.
+is obeyed. A `Link` is one connection at a time and never reconnects by itself: its owner decides when.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
@@ -31,6 +29,7 @@ from paho.mqtt.subscribeoptions import MQTTException as SubscribeException
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import ConfigError, PublishError
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.failures import (
     REMEDIES,
     NoAnswerError,
@@ -43,7 +42,7 @@ from edge.mqtt.failures import (
 )
 from edge.mqtt.limits import Limits
 from edge.mqtt.tls import check_files, own_certificate_problem, refuse_to_ask
-from edge.mqtt.versions import Protocol, Version, Versions
+from edge.mqtt.versions import Version, Versions
 
 _log = logging.getLogger(__name__)
 
@@ -53,35 +52,6 @@ _REFUSED_BY_PAHO = (ValueError, MQTTException, SubscribeException, struct.error)
 """What paho raises of values that do not fit a packet; all else that it raises is an OSError."""
 _WINDOW = 64
 """QoS-1 messages that may wait for their acknowledgement; the owner keeps below it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsOptions:
-    """How to trust the broker and, with `certificate` and `key`, how to be trusted. No `ca`: the system's."""
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    insecure: bool = False
-    """Accept any certificate: encrypts, but does not tell who is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the broker is and how to talk to it."""
-
-    host: str
-    port: int = 1883
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: TlsOptions | None = None
-    transport: Literal["tcp", "websockets"] = "tcp"
-    keepalive_s: int = 30
-    protocol: Protocol = "auto"
-
-    def __str__(self) -> str:
-        """Host and port, as error messages name it."""
-        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from typing import Literal, cast
 from edge.errors import PublishError
 from edge.keep.spool import Spool
 from edge.monitor.metrics import Metrics
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.failures import NotConnectedError, UnsendableError, remedy_for
-from edge.mqtt.link import Endpoint, Incoming, Link, Metadata, Subscription, Will
+from edge.mqtt.link import Incoming, Link, Metadata, Subscription, Will
 from edge.mqtt.messages import BridgeProbe, BridgeState, Response
 from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.processes import backoff

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from edge.errors import PublishError
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.failures import remedy_for
-from edge.mqtt.link import Endpoint, Incoming, Link, Metadata, Subscription
+from edge.mqtt.link import Incoming, Link, Metadata, Subscription
 from edge.mqtt.messages import Response
 from edge.mqtt.tls import own_certificate_problem
 from edge.mqtt.topics import Topics

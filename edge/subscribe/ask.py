@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.errors import PublishError
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.failures import remedy_for
-from edge.mqtt.link import Endpoint, Incoming, Link, Metadata
+from edge.mqtt.link import Incoming, Link, Metadata
 from edge.mqtt.messages import BridgeState, Response
 from edge.mqtt.topics import CHANNELS, Topics
 

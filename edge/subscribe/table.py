@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.errors import plain
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeState,

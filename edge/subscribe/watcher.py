@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from edge.errors import PublishError, explain
-from edge.mqtt.link import Endpoint, Incoming, Link
+from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.link import Incoming, Link
 from edge.mqtt.messages import (
     MESSAGES,
     BridgeEvent,

@@ -32,7 +32,8 @@ from edge.cameras.v4l2 import V4l2Source
 from edge.errors import CameraError, EdgeError, EngineError, PublishError
 from edge.inference.manifest import read_manifest
 from edge.inference.ort import OrtBackend
-from edge.mqtt.link import Endpoint, Link, Metadata, TlsOptions
+from edge.mqtt.endpoint import Endpoint, TlsOptions
+from edge.mqtt.link import Link, Metadata
 from tests.edge.inference.conftest import SIZE, model_folder
 
 __all__ = ["model_folder"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from edge.mqtt import link as link_module
-from edge.mqtt.link import Endpoint, Link, Metadata
+from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.link import Link, Metadata
 from tests.edge.mqtt.scripted import Connect, Scripted
 
 Open = Callable[..., Link]

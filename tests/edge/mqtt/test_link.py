@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from edge.errors import ConfigError, PublishError
+from edge.mqtt.endpoint import Endpoint, TlsOptions
 from edge.mqtt.failures import NoAnswerError
-from edge.mqtt.link import Delivery, Endpoint, Incoming, Link, Metadata, Subscription, TlsOptions, Will
+from edge.mqtt.link import Delivery, Incoming, Link, Metadata, Subscription, Will
 from tests.brokers import unused_port
 from tests.edge.mqtt.conftest import Open
 from tests.edge.mqtt.scripted import ACCEPTED_5, ACCEPTED_311, NO_SUCH_VERSION, Connect, Scripted

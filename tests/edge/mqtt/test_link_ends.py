@@ -11,8 +11,9 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.limits import Limits
-from edge.mqtt.link import Endpoint, Incoming, Link, Will
+from edge.mqtt.link import Incoming, Link, Will
 from tests.brokers import wait_until
 from tests.edge.mqtt.conftest import Open, send
 from tests.edge.mqtt.scripted import ACCEPTED_5, Scripted

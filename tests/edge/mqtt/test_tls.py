@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from edge.errors import PublishError
-from edge.mqtt.link import Endpoint, Link, TlsOptions
+from edge.mqtt.endpoint import Endpoint, TlsOptions
+from edge.mqtt.link import Link
 from edge.mqtt.tls import own_certificate_problem, refuse_to_ask
 from edge.mqtt.topics import Topics
 from edge.publish.trial import try_broker

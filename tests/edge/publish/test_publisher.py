@@ -19,7 +19,7 @@ import pytest
 
 from edge.errors import PublishError
 from edge.mqtt.broker import EmbeddedBroker
-from edge.mqtt.link import Endpoint, TlsOptions
+from edge.mqtt.endpoint import Endpoint, TlsOptions
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import LIVE_EXPIRY_S, Kind, Topics
 from edge.mqtt.verbs import CameraArguments
@@ -121,7 +121,7 @@ def test_a_late_subscriber_is_told_what_is_retained(
 
 _CHILD = """
 import sys, time
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.publish.publisher import Publisher
 from edge.mqtt.topics import Topics
 Publisher(Endpoint("127.0.0.1", int(sys.argv[1])), Topics("dev")).start()

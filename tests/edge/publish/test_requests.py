@@ -13,7 +13,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.mqtt.broker import EmbeddedBroker
-from edge.mqtt.link import Endpoint, Incoming
+from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.link import Incoming
 from edge.mqtt.messages import Response
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Binary

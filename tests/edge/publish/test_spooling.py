@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from edge.keep.spool import Spool
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import Topics
 from edge.publish import suspects
@@ -151,7 +151,7 @@ _CHILD = """
 import sys, time
 from pathlib import Path
 from edge.keep.spool import Spool
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import Topics
 from edge.publish.publisher import Publisher

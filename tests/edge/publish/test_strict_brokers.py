@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Binary

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from edge.errors import PublishError
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.topics import Topics
 from edge.publish.publisher import Publisher
 from edge.publish.trial import ask_daemons, try_broker

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge.mqtt.link import Endpoint, Incoming
+from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.link import Incoming
 from edge.mqtt.messages import BridgeInfo, timestamp
 from edge.mqtt.topics import Topics
 from edge.publish.publisher import Publisher

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from edge.mqtt.broker import EmbeddedBroker
-from edge.mqtt.link import Endpoint, Incoming
+from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.link import Incoming
 from edge.mqtt.messages import BridgeState, CameraState, timestamp
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Source, depth_message, depth_picture, layout_message, lighting_message, room_model
@@ -235,7 +236,7 @@ def test_showing_ends_with_its_reader(embedded: EmbeddedBroker, publisher: Publi
 
 def test_a_watcher_says_why_it_sees_nothing() -> None:
     """Without a broker the table names the reason and the remedy."""
-    from edge.mqtt.link import Endpoint
+    from edge.mqtt.endpoint import Endpoint
 
     state = show(Endpoint("127.0.0.1", 1), Console(file=io.StringIO(), color_system=None), for_s=0.6)
     assert "start the broker" in str(state.connection_error)
