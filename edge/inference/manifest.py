@@ -279,6 +279,9 @@ class Provenance(_Part):
     metrics: tuple[Metric, ...] = ()
 
 
+TestTimeAveraging = Literal["mirror", "mirror_and_turns"]
+"""In how many ways a network is asked about one picture: 2, or 8 with quarter turns of a panorama."""
+
 ModelTask = Literal["depth", "layout", "lighting", "joint"]
 """What a model is for: one noun, or several (`joint`)."""
 
@@ -297,6 +300,11 @@ class Manifest(_Part):
     input: InputSpec
     output: Output
     golden: Golden | None = None
+    tta: TestTimeAveraging | None = Field(
+        default=None,
+        description="ask the network about each picture also mirrored (twice the time), or also turned by quarters (8 "
+        "times; panoramas), and average its answers; of a depth or layout model",
+    )
     weights: FileRef | None = Field(
         default=None, description="the trained network to learn on from; needed by nothing that serves"
     )
@@ -322,6 +330,10 @@ class Manifest(_Part):
                 )
             if len(set(self.output_names)) < len(self.output_names):
                 raise ValueError("two parts of a joint model name the same ONNX output; each has its own")
+        if self.tta is not None and self.task not in ("depth", "layout"):
+            raise ValueError(f"tta averages depth or layout, not {self.task}; leave it out")
+        if self.tta == "mirror_and_turns" and self.input.projection == "perspective":
+            raise ValueError("only panoramas can be turned; set tta to mirror")
         self._check_tolerances()
         return self
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.inference.base import Arrays
+from edge.inference.manifest import Manifest
+from edge.perception.averaging import averaged
 from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
-from edge.scene import DepthMap, ImageArray, Lighting, RoomLayout, Task
+from edge.scene import CameraModel, DepthMap, ImageArray, Lighting, RoomLayout, Task
 
 Value = DepthMap | RoomLayout | Lighting
 
@@ -44,6 +46,21 @@ class Reader(Protocol):
         ...
 
 
-READERS: dict[Task, Callable[..., Reader]] = {"depth": DepthReader, "layout": LayoutReader, "lighting": LightingReader}
-"""Made from (manifest of one noun, camera), `canvas` (an input shared with this camera's other readers, or None) and
-the noun's own options: `smoothing_s` for all, `fit` for layout."""
+READERS: dict[Task, Callable[..., Reader]] = {
+    "depth": DepthReader,
+    "layout": LayoutReader,
+    "lighting": LightingReader,
+}
+
+
+def reader_of(task: Task, manifest: Manifest, camera: CameraModel, **options: Any) -> Reader:
+    """The reader of a noun for one camera, which asks as often as the manifest says.
+
+    Args:
+        task: the noun.
+        manifest: of that noun alone, see `Manifest.part`.
+        camera: the camera.
+        options: `canvas` (an input shared with this camera's other readers, or None) and the noun's own: `smoothing_s`
+            for all, `fit` for layout.
+    """
+    return averaged(READERS[task](manifest, camera, **options), manifest)

@@ -30,7 +30,7 @@ from edge.inference.accelerator import at_once
 from edge.inference.base import Arrays
 from edge.monitor.metrics import Metrics
 from edge.perception.canvas import CanvasInput
-from edge.perception.readers import READERS, Value
+from edge.perception.readers import Value, reader_of
 from edge.perception.smoothing import SceneCut
 from edge.pipeline.batches import Batch, Engine, Feed, FrameSource, Inputs, Job, Part
 from edge.pipeline.demands import Answer, Changes, Demand
@@ -113,7 +113,7 @@ class Pipeline:
         """
         feed = self._feed(camera.name, engine, model)
         part = engine.manifest.part(task)
-        reader = READERS[task](part, model, canvas=feed.canvas, **options)
+        reader = reader_of(task, part, model, canvas=feed.canvas, **options)
         turn = Turn(lambda: camera.sequence, cadence, self._clock())
         job = Job(camera, task, feed, reader, part.output_names, turn, deadline_s)
         feed.jobs.append(job)

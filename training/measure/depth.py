@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge.inference.base import Backend
 from edge.inference.manifest import InverseDepthRelative, Manifest, Metric
+from edge.perception.averaging import averaged
 from edge.perception.depth import DepthReader
 from edge.scene import ImageArray
 from training.data.evaluation import DepthCase
@@ -33,7 +34,7 @@ _WORST_SHARE = 0.5
 
 def _predicted(manifest: Manifest, backend: Backend, case: DepthCase) -> tuple[npt.NDArray[np.float32], float | None]:
     """The device's depth map at the truth's size, in an unknown unit if the model is relative; the error it expects."""
-    reader = DepthReader(manifest, case.camera, smoothing_s=0.0)
+    reader = averaged(DepthReader(manifest, case.camera, smoothing_s=0.0), manifest)
     found = reader.read(backend.run(reader.prepare(case.image)), 0.0)
     height, width = case.depth_m.shape
     depth = cv2.resize(found.depth, (width, height), interpolation=cv2.INTER_LINEAR)

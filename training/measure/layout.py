@@ -14,6 +14,7 @@ from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import boundary_latitudes, wall_distances
 from edge.inference.base import Backend
 from edge.inference.manifest import Manifest, Metric
+from edge.perception.averaging import averaged
 from edge.perception.layout import LayoutReader
 from edge.scene import ImageArray, RoomLayout
 from training.arrays import Array
@@ -96,8 +97,8 @@ def _agreement(found: _Truth, truth: _Truth) -> dict[str, float]:
 
 def _found(manifest: Manifest, backend: Backend, case: LayoutCase) -> tuple[RoomLayout, RoomLayout] | None:
     """The fitted and the raw room, or None where the picture was refused."""
-    fitted = LayoutReader(manifest, case.camera, smoothing_s=0.0, fit="auto")
-    raw = LayoutReader(manifest, case.camera, smoothing_s=0.0, fit="raw")
+    fitted = averaged(LayoutReader(manifest, case.camera, smoothing_s=0.0, fit="auto"), manifest)
+    raw = averaged(LayoutReader(manifest, case.camera, smoothing_s=0.0, fit="raw"), manifest)
     raw.prepare(case.image)
     outputs = backend.run(fitted.prepare(case.image))
     try:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.inference.manifest import Manifest
+from edge.perception.averaging import averaged
 from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
@@ -37,9 +38,9 @@ def reader_of(manifest: Manifest, task: Task, camera: CameraModel) -> Reader:
     """The device's reader of one noun, without smoothing."""
     part = manifest.part(task)
     if task == "depth":
-        return DepthReader(part, camera, smoothing_s=0.0)
+        return averaged(DepthReader(part, camera, smoothing_s=0.0), part)
     if task == "layout":
-        return LayoutReader(part, camera, smoothing_s=0.0, fit="auto")
+        return averaged(LayoutReader(part, camera, smoothing_s=0.0, fit="auto"), part)
     return LightingReader(part, camera, smoothing_s=0.0)
 
 
