@@ -121,10 +121,15 @@ def logistic_line(signs: Signs) -> Array:
 
 
 def exponential_line(signs: Signs) -> Array:
-    """(K + 1,) bias and weights with which the exponential function of signs gives the truth, least squares of logs."""
+    """(K + 1,) bias and weights: the exponential function of signs gives the truth, by least squares of logs.
+
+    The bias is the one with which the mean is right too.
+    """
     x, back = _normalised(signs.values)
     eye = np.diag([0.0, *[_RIDGE * len(x)] * (x.shape[1] - 1)])
-    return back(np.linalg.solve(x.T @ x + eye + 1e-9 * np.eye(x.shape[1]), x.T @ np.log(signs.truth)))
+    beta = np.linalg.solve(x.T @ x + eye + 1e-9 * np.eye(x.shape[1]), x.T @ np.log(signs.truth))
+    beta[0] += np.log(signs.truth.mean() / np.exp(x @ beta).mean())
+    return back(beta)
 
 
 def _normalised(values: Array) -> tuple[Array, Callable[[Array], Array]]:

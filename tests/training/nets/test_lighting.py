@@ -10,7 +10,9 @@ import torch
 
 from edge.errors import DataError
 from edge.geometry.harmonics import project_panorama, rotate_yaw
+from training.config.losses import LightingLossConfig
 from training.config.nets import CompletionConfig, MobileShConfig
+from training.losses.lighting import LightingLoss
 from training.nets.encoders import MobileNetEncoder, add_mask_channel, load_mobilenet_weights
 from training.nets.lighting import CompletionSh, MobileSh
 
@@ -107,3 +109,36 @@ def test_weights_files_fill_the_encoder_and_nothing_else(tmp_path: Path) -> None
     file.write_bytes(b"nothing")
     with pytest.raises(DataError, match="no weights file"):
         load_mobilenet_weights(target, file)
+
+
+def test_a_shut_gate_leaves_the_projection() -> None:
+    """With the gate at 0, nothing is added to what a whole panorama shows, however bright; open, light is added."""
+    net = CompletionSh(CompletionConfig(net="completion", gate=True), 64, 128)
+    net.finish()
+    net.eval()
+    x = torch.rand(2, 4, 64, 128) * 0.5
+    x[:, 3] = 1
+    x[:, :3, 10:20, 30:50] = 1.0
+    assert net.gate is not None
+    with torch.no_grad():
+        open_ = net.complete(x)
+        net.gate.weight.zero_()
+        torch.nn.init.constant_(net.gate.bias, -40.0)
+        shut = net.complete(x)
+    torch.testing.assert_close(shut.radiance, shut.seen)
+    assert float((open_.radiance - open_.seen).max()) > 0.01
+    weights = net.cell_weights
+    expected = (shut.seen.flatten(2) @ weights.T).transpose(1, 2)
+    torch.testing.assert_close(shut.coefficients, expected, rtol=0.05, atol=0.02)
+
+
+def test_added_light_costs_where_nothing_is_hidden() -> None:
+    """The share that is added, of pictures whose truth hides less than a twentieth; of others nothing."""
+    loss = LightingLoss(LightingLossConfig(hidden=1.0))
+    seen = torch.ones(2, 3, 4, 8)
+    truth = seen.clone()
+    truth[1] *= 2  # the second picture hides half of its light
+    radiance = seen * 1.25
+    assert float(loss.added(radiance, seen, truth)) == pytest.approx(0.2)
+    assert float(loss.added(seen, seen, truth)) == 0
+    assert float(loss.added(radiance, seen, torch.full_like(truth, float("nan")))) == 0
