@@ -109,6 +109,7 @@ install_config() {
     sed -e 's#path: edge/demo/#path: /opt/edge/demo/#' \
         -e 's#engines: engines #engines: /opt/edge/engines #' \
         -e 's#plans: null *#plans: /var/lib/edge/plans #' \
+        -e 's%folder: null  *# null: spool/%folder: /var/lib/edge/spool # null: spool/%' \
         -e 's#\$schema=edge/config/config.schema.json#$schema=/opt/edge/config.schema.json#' config.yaml >"$target.new"
     chmod 0640 "$target.new"
     mv "$target.new" "$target"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import os
 import platform
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,6 +119,26 @@ def _broker(config: Config) -> str:
             broker.stop()
 
 
+def _spool(config: Config) -> str:
+    """Whether messages can wait on the disk; nothing is made there, since another user may run this."""
+    own = config.mqtt.spool
+    folder = own.folder_of(config.device.name)
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise EdgeError(
+            f"{folder}: this user may not write there; run this as the user that runs edge, or set mqtt.spool.folder"
+        )
+    free_bytes, kept_bytes = shutil.disk_usage(there).free, 0
+    with contextlib.suppress(OSError):
+        kept_bytes = sum(file.stat().st_size for file in folder.iterdir())
+    if free_bytes + kept_bytes < own.max_bytes:
+        raise EdgeError(
+            f"{folder}: {free_bytes >> 20} MiB are free and mqtt.spool.max_bytes is {own.max_bytes >> 20} MiB; make "
+            "room, or lower it"
+        )
+    return f"{folder}; {free_bytes >> 20} MiB free"
+
+
 def _daemons(config: Config) -> Finding | None:
     """What runs under this device's name says of itself; None where nothing does, or may not be asked."""
     if config.mqtt.host is None:
@@ -212,6 +234,8 @@ def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Findi
     findings = installation_findings(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
     findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
+    if config.mqtt.host is not None and config.mqtt.spool.enabled:
+        findings.append(_tried("spool", lambda: _spool(config)))
     findings.append(_tried("broker", lambda: _broker(config)))
     running = _daemons(config) if findings[-1].passed else None
     return findings if running is None else [*findings, running]

@@ -459,8 +459,11 @@ class Outbox:
             self._changed.notify_all()
 
     def leave(self, items: Iterable[Outgoing]) -> None:
-        """The latest of these topics are on the disk for the next run, and wait here no more."""
+        """These are the latest of their topics on the disk, for the next run; they, and what was loaded, wait there."""
         with self._changed:
+            for queue in self._queues.values():
+                queue.loaded.clear()
+                queue.after = 0
             for item in items:
                 if self._retained.get(item.topic) is item and item.topic in self._unsent:
                     del self._unsent[item.topic]

@@ -7,10 +7,15 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from edge.commands import checks
 from edge.commands.checks import Installation, describe_serving, installation, installation_findings
+from edge.config.broker import SpoolConfig
+from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import load
 from edge.inference.store import ModelStore
@@ -133,3 +138,21 @@ def test_what_serves_is_told(model_folder: Callable[..., Path]) -> None:
     with load(model, InferenceOptions(backend="ort-cpu")) as serving:
         told = describe_serving(serving, InferenceOptions(backend="ort-cpu"))
     assert told.startswith("asked for ort-cpu, serves CPUExecutionProvider fp32; golden output reproduced at ")
+
+
+def test_where_messages_wait_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room and rights, without making anything there."""
+
+    class Held:
+        device = SimpleNamespace(name="dev")
+        mqtt = SimpleNamespace(spool=SpoolConfig(folder=tmp_path / "a" / "b"))
+
+    config: Any = Held()
+    assert "MiB free" in checks._spool(config)
+    assert list(tmp_path.iterdir()) == []
+    config.mqtt.spool = SpoolConfig(folder=tmp_path, max_bytes=2**40)
+    with pytest.raises(EdgeError, match=r"mqtt\.spool\.max_bytes is 1048576 MiB"):
+        checks._spool(config)
+    monkeypatch.setattr(checks.os, "access", lambda *_: False)
+    with pytest.raises(EdgeError, match=r"set mqtt\.spool\.folder"):
+        checks._spool(config)

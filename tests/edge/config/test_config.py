@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from edge.config.broker import SpoolConfig
 from edge.config.sections import Config, config_schema, load_config
 from edge.errors import ConfigError, ConfigErrors, NotThereError
 from edge.scene import CameraModel, Intrinsics
@@ -477,3 +478,18 @@ def test_values_do_not_change(folder: Path) -> None:
     config = load(folder, CAMERA)
     with pytest.raises(ValueError, match="frozen"):
         config.log.level = "debug"  # type: ignore[misc]
+
+
+def test_messages_wait_in_a_folder_of_this_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where it is said; else in systemd's StateDirectory, in the user's for state, or where that usually is."""
+    named = SpoolConfig(folder=tmp_path / "here")
+    assert named.folder_of("dev") == tmp_path / "here"
+    spool = SpoolConfig()
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edge:/var/lib/other")
+    assert spool.folder_of("dev") == Path("/var/lib/edge/spool/dev")
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert spool.folder_of("dev") == Path("/state/edge/spool/dev")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert spool.folder_of("dev") == Path("/home/me/.local/state/edge/spool/dev")

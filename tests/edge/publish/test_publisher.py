@@ -23,6 +23,7 @@ from edge.mqtt.endpoint import Endpoint, TlsOptions
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import LIVE_EXPIRY_S, Kind, Topics
 from edge.mqtt.verbs import CameraArguments
+from edge.publish import window as window_module
 from edge.publish.compose import Binary, Source, depth_message, depth_picture, layout_message
 from edge.publish.publisher import Publisher
 from edge.publish.requests import Handler
@@ -367,6 +368,46 @@ def test_a_frozen_broker_costs_bounded_memory_and_no_time(mosquitto: Any, publis
     assert publisher.flush(20)
     publisher.publish("bridge_event", _event(1))
     assert publisher.flush(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_broker_that_hangs_is_noticed_and_found_again(mosquitto: Any, publish: Start, busy: bool) -> None:
+    """Stopped for longer than it takes: noticed in under 15 s, also where nothing is published; then MQTT 5 again."""
+    broker = mosquitto()
+    publisher = publish(broker.port)
+    assert publisher.wait_connected(10)
+    assert publisher.flush(5)
+    broker.signal(signal.SIGSTOP)
+    begun_s = time.monotonic()
+    while publisher.statistics().connected and time.monotonic() - begun_s < 30:
+        if busy:
+            publisher.publish("bridge_event", _event(1))
+        time.sleep(0.2)
+    assert 8 <= time.monotonic() - begun_s < (10 if busy else 15)
+    assert any("stopped confirming" in text for text in publisher.degraded())
+    time.sleep(4)
+    broker.signal(signal.SIGCONT)
+    assert publisher.wait_connected(10)
+    assert publisher.statistics().protocol == "5"
+    assert publisher.flush(10)
+
+
+def test_a_quiet_connection_is_probed(mosquitto: Any, subscribe: Any, publish: Start, monkeypatch: Any) -> None:
+    """Only when nothing else was confirmed for a while; the probe is valid, and counted nowhere."""
+    monkeypatch.setattr(window_module, "_PROBE_AFTER_S", 0.3)
+    port = mosquitto().port
+    seen = subscribe(port)
+    publisher = publish(port)
+    assert publisher.wait_connected(10)
+    for number in range(10):
+        publisher.publish("bridge_event", _event(number))
+        time.sleep(0.1)
+    assert not seen.on("edge/dev/bridge/probe")
+    assert json.loads(seen.wait("edge/dev/bridge/probe", 2)[0].payload) == {"schema": "edge.probe/1"}
+    now = publisher.statistics()
+    assert now.offered == sum(now.published.values()) == 11
+    assert now.connected
 
 
 def _publish_many(publisher: Publisher, image: Binary) -> None:

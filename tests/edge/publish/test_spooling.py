@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from edge.keep.spool import Spool
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import Topics
-from edge.publish import suspects
+from edge.publish import spooling, suspects
 from edge.publish.compose import Binary
 from edge.publish.publisher import Publisher
 from edge.publish.statistics import PublisherStatistics
@@ -318,6 +319,48 @@ def test_a_spool_that_is_in_use_is_said(mosquitto: Any, publish: Start, road: Ro
     assert second.wait_connected(10)
     assert second.flush(5)
     assert second.statistics().published["bridge_event", None] == 1
+
+
+def test_a_folder_that_cannot_be_made_is_said(
+    mosquitto: Any, subscribe: Any, publish: Start, road: Road, tmp_path: Path
+) -> None:
+    """The daemon serves from memory, and nothing that fits there is lost."""
+    (tmp_path / "spool").write_text("no folder")
+    publisher = publish(all_results=True)
+    assert wait_until(lambda: any("mqtt.spool.folder" in text for text in publisher.degraded()), 5)
+    for number in range(20):
+        publisher.publish("bridge_event", event(number))
+        publisher.publish("layout", layout(number), camera="hall")
+    port = mosquitto().port
+    seen = subscribe(port)
+    road.port = port
+    assert wait_until(lambda: len(heard(seen)) == 20 and len(seen.on(LAYOUT)) == 20, 10)
+    assert heard(seen) == list(range(20))
+    assert balanced(publisher.statistics())
+
+
+def test_a_disk_that_is_full_for_a_while_is_said(publish: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages wait in memory until there is room, and go to the disk then; what is degraded passes with it."""
+    monkeypatch.setattr(spooling, "_RETRY_S", 0.2)
+    full = [True]
+    add = Spool.add
+
+    def refuse(self: Spool, *arguments: Any, **options: Any) -> list[int]:
+        if full[0]:
+            self._connection.execute("CREATE TABLE no_room (x)")
+            raise sqlite3.OperationalError("database or disk is full")
+        return add(self, *arguments, **options)
+
+    monkeypatch.setattr(Spool, "add", refuse)
+    publisher = publish()
+    for number in range(10):
+        publisher.publish("bridge_event", event(number))
+    assert wait_until(lambda: any("make room there" in text for text in publisher.degraded()), 5)
+    assert publisher.statistics().spooled == 0
+    full[0] = False
+    assert wait_until(lambda: publisher.statistics().spooled == 10, 5)
+    assert wait_until(lambda: not any("make room" in text for text in publisher.degraded()), 5)
+    assert balanced(publisher.statistics())
 
 
 def test_a_damaged_spool_is_set_aside_and_said(

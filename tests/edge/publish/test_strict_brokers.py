@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from edge import processes
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.mqtt.topics import Topics
+from edge.mqtt.versions import Versions
 from edge.publish.compose import Binary
 from edge.publish.publisher import Publisher
 from edge.publish.suspects import Suspects
@@ -51,6 +54,19 @@ def test_a_broker_that_closes_is_not_stormed(
     assert 4 <= broker.connections <= 10
     said = [record.getMessage() for record in caplog.records if "closed the connection" in record.getMessage()]
     assert 1 <= len(said) == len(set(said)) <= 2
+
+
+def test_the_worst_storm_is_no_storm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wait at its shortest, and a broker that never answers: at most 15 connections in the first 30 s."""
+    monkeypatch.setattr(processes.random, "uniform", lambda least, _most: least)
+    shortest_s, longest_s = inspect.signature(Publisher).parameters["retry_s"].default
+    assert longest_s < 10, "back within ten seconds of the broker's return"
+    versions, connections, attempts, now_s = Versions(), 0, 0, 0.0
+    while now_s < 30.0:
+        connections += 2 if versions.try_older() else 1
+        now_s += processes.backoff(attempts, shortest_s, longest_s)
+        attempts += 1
+    assert 8 <= connections <= 15
 
 
 def test_waits_grow_while_connections_do_not_last(strict: Callable[..., StrictBroker], publish: Start) -> None:
