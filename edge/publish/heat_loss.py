@@ -10,10 +10,14 @@ from pydantic import ValidationError
 
 from edge.derive.heat_loss.assumptions import DISCLAIMER
 from edge.derive.heat_loss.elements import Element
-from edge.derive.heat_loss.estimate import HeatLoss
+from edge.derive.heat_loss.estimate import HeatLoss, heat_loss_of
+from edge.derive.heat_loss.settings import Settings
 from edge.derive.heat_loss.uncertainty import Quantiles
 from edge.errors import PublishError, explain
 from edge.mqtt.heat_loss_message import BuildingPart, HeatElement, HeatLossMessage, Influence, Range
+from edge.mqtt.messages import BridgeEvent, timestamp
+from edge.publish.compose import Source
+from edge.scene import Frame, RoomLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,27 @@ class Origin:
     camera: str
     captured_at: str
     layout_frame: int | None = None
+
+
+def of_layout(frame: Frame, layout: RoomLayout, source: Source, settings: Settings) -> HeatLossMessage:
+    """The heat loss of a room that `why_not` has nothing against.
+
+    Raises:
+        PublishError: the values are not those of a room.
+    """
+    origin = Origin(source.device, frame.camera, timestamp(frame.captured_at), frame.sequence)
+    return heat_loss_message(heat_loss_of(layout, settings), origin)
+
+
+def unavailable(frame: Frame, source: Source, reason: str) -> BridgeEvent:
+    """Why a camera that has a section `heat_loss` has none."""
+    return BridgeEvent(
+        device=source.device,
+        at=timestamp(frame.captured_at),
+        type="heat_loss_unavailable",
+        camera=frame.camera,
+        message=f"no heat loss: {reason}",
+    )
 
 
 def heat_loss_message(loss: HeatLoss, origin: Origin) -> HeatLossMessage:
