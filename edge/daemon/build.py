@@ -90,11 +90,21 @@ def trial_pipeline() -> Pipeline:
     return Pipeline(on_result=lambda _: None, on_error=lambda *_: None, submit=not_run)
 
 
+def messages_depend_on(config: Config) -> tuple[object, ...]:
+    """What `messages_of` reads: another value of it needs other messages."""
+    return config.tasks.depth, config.home_assistant, [(c.name, c.heat_loss) for c in config.cameras]
+
+
 def messages_of(config: Config) -> ResultMessages:
     """What turns results into messages."""
     home = config.home_assistant
     view_every_s = home.depth_view_every_s if home.enabled else None
-    return ResultMessages(topics_of(config), depth_image=config.tasks.depth.image, depth_view_every_s=view_every_s)
+    return ResultMessages(
+        topics_of(config),
+        depth_image=config.tasks.depth.image,
+        depth_view_every_s=view_every_s,
+        heat_losses={c.name: c.heat_loss.settings for c in config.cameras if c.heat_loss is not None},
+    )
 
 
 def pictures_of(config: Config) -> CameraPictures:
@@ -131,7 +141,8 @@ def retained_topics(config: Config) -> frozenset[str]:
         for kind in ("camera_state", *(kind for task in camera.tasks for kind in KINDS[task]))
         if CHANNELS[kind].retain
     )
-    return of_cameras | discovery_topics(config, topics)
+    heat_losses = {topics.of("heat_loss", camera=c.name) for c in config.cameras if c.heat_loss is not None}
+    return of_cameras | heat_losses | discovery_topics(config, topics)
 
 
 def topics_of(config: Config) -> Topics:

@@ -68,6 +68,7 @@ def devices(config: Config, topics: Topics, settings: Settings) -> dict[str | No
             {task: _period_s(camera, seconds) for task, seconds in every_s.items()},
             metric=camera.camera_height_m is not None,
             picture=camera.picture is not None,
+            heat_loss=camera.heat_loss is not None,
             depth_view=config.home_assistant.depth_view_every_s is not None,
         )
         found[camera.name] = camera_device(topics, described, verbs=config.requests.allow)

@@ -413,7 +413,7 @@ class Daemon:
         """Another configuration holds: what it changes beside the cameras."""
         self._failing.forget(self.cameras.settings())
         self.throughput.expect(list(self.cameras.settings()))
-        if (config.tasks.depth, config.home_assistant) != (before.tasks.depth, before.home_assistant):
+        if build.messages_depend_on(config) != build.messages_depend_on(before):
             self._messages = build.messages_of(config)
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)

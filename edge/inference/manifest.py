@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.errors import ManifestError, explain
+from edge.inference.reference import Reference
 from edge.scene import TASKS, Task
 
 MANIFEST_FILE = "manifest.json"
@@ -310,6 +311,9 @@ class Manifest(_Part):
     )
     parity: tuple[Parity, ...] = Field(default=(), description="of `onnx` with the network it was exported from")
     provenance: Provenance
+    reference: Reference | None = Field(
+        default=None, description="what the pictures it was proved on are like; none: nobody is told of unlike ones"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:

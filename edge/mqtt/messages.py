@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.mqtt.discovery import DiscoveryMessage
+from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.topics import Kind
 from edge.mqtt.values import MAX_COLUMNS as MAX_COLUMNS
@@ -455,6 +456,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "depth": DepthMessage,
     "layout": LayoutMessage,
     "lighting": LightingMessage,
+    "heat_loss": HeatLossMessage,
     "discovery": DiscoveryMessage,
 }
 """The model of each kind of topic that carries JSON."""

@@ -25,6 +25,7 @@ Kind = Literal[
     "layout",
     "lighting",
     "room",
+    "heat_loss",
     "picture",
     "discovery",
     "birth",
@@ -82,6 +83,7 @@ CHANNELS: dict[Kind, Channel] = {
     "layout": Channel("{camera}/layout", 1, True, "The room's shell: raw boundary, floor polygon and sizes."),
     "lighting": Channel("{camera}/lighting", 1, True, "Ambient light as order-2 spherical harmonics."),
     "room": Channel("{camera}/room", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
+    "heat_loss": Channel("{camera}/heat_loss", 1, True, "What the room loses at the coldest, and how sure that is."),
     "picture": Channel("{camera}/picture", 0, False, "What the camera sees, small; off by default.", JPEG),
     "discovery": Channel(
         "device/{device}/{camera}/config",

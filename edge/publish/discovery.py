@@ -56,6 +56,7 @@ class CameraDevice:
     """Whether its room is measured in metres."""
     picture: bool = False
     depth_view: bool = False
+    heat_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,10 @@ _LIGHT = (
     ),
 )
 _VALUES: dict[Task, tuple[_Sensor, ...]] = {"depth": _DEPTH, "layout": _LAYOUT, "lighting": _LIGHT}
+_HEAT_LOSS_ATTRIBUTES = (
+    "{{ {'at_least_w': value_json.total_w.p05, 'at_most_w': value_json.total_w.p95, 'for_each_m2_w': "
+    "value_json.per_m2_w, 'inside_c': value_json.inside_c, 'outside_c': value_json.outside_c} | tojson }}"
+)
 _METRIC_ONLY = frozenset(sensor.key for sensor in _LAYOUT)
 
 
@@ -173,6 +178,7 @@ def camera_device(topics: Topics, camera: CameraDevice, *, verbs: Collection[str
     found: _Found = {
         **_state(topics, camera),
         **_images(topics, camera),
+        **_heat_loss(topics, camera),
         **_controls(topics, camera, verbs),
     }
     for task in TASKS:
@@ -247,6 +253,17 @@ def _images(topics: Topics, camera: CameraDevice) -> _Found:
         options = {"name": name, "image_topic": topics.of(kind, camera=camera.name), "content_type": JPEG}
         found[key] = ("image", options | _delivering(topics, camera) if published else None)
     return found
+
+
+def _heat_loss(topics: Topics, camera: CameraDevice) -> _Found:
+    """What the room loses at the coldest: said when the room changes, so it never grows old."""
+    if not camera.heat_loss or "layout" not in camera.period_s:
+        return {"heat_loss": ("sensor", None)}
+    topic = topics.of("heat_loss", camera=camera.name)
+    options = _measured("Heat loss", "value_json.total_w.p50", "W", -1)
+    options |= {"state_topic": topic, "device_class": "power", "icon": "mdi:home-thermometer-outline"}
+    options |= {"json_attributes_topic": topic, "json_attributes_template": _HEAT_LOSS_ATTRIBUTES}
+    return {"heat_loss": ("sensor", options)}
 
 
 def _controls(topics: Topics, camera: CameraDevice, verbs: Collection[str]) -> _Found:

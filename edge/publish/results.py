@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from edge.derive.heat_loss.estimate import why_not
+from edge.derive.heat_loss.settings import Settings
 from edge.mqtt.topics import Kind, Topics
-from edge.publish import compose, pictures
+from edge.publish import compose, heat_loss, pictures
 from edge.publish.compose import Source
 from edge.publish.outbox import Maker
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
@@ -25,18 +27,27 @@ KINDS: dict[Task, tuple[Kind, ...]] = {
 class ResultMessages:
     """Turns values into messages; remembers what was sent of each camera's room, so that it is sent when it changed."""
 
-    def __init__(self, topics: Topics, *, depth_image: bool = True, depth_view_every_s: float | None = None) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        depth_image: bool = True,
+        depth_view_every_s: float | None = None,
+        heat_losses: Mapping[str, Settings] | None = None,
+    ) -> None:
         """What is published of depth beside its statistics.
 
         Args:
             topics: the device's.
             depth_image: whether the depth picture is.
             depth_view_every_s: shortest time between two depth maps in colours, of each camera; None: none.
+            heat_losses: by camera, what its room borders on, where that is known.
         """
         self._topics, self._depth_image = topics, depth_image
         self._view_every_s = depth_view_every_s
         self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
+        self._heat_losses, self._no_heat_loss = dict(heat_losses or {}), dict[str, str]()
         self._rows: dict[type, Callable[..., Messages]] = {
             DepthMap: self._depth,
             RoomLayout: self._layout,
@@ -76,7 +87,22 @@ class ResultMessages:
         if not compose.same_room(self._rooms.get(frame.camera), layout):
             self._rooms[frame.camera] = layout
             messages.append(("room", partial(compose.room_model, frame, layout, source)))
+            messages += self._heat_loss(layout, frame, source)
         return messages
+
+    def _heat_loss(self, layout: RoomLayout, frame: Frame, source: Source) -> Messages:
+        """The room's heat loss, or, when that begins, why there is none."""
+        settings = self._heat_losses.get(frame.camera)
+        if settings is None:
+            return []
+        reason = why_not(layout)
+        if reason is None:
+            self._no_heat_loss.pop(frame.camera, None)
+            return [("heat_loss", partial(heat_loss.of_layout, frame, layout, source, settings))]
+        if self._no_heat_loss.get(frame.camera) == reason:
+            return []
+        self._no_heat_loss[frame.camera] = reason
+        return [("bridge_event", partial(heat_loss.unavailable, frame, source, reason))]
 
     def _lighting(self, lighting: Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:
         return [("lighting", partial(compose.lighting_message, frame, lighting, source, latency_s))]

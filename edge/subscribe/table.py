@@ -18,6 +18,7 @@ from rich.text import Text
 
 from edge.errors import plain
 from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeState,
@@ -54,6 +55,9 @@ def summary(message: Message | Request | None) -> str:
             f"ambient {message.ambient.level:.2f}, light from {abs(d.azimuth_deg):.0f}° {side}, "
             f"{abs(d.elevation_deg):.0f}° {height}, strength {d.strength:.2f}"
         )
+    if isinstance(message, HeatLossMessage):
+        total = message.total_w
+        return f"heat loss {total.p50:.0f} W ({total.p05:.0f} to {total.p95:.0f} W), {message.method}"
     if isinstance(message, CameraState):
         return message.state + (f" ({message.error})" if message.error else "")
     if isinstance(message, BridgeState):

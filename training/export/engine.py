@@ -41,6 +41,7 @@ from training.export.precision.variants import FILES, Outcome, Proof, Score, mak
 from training.export.proof.parity import Yardstick, check_outputs, golden_tolerances, require
 from training.export.proof.runners import TorchBackend, manifest_of
 from training.export.proof.views import View, tensors
+from training.export.reference import reference_of
 from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
@@ -259,7 +260,9 @@ def write_engine(
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
         write_weights(task.inference_net, recipe, folder / WEIGHTS_FILE)
         weights = FileRef(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE))
-        manifest = proof.manifest.model_copy(update={"variants": variants, "weights": weights})
+        reference = reference_of([view.image for view in views])
+        added = {"variants": variants, "weights": weights, "reference": reference}
+        manifest = proof.manifest.model_copy(update=added)
         write_manifest(folder, manifest)
         size = (folder / ONNX_FILE).stat().st_size
         rows = [row_of(ONNX_FILE, size, manifest.parity, "1", "for all"), *(o.row for o in outcomes)]

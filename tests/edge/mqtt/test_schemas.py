@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
+from edge.derive.heat_loss.settings import Climate, Settings
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeHealth,
@@ -33,6 +34,7 @@ from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.mqtt.verbs import VERBS, VerbName
 from edge.publish.compose import Source, calibrated_lens, depth_message, layout_message, lighting_message, pose
 from edge.publish.discovery import CameraDevice, camera_device
+from edge.publish.heat_loss import of_layout
 from edge.scene import DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
 
@@ -99,6 +101,7 @@ def messages(
         "depth": depth_message(frame, depth, source, 0.1, "edge/d/a/depth/image"),
         "layout": layout_message(frame, layout, source, 0.1),
         "lighting": lighting_message(frame, lighting, source, 0.1),
+        "heat_loss": of_layout(frame, layout, source, Settings(Climate(-3.0))),
         "discovery": camera_device(Topics("d"), device, verbs=()),
     }
 

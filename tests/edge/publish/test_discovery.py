@@ -39,6 +39,7 @@ HALL = CameraDevice(
     metric=True,
     picture=True,
     depth_view=True,
+    heat_loss=True,
 )
 ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera")
 
@@ -288,3 +289,13 @@ def test_it_is_quick_and_small() -> None:
     begun_s = time.perf_counter()
     assert len(camera_device(TOPICS, HALL, verbs=ALL_VERBS).encoded()) < 16_000
     assert time.perf_counter() - begun_s < 0.5
+
+
+def test_a_heat_loss_is_a_sensor_where_it_is_configured() -> None:
+    """In watts, with its range as attributes; it does not grow old, because it comes when the room changes."""
+    entity = hall()["heat_loss"]
+    assert (entity.state_topic, entity.unit_of_measurement) == ("edge/dev/hall/heat_loss", "W")
+    assert (entity.device_class, entity.expire_after) == ("power", None)
+    assert "total_w.p50" in (entity.value_template or "")
+    assert "at_most_w" in (entity.json_attributes_template or "")
+    assert "heat_loss" not in hall(heat_loss=False)

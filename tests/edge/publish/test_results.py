@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import replace
+from typing import Any
 
+import pytest
+from jsonschema import Draft202012Validator
+
+from edge.derive.heat_loss.settings import Border, Climate, Settings, WallStretch
+from edge.mqtt.heat_loss_message import HeatLossMessage
+from edge.mqtt.messages import BridgeEvent
+from edge.mqtt.schemas import json_schema
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Source
 from edge.publish.results import ResultMessages
@@ -38,3 +48,70 @@ def test_the_room_goes_out_when_it_changed(frame: Frame, layout: RoomLayout, sou
 def test_light_is_one_message(frame: Frame, lighting: Lighting, source: Source) -> None:
     """The coefficients with what most people want to know of them."""
     assert kinds(ResultMessages(TOPICS), lighting, frame, source) == ["lighting"]
+
+
+# Heat losses ----------------------------------------------------------------------------------------------------------
+
+BORDERS = Settings(Climate(-3.0, degree_days_k_day=2200.0), walls=(WallStretch(-60, 60, Border("outside")),))
+
+
+def test_a_heat_loss_goes_out_with_its_room(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """Of the cameras that have it configured, and when the room changed: not with every layout."""
+    messages = ResultMessages(TOPICS, heat_losses={frame.camera: BORDERS})
+    assert kinds(messages, layout, frame, source) == ["layout", "room", "heat_loss"]
+    assert kinds(messages, layout, frame, source) == ["layout"]
+    assert kinds(messages, layout, replace(frame, camera="hall"), source) == ["layout", "room"]
+
+
+def test_a_heat_loss_is_all_it_was_computed_from(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """The message's own values give its sums again: elements, air, range, what is assumed."""
+    planned = ResultMessages(TOPICS, heat_losses={frame.camera: BORDERS}).of(layout, frame, source, 0.1)
+    made = dict(planned)["heat_loss"]()
+    assert isinstance(made, HeatLossMessage)
+    for e in made.elements:
+        assert e.loss_w == pytest.approx(e.area_m2 * (e.u_w_m2k + e.thermal_bridge_w_m2k) * e.difference_k, abs=0.1)
+    assert sum(e.loss_w for e in made.elements) == pytest.approx(made.transmission_w, abs=0.01)
+    air_w = made.air_heat_wh_m3k * made.air_changes_per_h * made.volume_m3 * (made.inside_c - made.outside_c)
+    assert made.ventilation_w == pytest.approx(air_w, rel=1e-3)
+    assert made.sum_w == pytest.approx(made.transmission_w + made.ventilation_w + made.reheat_w, abs=0.01)
+    assert made.total_w.p05 < made.sum_w < made.total_w.p95
+    assert sum(i.share for i in made.largest) == pytest.approx(1.0, abs=0.01)
+    assert (made.device, made.camera, made.layout_frame) == (source.device, frame.camera, frame.sequence)
+    assert made.assumptions
+    assert "not a certified calculation" in made.disclaimer
+    Draft202012Validator(json_schema("heat_loss")).validate(json.loads(made.encoded()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"scale": "relative"}, "camera_height_m"), ({"extent": "visible"}, "part")]
+)
+def test_why_there_is_none_is_told_once(
+    frame: Frame, layout: RoomLayout, source: Source, change: dict[str, Any], said: str
+) -> None:
+    """No part of a room and nothing relative has a heat loss: an event says why, again after it was there."""
+    messages = ResultMessages(TOPICS, heat_losses={frame.camera: BORDERS})
+    other = replace(layout, **change)
+    planned = messages.of(other, frame, source, 0.1)
+    event = dict(planned)["bridge_event"]()
+    assert isinstance(event, BridgeEvent)
+    assert (event.type, event.camera) == ("heat_loss_unavailable", frame.camera)
+    assert said in event.message
+    higher = replace(other, ceiling_height_m=layout.ceiling_height_m + 0.5)
+    assert kinds(messages, higher, frame, source) == ["layout", "room"]
+    assert kinds(messages, layout, frame, source) == ["layout", "room", "heat_loss"]
+    assert kinds(messages, other, frame, source) == ["layout", "room", "bridge_event"]
+
+
+def test_a_heat_loss_is_fast(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """Made and encoded in less than 20 ms of the publishing thread's own time."""
+    make = dict(ResultMessages(TOPICS, heat_losses={frame.camera: BORDERS}).of(layout, frame, source, 0.1))["heat_loss"]
+
+    def encode() -> float:
+        begun_s = time.thread_time()
+        message = make()
+        assert isinstance(message, HeatLossMessage)
+        message.encoded()
+        return time.thread_time() - begun_s
+
+    encode()
+    assert sorted(encode() for _ in range(9))[4] < 0.020
