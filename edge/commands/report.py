@@ -29,7 +29,7 @@ def report(
     """Write the heat loss of a home as one HTML page: plans, tables, radiators, heat pump, what was assumed."""
     from edge.commands.report_page import page
     from edge.commands.report_rooms import home_of_broker, home_of_file
-    from edge.mqtt.link import Endpoint, TlsOptions
+    from edge.mqtt.endpoint import Endpoint, TlsOptions
 
     log_to_stderr("WARNING", "%(message)s")
     with errors_as_exit_codes():

@@ -20,7 +20,7 @@ from edge.derive.heat_loss.uncertainty import Measurement
 from edge.errors import ConfigErrors, EdgeError, explain
 from edge.geometry.polygon import counter_clockwise, is_simple
 from edge.mqtt.heat_loss_message import HeatLossMessage
-from edge.mqtt.link import Endpoint
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import timestamp
 from edge.publish.heat_loss import Origin, heat_loss_message
 from edge.subscribe.watcher import Received, Watcher
