@@ -19,8 +19,8 @@ from edge.derive.heat_loss.estimate import heat_loss
 from edge.derive.heat_loss.uncertainty import Measurement
 from edge.errors import ConfigErrors, EdgeError, explain
 from edge.geometry.polygon import counter_clockwise, is_simple
-from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.messages import timestamp
 from edge.publish.heat_loss import Origin, heat_loss_message
 from edge.subscribe.watcher import Received, Watcher
