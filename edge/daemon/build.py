@@ -8,10 +8,12 @@ from concurrent.futures import Future
 from typing import Any
 
 from edge.cameras.process import CameraProcess
+from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
 from edge.daemon.home_assistant import discovery_topics
 from edge.inference.accelerator import Accelerator
+from edge.keep.review import Review
 from edge.keep.spool import Spool
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
@@ -130,6 +132,17 @@ def make_spool(config: Config) -> Spool | None:
     if config.mqtt.host is None or not own.enabled:
         return None
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
+
+
+def review_of(config: Config) -> Review | None:
+    """Where pictures are kept for review, if anywhere."""
+    kept = config.review
+    return None if kept.folder is None else Review(kept.folder, kept.most_mib * 2**20)
+
+
+def connection_of(config: Config) -> MqttConfig:
+    """What of the configuration a connection to the broker depends on."""
+    return config.mqtt.model_copy(update={"max_packet_bytes": None, "response_prefix": None})
 
 
 def retained_topics(config: Config) -> frozenset[str]:

@@ -30,6 +30,7 @@ from edge.daemon.control import Control
 from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.failing import Failing
 from edge.daemon.home_assistant import HomeAssistant
+from edge.daemon.inference_thread import InferenceThread
 from edge.daemon.overrides import Overrides
 from edge.daemon.revival import Revival
 from edge.daemon.tally import Tally, tally
@@ -53,7 +54,6 @@ from edge.scene import Task
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-_IDLE_S = 0.002
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
 _SWITCH_S = 0.0005
@@ -90,10 +90,8 @@ class Daemon:
         """
         self._say, self._also = on_progress, on_result
         self._stop = stop or threading.Event()
-        self._thread = self._new_thread()
         self._clock, self._started_s, self._run = WallClock(), time.monotonic(), uuid.uuid4().hex[:12]
         self._failing, self._revival = Failing(), Revival()
-        self._died: BaseException | None = None
         self.metrics = Metrics()
         self.accelerator = Accelerator()
         self.engines = build.load_engines(config, self.accelerator, on_progress, self._stop)
@@ -104,6 +102,7 @@ class Daemon:
             submit=self.accelerator.submit,
             counters=self.metrics,
         )
+        self._inference = InferenceThread(self.pipeline, self._stop)
         self._overrides = Overrides(None if path is None else config.requests.overrides)
         self.cameras = Cameras(
             config,
@@ -151,6 +150,10 @@ class Daemon:
     def _handlers(self) -> dict[str, Handler]:
         """What answers each request."""
         find, demand, control = self.cameras.find, self.pipeline.demand, self.control
+
+        def review() -> Review | None:
+            return build.review_of(self.config)
+
         return {
             "ping": partial(ping.answer, device=self.config.device.name, now=self._clock.now, uptime_s=self.uptime_s),
             "info": partial(info.answer, info=partial(self.info, whole=True)),
@@ -163,7 +166,9 @@ class Daemon:
             "restart-camera": partial(restart_camera.answer, restart=control.restart_camera),
             "engine/build": partial(engine.build, jobs=self.engine_jobs),
             "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
-            "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=self.review),
+            "flag": partial(
+                flag.answer, find=find, demand=demand, said=self.said, review=lambda: build.review_of(self.config)
+            ),
         }
 
     def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:
@@ -174,9 +179,6 @@ class Daemon:
 
     def _largest_bytes(self) -> int | None:
         return self.publisher.largest_bytes
-
-    def _new_thread(self) -> threading.Thread:
-        return threading.Thread(target=self._infer, name="edge-inference", daemon=True)
 
     @property
     def config(self) -> Config:
@@ -203,7 +205,7 @@ class Daemon:
         self._publish_info()
         self.cameras.start()
         if infer:
-            self._thread.start()
+            self._inference.start()
         sys.setswitchinterval(_SWITCH_S)
         cv2.setNumThreads(1)  # pictures are small, and OpenCV's own threads would take the network's cores
         for thread in threading.enumerate():
@@ -244,8 +246,7 @@ class Daemon:
         self._stop.set()
         for camera in self.cameras:
             camera.request_stop()
-        if self._thread.is_alive():
-            self._thread.join(_LAST_INFERENCE_S)
+        inferred = self._inference.join(_LAST_INFERENCE_S)
         for camera in self.cameras:
             self._publish_state(camera)
         self.publisher.stop()  # before what may hang, so that nobody waits for a daemon that is gone
@@ -256,18 +257,8 @@ class Daemon:
             self.broker.stop()
         self.engines.close()
         # A network that hangs is left to the end of the process.
-        self.accelerator.stop(0.0 if self._thread.is_alive() else _CLOSE_S)
+        self.accelerator.stop(_CLOSE_S if inferred else 0.0)
         return came_to
-
-    def _infer(self) -> None:
-        """The inference thread. Its broad except is the supervisor's: it starts the thread again."""
-        try:
-            while not self._stop.is_set():
-                if not self.pipeline.step():
-                    time.sleep(_IDLE_S)
-        except BaseException as error:  # noqa: BLE001 - the supervisor's: reported, and the thread started again
-            _log.exception("inference died")
-            self._died = error
 
     def _look_after_threads(self) -> None:
         """Start again what died.
@@ -275,12 +266,10 @@ class Daemon:
         Raises:
             EdgeError: that is more than is forgiven.
         """
-        error, self._died = self._died, None
+        error = self._inference.take_death()
         if error is not None:
             said = self._revival.allow("inference", f"{type(error).__name__}: {error}")
-            self.pipeline.recover()
-            self._thread = self._new_thread()
-            self._thread.start()
+            self._inference.start()
             self._event("part_restarted", said, data={"part": "inference"})
         if not self.publisher.alive and (part := self.publisher.revive()) is not None:
             said = self._revival.allow(part, "see the log")
@@ -404,11 +393,6 @@ class Daemon:
         topic = self._topics.of("depth_image", camera=result.frame.camera) if self.config.tasks.depth.image else None
         return compose.message_of(result.value, result.frame, source, latency_s, topic)
 
-    def review(self) -> Review | None:
-        """Where pictures are kept for review, if anywhere."""
-        kept = self.config.review
-        return None if kept.folder is None else Review(kept.folder, kept.most_mib * 2**20)
-
     def _apply(self, before: Config, config: Config) -> None:
         """Another configuration holds: what it changes beside the cameras."""
         self._failing.forget(self.cameras.settings())
@@ -426,5 +410,5 @@ class Daemon:
             allowed=config.requests.allow,
             retained=build.retained_topics(config),
         )
-        if self.broker is None and config.mqtt.endpoint() != before.mqtt.endpoint():
+        if self.broker is None and build.connection_of(config) != build.connection_of(before):
             self.publisher.connect_anew()
