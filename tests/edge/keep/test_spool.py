@@ -102,7 +102,7 @@ def test_a_change_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
         assert (spool.size_bytes, spool.rows("event"), numbers(spool)) == before
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.one_of(
@@ -307,7 +307,7 @@ os._exit(1)
 """
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_what_is_damaged_never_comes_out(tmp_path: Path, seed: int) -> None:
     """Random bytes anywhere in the file: each message is what was put in or is missing, or the file is given up."""
     chance = random.Random(seed)

@@ -150,7 +150,7 @@ def bench(*, all_results: bool) -> Any:
             one.close()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(steps=STEPS, all_results=st.booleans())
 @example(steps=[("event", 1), ("connect", 0), ("spool", 0), ("stop", 0)], all_results=False)
 def test_no_event_is_lost_or_overtaken_and_all_is_counted(steps: list[tuple[str, int]], all_results: bool) -> None:
@@ -172,7 +172,7 @@ def test_no_event_is_lost_or_overtaken_and_all_is_counted(steps: list[tuple[str,
         assert len(set(found)) == len(found) == put - refused
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(steps=STEPS)
 def test_a_kill_takes_only_what_was_not_written(steps: list[tuple[str, int]]) -> None:
     """After each turn of the spool a kill loses nothing that waited; it may repeat what was confirmed since."""
@@ -200,7 +200,7 @@ def test_a_kill_takes_only_what_was_not_written(steps: list[tuple[str, int]]) ->
         assert firsts == sorted(firsts)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(steps=STEPS)
 def test_every_result_arrives_once_and_the_newest_is_retained(steps: list[tuple[str, int]]) -> None:
     """With all results kept: each layout is confirmed once or repeated as the newest; older ones are not retained."""

@@ -100,9 +100,10 @@ def files_of(folder: Path) -> dict[str, int]:
 
 
 def test_nothing_is_written_while_the_broker_takes_messages(
-    mosquitto: Any, publish: Start, road: Road, tmp_path: Path
+    mosquitto: Any, publish: Start, road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Events and results of a sound connection never touch the disk, but for the record of a new topic."""
+    monkeypatch.setattr(spooling, "_GRACE_S", 0.5)
     road.port = mosquitto().port
     publisher = publish()
     assert publisher.wait_connected(10)
@@ -110,8 +111,8 @@ def test_nothing_is_written_while_the_broker_takes_messages(
     before: dict[str, int] = {}
     while before != (now := files_of(tmp_path / "spool")) or not now:
         before = now
-        time.sleep(1.3)
-    for number in range(100):
+        time.sleep(0.8)
+    for number in range(60):
         publisher.publish("bridge_event", event(number))
         publisher.publish("layout", layout(number), camera="hall")
         time.sleep(0.012)
@@ -169,6 +170,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_an_outage_loses_nothing_that_was_written(
     mosquitto: Any, subscribe: Any, publish: Start, road: Road, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from edge.errors import PublishError
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.topics import Topics
+from edge.publish import trial
 from edge.publish.publisher import Publisher
 from edge.publish.trial import ask_daemons, try_broker
 from tests.strict_broker import StrictBroker
@@ -52,8 +53,9 @@ def test_a_broker_of_small_messages_is_warned_of(mosquitto: Any) -> None:
     assert "at most 20000 bytes" in try_broker(Endpoint("127.0.0.1", port), Topics("dev"), "x")
 
 
-def test_the_daemons_of_this_name_are_asked(mosquitto: Any) -> None:
+def test_the_daemons_of_this_name_are_asked(mosquitto: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """None answers, one does with what is degraded, and two are found to be two."""
+    monkeypatch.setattr(trial, "_ANSWER_S", 0.6)
     endpoint = Endpoint("127.0.0.1", mosquitto().port)
     assert ask_daemons(endpoint, Topics("dev"), "x") == []
     running = []
