@@ -20,7 +20,7 @@ from training.data.mix.entries import Entry
 from training.drawing import coloured_depth, coloured_error
 from training.measure.confidence import rank_correlation
 from training.measure.report import Measured, Scored, side_by_side
-from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known
+from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known, steps_recovered
 
 Entries = Sequence[Entry[DepthCase]]
 BASELINE = "the set's mean depth everywhere"
@@ -69,6 +69,7 @@ def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: 
     base = {a: DepthScores(a) for a in alignments}
     scored: list[Scored] = []
     doubts: list[float] = []
+    steps: list[float] = []
     for index in usable:
         case = entries[index].read()
         found, expected = _predicted(manifest, backend, case)
@@ -79,15 +80,29 @@ def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: 
         numbers = {"median absrel": errors["median"]["absrel"], f"{first} delta1": errors[first]["delta1"]}
         scored.append(Scored(entries[index].name, errors[first]["absrel"], numbers))
         doubts += [] if expected is None else [expected]
+        steps.append(steps_recovered(found, case.depth_m))
     where = f"{data} ({len(usable)} pictures)"
     return Measured(
         data=where,
-        rows=tuple(_rows(ours, base, where, "relative" if relative else "metric") + _ranked(doubts, scored, where)),
+        rows=tuple(
+            _rows(ours, base, where, "relative" if relative else "metric")
+            + _relief(steps, where)
+            + _ranked(doubts, scored, where)
+        ),
         details=_details(ours, base, mean_m),
         pictures=tuple(scored),
         ranked_by=f"{_label(first)} absrel",
         draw=lambda i: _drawn(manifest, backend, entries[usable[i]].read(), first),
     )
+
+
+def _relief(steps: list[float], where: str) -> list[Metric]:
+    """The mean over pictures that have steps; a constant has none of them."""
+    having = [s for s in steps if np.isfinite(s)]
+    if not having:
+        return []
+    name = "depth steps recovered"
+    return [Metric(name=name, value=float(np.mean(having)), data=where, baseline=0.0, baseline_name=BASELINE)]
 
 
 def _ranked(expected: list[float], scored: list[Scored], where: str) -> list[Metric]:

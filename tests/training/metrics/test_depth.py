@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchmetrics
 
-from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores
+from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, steps_recovered
 
 
 def _errors(
@@ -155,3 +155,14 @@ def test_inverse_depth_that_is_aligned_below_nought_is_as_far_as_can_be() -> Non
     fitted = slope / predicted + shift
     expected = np.clip(1 / np.maximum(fitted, 1 / 80.0), 0.1, 80.0)
     assert scores.per_image["rmse_m"] == pytest.approx(np.sqrt(((expected - truth) ** 2).mean()))
+
+
+def test_steps_are_recovered_by_their_share() -> None:
+    """All of the truth's at any scale, half where the steps are halved, none by a constant; nan without steps."""
+    truth = np.full((60, 100), 2.0)
+    truth[10:40, 20:70] = 1.0
+    truth[50:, :] = 0.0  # unknown
+    assert steps_recovered(truth * 3, truth) == pytest.approx(1)
+    assert steps_recovered(np.sqrt(np.maximum(truth, 0.1)), truth) == pytest.approx(0.5)
+    assert steps_recovered(np.full_like(truth, 1.5), truth) == 0
+    assert np.isnan(steps_recovered(truth, np.full_like(truth, 2.0)))

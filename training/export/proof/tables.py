@@ -13,7 +13,7 @@ _HEADLINES: Mapping[str, tuple[str, ...]] = {
     "joint": ("median delta1", "3D IoU", "scale-invariant irradiance RMSE"),
 }
 """What tells runs of a task apart."""
-_HIGHER_IS_BETTER = ("IoU", "delta", "F1", "PSNR")
+_HIGHER_IS_BETTER = ("IoU", "delta", "F1", "PSNR", "recovered")
 
 
 def beaten(m: Metric) -> bool:
