@@ -21,6 +21,7 @@ from pydantic import (
 
 from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
+from edge.config.drift import DriftConfig
 from edge.config.file import ConfigFile
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.requests import RequestsConfig, ReviewConfig
@@ -226,6 +227,7 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
+    drift: DriftConfig = Field(default_factory=DriftConfig)
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)

@@ -11,6 +11,7 @@ from edge.cameras.process import CameraProcess
 from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
+from edge.daemon.drift import DriftWatch, Tell
 from edge.daemon.home_assistant import discovery_topics
 from edge.inference.accelerator import Accelerator
 from edge.keep.review import Review
@@ -109,6 +110,13 @@ def messages_of(config: Config) -> ResultMessages:
     )
 
 
+def drift_of(config: Config, tell: Tell) -> DriftWatch | None:
+    """What follows whether cameras see what they used to; None: nobody asked for it."""
+    if not config.drift.enabled:
+        return None
+    return DriftWatch(config.device.name, {c.name: c.tasks for c in config.cameras}, tell, config.drift.folder)
+
+
 def pictures_of(config: Config) -> CameraPictures:
     """What publishes pictures of the cameras that have it configured."""
     options = {c.name: PictureOptions(**c.picture.model_dump()) for c in config.cameras if c.picture is not None}
@@ -155,7 +163,8 @@ def retained_topics(config: Config) -> frozenset[str]:
         if CHANNELS[kind].retain
     )
     heat_losses = {topics.of("heat_loss", camera=c.name) for c in config.cameras if c.heat_loss is not None}
-    return of_cameras | heat_losses | discovery_topics(config, topics)
+    drifts = {topics.of("drift", camera=c.name) for c in config.cameras if config.drift.enabled}
+    return of_cameras | heat_losses | drifts | discovery_topics(config, topics)
 
 
 def topics_of(config: Config) -> Topics:

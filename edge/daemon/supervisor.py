@@ -53,6 +53,8 @@ from edge.scene import Task
 
 _log = logging.getLogger(__name__)
 
+_DRIFT_EVERY_S = 60.0
+
 _POLL_S = 0.1
 _LAST_INFERENCE_S = 2.0
 _CLOSE_S = 1.0
@@ -128,6 +130,8 @@ class Daemon:
         self._topics = build.topics_of(config)
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
+        self._drift = build.drift_of(config, self._tell_drift)
+        self._drift_due = Periodic(_DRIFT_EVERY_S)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
         self.publisher = Publisher(
@@ -231,6 +235,7 @@ class Daemon:
             self._look_after_threads()
             self._look_after_home_assistant()
             self._publish_pictures()
+            self._look_after_drift()
             if self._health_due.due():
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
@@ -287,6 +292,8 @@ class Daemon:
         self.throughput.note(frame.camera, result.task, latency_s)
         self._failing.succeeded((frame.camera, result.task))
         source = reports.source_of(self.config.device.name, result)
+        if self._drift is not None:
+            self._drift.take(result)
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
             self.publisher.publish(kind, make, camera=frame.camera)
 
@@ -321,6 +328,15 @@ class Daemon:
         self._publish_info()
         for camera in self.cameras:
             self._publish_state(camera)
+
+    def _tell_drift(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
+        self._event(kind, message, camera=camera, data=data)
+
+    def _look_after_drift(self) -> None:
+        if self._drift is None or not self._drift_due.due():
+            return
+        for camera, message in self._drift.look(self._clock.now()).items():
+            self.publisher.publish("drift", message, camera=camera)
 
     def _look_after_home_assistant(self) -> None:
         """It has started: say again all that it may have missed."""
@@ -401,6 +417,8 @@ class Daemon:
             self._messages = build.messages_of(config)
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)
+        if (config.drift, config.cameras) != (before.drift, before.cameras):
+            self._drift = build.drift_of(config, self._tell_drift)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

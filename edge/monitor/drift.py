@@ -38,6 +38,7 @@ _BLOCK_S = 4 * HOUR_S
 _SAVED_AS = 1
 _MEDIAN_ERROR = 1.2533
 """Of a median of normal values, beside that of their mean."""
+_STEPS_IN_FLOOR = 10
 _STEADY = 4.0
 """A day's median is steady if its standard error is below one over this, in standard deviations of the baseline."""
 
@@ -129,6 +130,7 @@ class DriftJudge:
         self.features, self.engine = tuple(features), engine
         self._limits = limits or DriftLimits()
         self._floor = np.array([f.floor for f in self.features])
+        self._step_size = self._floor / _STEPS_IN_FLOOR
         self._shifts: tuple[Shift, ...] = ()
         self._reset()
 
@@ -162,6 +164,11 @@ class DriftJudge:
         return len(self._window_s)
 
     @property
+    def window(self) -> dict[str, Array]:
+        """The last day's samples, by feature."""
+        return {f.name: self._window[:, i] for i, f in enumerate(self.features)}
+
+    @property
     def baseline_since_s(self) -> float | None:
         """When the baseline began; None: nothing came yet."""
         return float(self._baseline_s[0]) if len(self._baseline_s) else None
@@ -180,6 +187,7 @@ class DriftJudge:
         if last_s is not None and not cut and 0 <= at_s - last_s < limits.sample_s:
             return False
         row = np.array([values.get(f.name, np.nan) for f in self.features], dtype=np.float64)
+        row = np.round(row / self._step_size) * self._step_size  # smaller changes, as of rounding, are none
         known = np.isfinite(row)
         if not known.all():
             before = self._last_row()
@@ -287,9 +295,9 @@ class DriftJudge:
             file,
             head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
             baseline_s=self._baseline_s,
-            baseline=self._baseline.astype(np.float32),
+            baseline=self._baseline,
             window_s=self._window_s,
-            window=self._window.astype(np.float32),
+            window=self._window,
             cusum=self._cusum,
         )
         return file.getvalue()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.mqtt.discovery import DiscoveryMessage
+from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.topics import Kind
@@ -457,6 +458,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "layout": LayoutMessage,
     "lighting": LightingMessage,
     "heat_loss": HeatLossMessage,
+    "drift": DriftMessage,
     "discovery": DiscoveryMessage,
 }
 """The model of each kind of topic that carries JSON."""

@@ -26,6 +26,7 @@ Kind = Literal[
     "lighting",
     "room",
     "heat_loss",
+    "drift",
     "picture",
     "discovery",
     "birth",
@@ -84,6 +85,7 @@ CHANNELS: dict[Kind, Channel] = {
     "lighting": Channel("{camera}/lighting", 1, True, "Ambient light as order-2 spherical harmonics."),
     "room": Channel("{camera}/room", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
     "heat_loss": Channel("{camera}/heat_loss", 1, True, "What the room loses at the coldest, and how sure that is."),
+    "drift": Channel("{camera}/drift", 1, True, "Whether what the camera sees has changed since its first days."),
     "picture": Channel("{camera}/picture", 0, False, "What the camera sees, small; off by default.", JPEG),
     "discovery": Channel(
         "device/{device}/{camera}/config",

@@ -33,6 +33,12 @@ _EVENTS = (
     "engine_rolled_back",
     "engine_build_done",
     "engine_build_failed",
+    "drift_started",
+    "drift_ended",
+    "out_of_training",
+    "back_in_training",
+    "camera_moved",
+    "heat_loss_unavailable",
     _OTHER_EVENT,
 )
 _LONGEST_STATE = 250

@@ -197,6 +197,18 @@ def test_a_restart_changes_nothing() -> None:
         assert other.state == "learning"
 
 
+def test_what_hardly_changes_has_not_changed() -> None:
+    """A constant that moves by a thousandth of its floor is as it was, whatever ranks would say."""
+    judge = DriftJudge([Feature("corners", 0.5)], "engine")
+    told = []
+    for k in range(5 * PER_DAY):
+        at_s = START_S + 600.0 * k
+        judge.offer(at_s, {"corners": 4.0 + (0.0005 if k > 4 * PER_DAY - 60 else 0.0)})
+        told += judge.evaluate(at_s)
+    assert told == []
+    assert judge.state == "ok"
+
+
 def test_a_new_baseline_forgets() -> None:
     """After a camera was moved, its new place is learnt, and is no drift."""
     judge = DriftJudge(FEATURES, "engine")
@@ -211,8 +223,8 @@ def test_a_new_baseline_forgets() -> None:
 
 @pytest.mark.slow
 def test_rates_are_those_of_the_page() -> None:
-    """Of 40 cameras each: no alarm in 400 days without a change, and most steps of 0.75 deviations within a day."""
-    days, cameras = 14, 40
+    """Of 15 cameras each: no alarm in 150 days without a change, and most steps of 0.75 deviations within a day."""
+    days, cameras = 14, 15
     false = sum(len(World(100 + c).run(days)) for c in range(cameras))
     counted_days = cameras * (days - 4)
     expected = counted_days * 1e-3

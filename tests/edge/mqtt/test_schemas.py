@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from edge.derive.heat_loss.settings import Climate, Settings
+from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeHealth,
@@ -101,6 +102,18 @@ def messages(
         "depth": depth_message(frame, depth, source, 0.1, "edge/d/a/depth/image"),
         "layout": layout_message(frame, layout, source, 0.1),
         "lighting": lighting_message(frame, lighting, source, 0.1),
+        "drift": DriftMessage(
+            device="d",
+            camera="a",
+            at=now,
+            state="ok",
+            since=now,
+            samples=144,
+            baseline_since=now,
+            features={"sharpness": {"shift_sigma": -0.8, "slow_sigma": 0, "psi": 0.4, "p": 1e-9, "changed": True}},
+            out_of_training=True,
+            outside={"sharpness": {"side": "below", "rank": 0.001, "share": 0.4, "remedy": None}},
+        ),
         "heat_loss": of_layout(frame, layout, source, Settings(Climate(-3.0))),
         "discovery": camera_device(Topics("d"), device, verbs=()),
     }

@@ -22,6 +22,7 @@ CONTRACT = {
     "edge/dev/cam/lighting": (True, 1),
     "edge/dev/cam/room": (True, 1),
     "edge/dev/cam/heat_loss": (True, 1),
+    "edge/dev/cam/drift": (True, 1),
     "edge/dev/cam/depth/view": (False, 0),
     "edge/dev/cam/picture": (False, 0),
 }

@@ -1,0 +1,129 @@
+"""Drift of the daemon's cameras: from results to events and messages, over restarts and of damaged files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.daemon.drift import OF_TASKS, DriftWatch, features_of
+from edge.inference.manifest import read_manifest
+from edge.inference.reference import FeatureReference, Reference
+from edge.pipeline.pipeline import Result
+from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
+
+ENGINES = Path(__file__).resolve().parents[3] / "engines"
+START_S = 20_000 * 86_400.0
+TASKS: tuple[Task, ...] = ("depth", "layout", "lighting")
+Told = list[tuple[str, str]]
+RANDOM = np.random.default_rng(0)
+
+
+class Hall:
+    """A camera whose room, picture and light are told to a watch every ten minutes."""
+
+    def __init__(self, frame: Frame, layout: RoomLayout, light: Lighting, folder: Path | None = None) -> None:
+        self.told: Told = []
+        self.frame, self.layout, self.light = replace(frame, camera="hall"), layout, light
+        self.manifests = {task: read_manifest(ENGINES / task) for task in TASKS}
+        self.folder = folder
+        self.watch = self.made()
+        self.image = cv2.GaussianBlur(RANDOM.integers(0, 256, (60, 120, 3)).astype(np.uint8), (0, 0), 1.5)
+
+    def made(self) -> DriftWatch:
+        """A watch as a daemon makes it at its start."""
+
+        def tell(kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
+            assert camera == "hall"
+            self.told.append((kind, message))
+
+        return DriftWatch("dev", {"hall": TASKS}, tell, self.folder)
+
+    def run(self, first: int, last: int, image: np.ndarray | None = None, moved_m: float = 0.0) -> list[str]:
+        """Samples by number; the states that were published."""
+        states = []
+        for k in range(first, last):
+            at_s = START_S + 600.0 * k
+            noisy = (self.image if image is None else image) + RANDOM.normal(0, 3, self.image.shape)
+            picture = np.clip(noisy + RANDOM.normal(0, 4), 0, 255).astype(np.uint8)
+            frame = replace(self.frame, image=picture, captured_at=at_s)
+            layout = replace(self.layout, polygon_m=self.layout.polygon_m + moved_m + RANDOM.normal(0, 0.002, 2))
+            depth = DepthMap(np.full((8, 8), 2.0 + RANDOM.normal(0, 0.02), np.float32), "range", "metric")
+            values: dict[Task, Any] = {"depth": depth, "layout": layout, "lighting": self.light}
+            for task, value in values.items():
+                engine = SimpleNamespace(manifest=self.manifests[task])
+                self.watch.take(Result(frame, task, value, cast(Any, engine), {}))
+            if k % 6 == 0:
+                states += [message.state for message in self.watch.look(at_s).values()]
+        return states
+
+
+def test_every_task_has_its_features(layout: RoomLayout, depth: DepthMap, lighting: Lighting) -> None:
+    """What is followed of a value is what its task says is followed, finite also of a depth map without depth."""
+    nothing = replace(depth, depth=np.zeros_like(depth.depth))
+    for task, value in (("layout", layout), ("depth", depth), ("depth", nothing), ("lighting", lighting)):
+        found = features_of(value)
+        assert set(found) == set(OF_TASKS[cast(Task, task)])
+        assert np.isfinite(list(found.values())).all()
+
+
+@pytest.mark.slow
+def test_a_lens_that_goes_soft_is_told(frame: Frame, layout: RoomLayout, lighting: Lighting, tmp_path: Path) -> None:
+    """Learnt for three days, watched for one, remembered over a restart; then blurred: drift is told, once."""
+    folder = tmp_path / "drift"
+    hall = Hall(frame, layout, lighting, folder)
+    assert set(hall.run(0, 432)) == {"learning"}
+    assert set(hall.run(432, 588)) == {"ok"}
+    hall.watch = hall.made()
+    soft = cv2.GaussianBlur(hall.image, (0, 0), 2.0)
+    states = hall.run(588, 640, soft)
+    assert states[-1] == "drifting"
+    assert [kind for kind, _ in hall.told] == ["drift_started"]
+    assert "sharpness" in hall.told[0][1]
+    assert [path.name for path in folder.iterdir()] == ["hall.npz"]
+    assert (folder / "hall.npz").stat().st_mode & 0o077 == 0
+    (folder / "hall.npz").write_bytes(b"damaged")
+    hall.watch = hall.made()
+    assert set(hall.run(640, 650)) == {"learning"}
+
+
+def test_a_moved_camera_is_told_and_learnt_anew(frame: Frame, layout: RoomLayout, lighting: Lighting) -> None:
+    """20 cm aside for a while: an event, and its days begin again; nothing is kept where no folder is given."""
+    hall = Hall(frame, layout, lighting)
+    hall.run(0, 12)
+    hall.run(12, 18, moved_m=0.2)
+    assert [kind for kind, _ in hall.told] == ["camera_moved"]
+    assert hall.watch.look(START_S + 1e6)["hall"].samples == 0
+
+
+@pytest.mark.slow
+def test_pictures_that_the_network_does_not_know(frame: Frame, layout: RoomLayout, lighting: Lighting) -> None:
+    """Where a manifest says what its pictures were like, others are told with what to do."""
+    hall = Hall(frame, layout, lighting)
+    sharp = FeatureReference(quantiles=tuple(np.linspace(2.0, 4.0, 101).tolist()), mean=3.0, std=0.5)
+    reference = Reference(pictures=50, features={"sharpness": sharp})
+    for task, manifest in hall.manifests.items():
+        hall.manifests[task] = manifest.model_copy(update={"reference": reference})
+    hall.run(0, 432 + 24)
+    assert [kind for kind, _ in hall.told] == ["out_of_training"]
+    assert "lens dirty or out of focus" in hall.told[0][1]
+    message = hall.watch.look(START_S + 1e6)["hall"]
+    assert message.out_of_training
+    assert message.outside["sharpness"].side == "below"
+
+
+def test_another_network_begins_anew(frame: Frame, layout: RoomLayout, lighting: Lighting) -> None:
+    """What another network says is no drift of the camera."""
+    hall = Hall(frame, layout, lighting)
+    hall.run(0, 20)
+    other = hall.manifests["depth"].onnx.model_copy(update={"sha256": "f" * 64})
+    hall.manifests["depth"] = hall.manifests["depth"].model_copy(update={"onnx": other})
+    hall.run(20, 22)
+    baseline = hall.watch.look(START_S + 1e6)["hall"].baseline_since
+    assert baseline > "2024"
+    assert hall.told == []
