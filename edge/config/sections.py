@@ -24,6 +24,7 @@ from edge.config.cameras import CameraConfig
 from edge.config.file import ConfigFile
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.requests import RequestsConfig, ReviewConfig
+from edge.config.scene import SceneConfig
 from edge.config.values import (
     ExistingFolder,
     Name,
@@ -227,6 +228,7 @@ class Config(Section):
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
+    scene: SceneConfig = Field(default_factory=SceneConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
