@@ -53,3 +53,14 @@ def test_the_file_stays_below_its_bound(frame: Frame, layout: RoomLayout, source
     noise = np.random.default_rng(0).integers(0, 256, (512, 1024, 3), dtype=np.uint8)
     seen = replace(frame, image=noise, model=replace(frame.model, projection="equirectangular"))
     assert len(room_model(seen, layout, source, None, SceneOptions(max_bytes=100_000)).data) <= 100_000
+
+
+def test_what_a_privacy_mask_covers_counts_as_not_seen(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """The lower half of a masked panorama: nothing of the floor was seen, all of the ceiling was."""
+    lower = ((0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0))
+    masked = replace(frame.model, projection="equirectangular", masks=(lower,))
+    seen = replace(frame, image=np.zeros((128, 256, 3), np.uint8), model=masked)
+    texture = read_room(room_model(seen, replace(layout, extent="room"), source).data).texture
+    assert texture is not None
+    assert texture.seen_fraction["floor"] == 0.0
+    assert texture.seen_fraction["ceiling"] > 0.9
