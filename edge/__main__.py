@@ -14,6 +14,7 @@ import edge
 from edge.commands import engines
 from edge.commands.bench import bench
 from edge.commands.check import check
+from edge.commands.export import export
 from edge.commands.report import report
 from edge.commands.request import request
 from edge.commands.run import run
@@ -33,6 +34,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge request snapshot camera=hall ask a device; what for, and whether it may be: docs/requests.md
   edge watch --json | jq .topic     one message a line
   edge report --host broker         what do its rooms lose? a page to print
+  edge export room.glb plan.svg     the room a device published, for other programs; --picture: of one picture
   edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
 
 Every configuration key is explained in the config.yaml that is shipped. Exit codes: 0 well, 1 failed, 69 what
@@ -54,6 +56,7 @@ app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)
 app.command(short_help="Ask a device for something.")(request)
 app.command(short_help="Write the heat loss of a home as one page to print.")(report)
+app.command(short_help="Write a room for other programs: 3-D, floor plan, sizes.")(export)
 app.command(short_help="Print JSON Schemas and the AsyncAPI document.")(schema)
 app.command(short_help="Measure the pipeline against its bare networks, or other networks beside ours.")(bench)
 

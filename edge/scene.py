@@ -29,6 +29,7 @@ Fit = Literal["manhattan", "general", "raw"]
 OpeningKind = Literal["door", "window", "opening"]
 Outline = tuple[tuple[float, float], ...]
 """Corners on a picture, in fractions of its width (from the left) and height (from the top)."""
+OpeningSource = Literal["configured", "found"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,20 @@ class Intrinsics:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningInView:
+    """A door, a window or an open passage as the camera sees it: between two bearings, how high above the floor."""
+
+    kind: OpeningKind
+    from_rad: float
+    """The left edge: 0 = room +y (forward), positive to the right."""
+    to_rad: float
+    """The right edge; less than half a turn further to the right."""
+    sill_m: float
+    height_m: float
+    """Of the opening itself, above the sill."""
+
+
+@dataclass(frozen=True, slots=True)
 class CameraModel:
     """What the installer knows of a camera: its projection, its lens and how it is mounted.
 
@@ -88,6 +103,8 @@ class CameraModel:
     roll_rad: float = 0.0
     masks: tuple[Outline, ...] = ()
     """What nobody may see: painted over in every picture; what lies there is unknown."""
+    openings: tuple[OpeningInView, ...] = ()
+    """What the installer knows of the room's doors and windows."""
 
 
 @dataclass(frozen=True, slots=True)

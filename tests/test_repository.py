@@ -227,7 +227,7 @@ def test_cameras_alone_open_video() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("edge", ("tensorrt", "test")), ("training", ("train", "ray", "tensorrt", "test"))]
+    ("folder", "extras"), [("edge", ("tensorrt", "ifc", "test")), ("training", ("train", "ray", "tensorrt", "test"))]
 )
 def test_what_is_imported_is_required(folder: str, extras: tuple[str, ...]) -> None:
     """Each package that the code imports is named in pyproject.toml, so that nothing works only by chance."""

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from edge.config.heat_loss import HeatLossConfig
+from edge.config.scene import SeenOpeningConfig
 from edge.config.sources import SourceConfig
 from edge.config.values import Name, Positive, Section, SidePx, problem
 from edge.geometry.polygon import is_simple
@@ -96,9 +97,18 @@ class CameraConfig(Section):
     frozen_after_s: Positive | None = Field(
         default=None, description="the same picture for so long is reported as frozen, s; null: not checked"
     )
+    openings: Annotated[tuple[SeenOpeningConfig, ...], Field(max_length=64, strict=False)] = Field(
+        default=(), description="doors and windows of its room, by where it sees them; in the layout, plan and model"
+    )
     heat_loss: HeatLossConfig | None = Field(
         default=None, description="what is behind its room's walls: gives <camera>/heat_loss; null: none"
     )
+
+    @model_validator(mode="after")
+    def _openings_have_metres(self) -> CameraConfig:
+        if self.openings and self.camera_height_m is None:
+            raise problem("openings are placed in metres", "Measure and add camera_height_m", "openings")
+        return self
 
     @model_validator(mode="after")
     def _heat_loss_has_a_room(self) -> CameraConfig:
@@ -143,4 +153,5 @@ class CameraConfig(Section):
             pitch_rad=math.radians(self.pitch_deg),
             roll_rad=math.radians(self.roll_deg),
             masks=self.privacy_masks,
+            openings=tuple(opening.opening for opening in self.openings),
         )

@@ -25,6 +25,7 @@ from edge.config.drift import DriftConfig
 from edge.config.file import ConfigFile
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.requests import RequestsConfig, ReviewConfig
+from edge.config.scene import SceneConfig
 from edge.config.values import (
     ExistingFolder,
     Name,
@@ -229,6 +230,7 @@ class Config(Section):
     review: ReviewConfig = Field(default_factory=ReviewConfig)
     drift: DriftConfig = Field(default_factory=DriftConfig)
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
+    scene: SceneConfig = Field(default_factory=SceneConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 

@@ -25,6 +25,7 @@ from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
 from edge.publish.pictures import CameraPictures, PictureOptions
 from edge.publish.results import KINDS, ResultMessages
+from edge.publish.rooms import SceneOptions
 from edge.scene import Task
 
 
@@ -95,7 +96,8 @@ def trial_pipeline() -> Pipeline:
 
 def messages_depend_on(config: Config) -> tuple[object, ...]:
     """What `messages_of` reads: another value of it needs other messages."""
-    return config.tasks.depth, config.home_assistant, [(c.name, c.heat_loss) for c in config.cameras]
+    heat_losses = [(c.name, c.heat_loss) for c in config.cameras]
+    return config.tasks.depth, config.home_assistant, config.scene, heat_losses
 
 
 def messages_of(config: Config) -> ResultMessages:
@@ -107,6 +109,7 @@ def messages_of(config: Config) -> ResultMessages:
         depth_image=config.tasks.depth.image,
         depth_view_every_s=view_every_s,
         heat_losses={c.name: c.heat_loss.settings for c in config.cameras if c.heat_loss is not None},
+        scene=SceneOptions(**config.scene.model_dump()),
     )
 
 

@@ -33,7 +33,7 @@ from edge.mqtt.values import (
 )
 from edge.mqtt.values import Message as Message
 from edge.mqtt.values import Part as Part
-from edge.scene import Fit, Projection, Scale, Task
+from edge.scene import Fit, OpeningKind, OpeningSource, Projection, Scale, Task
 
 
 def timestamp(seconds: float) -> str:
@@ -142,6 +142,7 @@ class MetricWall(Part):
     end_m: Vector2
     length_m: Positive
     plane: Plane
+    confidence: Fraction | None = Field(default=None, description="Mean of what shows it; null: seen by no column.")
 
 
 class RelativeWall(Part):
@@ -151,6 +152,7 @@ class RelativeWall(Part):
     end: Vector2
     length: Positive
     plane: Plane
+    confidence: Fraction | None = Field(default=None, description="As for a metric wall.")
 
 
 class MetricRoom(Part):
@@ -197,12 +199,15 @@ class Boundary(Part):
 class OpeningInWall(Part):
     """A door, a window, or an opening without a leaf. Azimuth: 0 = forward, positive to the right."""
 
-    kind: Literal["door", "window", "opening"]
+    kind: OpeningKind
     left_deg: float = Field(ge=-180, le=180, description="Azimuth of its left end; it goes to the right from here.")
     right_deg: float = Field(ge=-180, le=180)
     wall: Count = Field(description="Which wall of the polygon it is in, from corner `wall` to the next.")
     width_m: Positive | None = Field(description="Null where the camera's height is not known.")
+    sill_m: NonNegative | None = Field(default=None, description="Of its lower edge; null: not known.")
+    height_m: Positive | None = Field(default=None, description="From its lower to its upper edge; null: not known.")
     confidence: Fraction
+    source: OpeningSource = Field(default="found", description="By the model, or configured.")
 
 
 class LayoutMessage(Result):
@@ -219,7 +224,7 @@ class LayoutMessage(Result):
     relative: RelativeRoom | None
     boundary: Boundary
     openings: tuple[OpeningInWall, ...] | None = Field(
-        default=None, description="From left to right; null: the model does not look for them."
+        default=None, description="From left to right; null: nobody looks for them."
     )
 
     @model_validator(mode="after")

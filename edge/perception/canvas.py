@@ -10,64 +10,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import GeometryError
 from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
-from edge.geometry.pinhole import intrinsics_from_fov, project, rays_at
-from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
+from edge.geometry.rigid import LEVEL_FORWARD
+from edge.geometry.view import lens as lens
+from edge.geometry.view import perspective_pixels
+from edge.geometry.view import rotation as rotation
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import resize, tensor_from_image
-from edge.scene import BoolArray, CameraModel, ImageArray, Intrinsics
+from edge.scene import BoolArray, CameraModel, ImageArray
 
 _FloatMap = npt.NDArray[np.float32]
-_SAME_SHAPE = 0.02
 _OUTSIDE_PX = -10.0
 """A sampling position that reads the (black) border."""
-
-
-def lens(model: CameraModel, width_px: int, height_px: int) -> Intrinsics:
-    """The perspective camera's intrinsics for a picture of this size.
-
-    Raises:
-        GeometryError: the camera has neither intrinsics nor a field of view, or intrinsics of another aspect ratio.
-    """
-    k = model.intrinsics
-    if k is not None:
-        if abs(width_px * k.height_px / (height_px * k.width_px) - 1) > _SAME_SHAPE:
-            raise GeometryError(
-                f"the camera sends {width_px}x{height_px}, its intrinsics are for {k.width_px}x{k.height_px}, another "
-                "shape; calibrate at the size it sends"
-            )
-        return k.resized(width_px, height_px)
-    if model.hfov_rad is None:
-        raise GeometryError("a perspective camera needs its intrinsics or hfov_deg; add one to its configuration")
-    return intrinsics_from_fov(width_px, height_px, model.hfov_rad)
-
-
-def rotation(model: CameraModel) -> npt.NDArray[np.float64]:
-    """(3, 3) room vectors from camera (OpenCV) vectors, by how the camera is mounted."""
-    return rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)
-
-
-def _perspective_pixels(
-    model: CameraModel, k: Intrinsics, directions: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], BoolArray]:
-    """Pixels (..., 2) of room-frame directions and which of them the camera sees.
-
-    Bounds are checked on undistorted rays: a distortion polynomial may fold far rays back into the picture.
-    """
-    camera = directions @ rotation(model)
-    pixels, ahead = project(camera, k)
-    edge = np.linspace(0.0, 1.0, 33)
-    outline = np.concatenate([
-        np.stack([edge * k.width_px, np.full_like(edge, y)], -1) for y in (0.0, k.height_px)
-    ] + [np.stack([np.full_like(edge, x), edge * k.height_px], -1) for x in (0.0, k.width_px)])  # fmt: skip
-    border = rays_at(outline, k)[:, :2]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        flat = camera[..., :2] / camera[..., 2:]
-    inside = (pixels >= 0).all(-1) & (pixels[..., 0] <= k.width_px) & (pixels[..., 1] <= k.height_px)
-    near = (flat >= border.min(0) - 1e-9).all(-1) & (flat <= border.max(0) + 1e-9).all(-1)
-    return pixels, np.asarray(ahead & inside & near)
 
 
 def visible_mask(
@@ -77,7 +32,7 @@ def visible_mask(
     if model.projection == "equirectangular":
         return np.ones((height_px, width_px), dtype=np.bool_)
     k = lens(model, image_width_px, image_height_px)
-    return _perspective_pixels(model, k, rays(width_px, height_px))[1]
+    return perspective_pixels(model, k, rays(width_px, height_px))[1]
 
 
 class CanvasMap:
@@ -106,7 +61,7 @@ class CanvasMap:
         # Shrink first to about the canvas's own resolution at the view's centre, so that sampling does not alias.
         shrink = min(1.0, 1.5 * width_px / (2 * np.pi * max(k.fx_px, k.fy_px)))
         self._source_wh = (max(2, round(image_wh[0] * shrink)), max(2, round(image_wh[1] * shrink)))
-        pixels, self.mask = _perspective_pixels(model, k.resized(*self._source_wh), rays(width_px, height_px))
+        pixels, self.mask = perspective_pixels(model, k.resized(*self._source_wh), rays(width_px, height_px))
         inside = np.clip(pixels - 0.5, 0.0, np.array(self._source_wh) - 1.0)
         pixels = np.where(self.mask[..., None], inside, _OUTSIDE_PX).astype(np.float32)
         self._map = (np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from edge.derive.mesh import room_glb
+from edge.derive.mesh import outline
+from edge.derive.model import wall_confidences
+from edge.derive.openings import openings_of
 from edge.errors import GeometryError, PublishError, explain
 from edge.geometry.colour import correlated_colour_temperature_k
 from edge.geometry.harmonics import COEFFICIENT_NAMES
@@ -34,7 +36,7 @@ from edge.mqtt.messages import (
     timestamp,
 )
 from edge.perception import canvas
-from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout, WallOpening
+from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
 M = TypeVar("M", bound=Part)
 
@@ -47,10 +49,6 @@ _PNG_OPTIONS = (
 )
 """Fastest: on depth, more effort costs several times the time for a tenth of the size."""
 _QUANTILE_SAMPLES = 16384
-_SIGHT_LINE = 0.01
-"""An edge whose line passes this near the camera (in the layout's unit) is a line of sight, not a wall."""
-_SAME_ROOM = 0.01
-"""In metres, or in camera heights."""
 _REC709 = (0.2126, 0.7152, 0.0722)
 
 
@@ -231,23 +229,19 @@ class _Wall:
     end: tuple[float, ...]
     length: float
     plane: tuple[float, ...]
+    confidence: float | None
 
 
 def _walls(layout: RoomLayout) -> list[_Wall]:
     """The polygon's edges as walls with inward normals; lines of sight that only close a partial view are left out."""
     walls = []
-    corners = layout.polygon_m
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        along = end - start
-        length = float(np.hypot(*along))
-        if length < 1e-4:
-            continue
-        normal = np.array([-along[1], along[0]]) / length  # left of the edge: inside, for a counter-clockwise polygon
-        offset = -float(normal @ start)
-        if layout.extent == "visible" and abs(offset) < _SIGHT_LINE:
-            continue
-        plane = (*_floats(normal, 6), 0.0, round(offset, 4))
-        walls.append(_Wall(_floats(start), _floats(end), round(length, 4), plane))
+    try:
+        sides = [edge for edge in outline(layout.polygon_m, layout.extent) if not edge.cut]
+    except GeometryError as error:
+        raise PublishError(f"LayoutMessage not published: {error}; run `edge check`") from error
+    for edge, confidence in zip(sides, wall_confidences(layout), strict=True):
+        plane = (*_floats(edge.inwards, 6), 0.0, round(-float(edge.inwards @ edge.start), 4))
+        walls.append(_Wall(_floats(edge.start), _floats(edge.end), round(edge.length, 4), plane, confidence))
     return walls
 
 
@@ -264,7 +258,14 @@ def _metric_room(layout: RoomLayout) -> MetricRoom:
         volume_m3=round(layout.volume_m3, 4),
         polygon_m=_polygon(layout),
         walls=tuple(
-            {"start_m": w.start, "end_m": w.end, "length_m": w.length, "plane": w.plane} for w in _walls(layout)
+            {
+                "start_m": w.start,
+                "end_m": w.end,
+                "length_m": w.length,
+                "plane": w.plane,
+                "confidence": w.confidence,
+            }
+            for w in _walls(layout)
         ),
     )
 
@@ -276,7 +277,16 @@ def _relative_room(layout: RoomLayout) -> RelativeRoom:
         area=round(layout.area_m2, 4),
         volume=round(layout.volume_m3, 4),
         polygon=_polygon(layout),
-        walls=tuple({"start": w.start, "end": w.end, "length": w.length, "plane": w.plane} for w in _walls(layout)),
+        walls=tuple(
+            {
+                "start": w.start,
+                "end": w.end,
+                "length": w.length,
+                "plane": w.plane,
+                "confidence": w.confidence,
+            }
+            for w in _walls(layout)
+        ),
     )
 
 
@@ -318,21 +328,31 @@ def layout_message(frame: Frame, layout: RoomLayout, source: Source, latency_s: 
         metric=_metric_room(layout) if metric else None,
         relative=None if metric else _relative_room(layout),
         boundary=_boundary(layout),
-        openings=None if layout.openings is None else tuple(_opening(o, metric) for o in layout.openings),
+        openings=_openings(frame, layout),
     )
 
 
-def _opening(o: WallOpening, metric: bool) -> OpeningInWall:
-    width_m = float(np.linalg.norm(np.subtract(o.end_m, o.start_m)))
-    return _checked(
-        OpeningInWall,
-        kind=o.kind,
-        left_deg=round(float(np.degrees(o.start_rad)), 1),
-        right_deg=round(float(np.degrees(o.end_rad)), 1),
-        wall=o.wall,
-        width_m=max(round(width_m, 2), 0.01) if metric else None,
-        confidence=round(o.confidence, 3),
-    )
+def _openings(frame: Frame, layout: RoomLayout) -> tuple[OpeningInWall, ...] | None:
+    """What is configured and what the model found; None where it does not look for any and none is configured."""
+    if layout.openings is None and not frame.model.openings:
+        return None
+    metric = layout.scale == "metric"
+    said = [
+        _checked(
+            OpeningInWall,
+            kind=o.kind,
+            left_deg=round(float(np.degrees(o.left_rad)), 1),
+            right_deg=round(float(np.degrees(o.right_rad)), 1),
+            wall=o.wall,
+            width_m=max(round(o.width, 2), 0.01) if metric else None,
+            sill_m=None if o.sill is None else round(o.sill, 4),
+            height_m=None if o.height is None else round(o.height, 4),
+            confidence=round(o.confidence, 3),
+            source=o.source,
+        )
+        for o in openings_of(layout, frame.model.openings)
+    ]
+    return tuple(sorted(said, key=lambda o: o.left_deg))
 
 
 # Lighting -------------------------------------------------------------------------------------------------------------
@@ -367,36 +387,6 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
             strength=round(lighting.dominant_strength, 4),
         ),
     )
-
-
-# Room -----------------------------------------------------------------------------------------------------------------
-
-
-def same_room(one: RoomLayout | None, other: RoomLayout) -> bool:
-    """Whether two rooms differ by less than a model is worth sending again for: 1 cm at every corner and in height."""
-    if one is None or (one.scale, one.extent, one.polygon_m.shape) != (
-        other.scale,
-        other.extent,
-        other.polygon_m.shape,
-    ):
-        return False
-    moved = float(np.abs(one.polygon_m - other.polygon_m).max())
-    return max(moved, abs(one.ceiling_height_m - other.ceiling_height_m)) < _SAME_ROOM
-
-
-def room_model(frame: Frame, layout: RoomLayout, source: Source) -> Binary:
-    """The room as GLB, with the properties that MQTT 5 carries beside it.
-
-    Raises:
-        PublishError: the layout is no room that can be built.
-    """
-    try:
-        data = room_glb(layout.polygon_m, layout.ceiling_height_m)
-    except GeometryError as error:
-        raise PublishError(f"{frame.camera}: no model of the room: {error}") from error
-    unit = "m" if layout.scale == "metric" else "camera_heights"
-    properties = {"scale": layout.scale, "unit": unit, "extent": layout.extent}
-    return Binary(data, user_properties("edge.room/1", frame, source.device) | properties)
 
 
 # Any -------------------------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from functools import partial
 from edge.derive.heat_loss.estimate import why_not
 from edge.derive.heat_loss.settings import Settings
 from edge.mqtt.topics import Kind, Topics
-from edge.publish import compose, heat_loss, pictures
+from edge.publish import compose, heat_loss, pictures, rooms
 from edge.publish.compose import Source
 from edge.publish.outbox import Maker
+from edge.publish.rooms import SceneOptions
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
 
 Messages = list[tuple[Kind, Maker]]
@@ -34,20 +35,23 @@ class ResultMessages:
         depth_image: bool = True,
         depth_view_every_s: float | None = None,
         heat_losses: Mapping[str, Settings] | None = None,
+        scene: SceneOptions | None = None,
     ) -> None:
-        """What is published of depth beside its statistics.
+        """What is published beside what always is.
 
         Args:
             topics: the device's.
-            depth_image: whether the depth picture is.
+            depth_image: whether the depth picture is, not only its statistics.
             depth_view_every_s: shortest time between two depth maps in colours, of each camera; None: none.
             heat_losses: by camera, what its room borders on, where that is known.
+            scene: what the room's model has; None: as by default.
         """
-        self._topics, self._depth_image = topics, depth_image
+        self._topics, self._depth_image, self._scene = topics, depth_image, scene
         self._view_every_s = depth_view_every_s
         self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
         self._heat_losses, self._no_heat_loss = dict(heat_losses or {}), dict[str, str]()
+        self._lights: dict[str, Lighting] = {}
         self._rows: dict[type, Callable[..., Messages]] = {
             DepthMap: self._depth,
             RoomLayout: self._layout,
@@ -84,9 +88,10 @@ class ResultMessages:
 
     def _layout(self, layout: RoomLayout, frame: Frame, source: Source, latency_s: float) -> Messages:
         messages: Messages = [("layout", partial(compose.layout_message, frame, layout, source, latency_s))]
-        if not compose.same_room(self._rooms.get(frame.camera), layout):
+        if not rooms.same_room(self._rooms.get(frame.camera), layout):
             self._rooms[frame.camera] = layout
-            messages.append(("room", partial(compose.room_model, frame, layout, source)))
+            light = self._lights.get(frame.camera)
+            messages.append(("room", partial(rooms.room_model, frame, layout, source, light, self._scene)))
             messages += self._heat_loss(layout, frame, source)
         return messages
 
@@ -105,4 +110,7 @@ class ResultMessages:
         return [("bridge_event", partial(heat_loss.unavailable, frame, source, reason))]
 
     def _lighting(self, lighting: Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:
+        if self._lights.setdefault(frame.camera, lighting) is lighting:
+            self._rooms.pop(frame.camera, None)  # its model was sent without light
+        self._lights[frame.camera] = lighting
         return [("lighting", partial(compose.lighting_message, frame, lighting, source, latency_s))]

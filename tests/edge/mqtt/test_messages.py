@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import trimesh
 
 from edge.errors import PublishError
 from edge.geometry.harmonics import COEFFICIENT_NAMES
@@ -26,10 +24,8 @@ from edge.publish.compose import (
     encode_depth_png16,
     layout_message,
     lighting_message,
-    room_model,
-    same_room,
 )
-from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
+from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, OpeningInView, RoomLayout
 
 
 def _json(message: Any) -> Any:
@@ -200,28 +196,6 @@ def test_negative_light_is_refused(frame: Frame, lighting: Lighting, source: Sou
         lighting_message(frame, replace(lighting, coefficients=dark), source, 0.0)
 
 
-def test_the_room_model_is_the_published_room(frame: Frame, layout: RoomLayout, source: Source) -> None:
-    """The GLB holds a closed room of the layout's height and floor, y up, and its properties say the unit."""
-    sent = room_model(frame, layout, source)
-    room = trimesh.load(io.BytesIO(sent.data), file_type="glb")
-    low, high = room.bounds
-    assert high[1] - low[1] == pytest.approx(layout.ceiling_height_m)
-    assert [low[0], -high[2]] == pytest.approx(layout.polygon_m.min(axis=0))
-    assert (sent.properties["unit"], sent.properties["extent"]) == ("m", layout.extent)
-
-
-def test_a_room_is_another_from_a_centimetre_on(layout: RoomLayout) -> None:
-    """Jitter below 1 cm is the same room; a wall or a ceiling that moved, one corner more, or another unit is not."""
-    jitter = np.random.default_rng(0).uniform(-0.009, 0.009, layout.polygon_m.shape)
-    pushed = layout.polygon_m + np.eye(*layout.polygon_m.shape) * 0.02
-    assert same_room(layout, replace(layout, polygon_m=layout.polygon_m + jitter))
-    assert not same_room(None, layout)
-    assert not same_room(layout, replace(layout, polygon_m=pushed))
-    assert not same_room(layout, replace(layout, ceiling_height_m=layout.ceiling_height_m + 0.02))
-    assert not same_room(layout, replace(layout, polygon_m=np.vstack([layout.polygon_m, layout.polygon_m[:1]])))
-    assert not same_room(layout, replace(layout, scale="relative"))
-
-
 @pytest.mark.parametrize("angles", [(0.0, 0.0, 0.0), (40.0, -15.0, 5.0)])
 def test_a_depth_message_is_enough_to_put_it_into_the_room(
     frame: Frame, source: Source, angles: tuple[float, float, float]
@@ -251,3 +225,14 @@ def test_a_panorama_has_a_pose_and_no_lens(frame: Frame, depth: DepthMap, source
     body = _json(depth_message(replace(frame, model=CameraModel("equirectangular")), depth, source, 0.0))
     assert body["lens"] is None
     assert body["pose"] == {"rotation": [[1, 0, 0], [0, 0, 1], [0, -1, 0]], "height_m": None}
+
+
+def test_a_configured_door_stands_with_the_openings(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """With its heights, in the wall that is seen at its bearing; walls say how sure the layout is of them."""
+    seen = replace(frame, model=replace(frame.model, openings=(OpeningInView("door", -0.1, 0.1, 0.0, 2.0),)))
+    said = _json(layout_message(seen, layout, source, 0.0))
+    (door,) = (o for o in said["openings"] if o["source"] == "configured")
+    assert (door["kind"], door["sill_m"], door["height_m"], door["confidence"]) == ("door", 0.0, 2.0, 1.0)
+    assert (door["left_deg"], door["right_deg"]) == pytest.approx((-5.7, 5.7), abs=0.06)
+    assert {type(w["confidence"]) for w in said["metric"]["walls"]} <= {float, type(None)}
+    assert _json(layout_message(frame, replace(layout, openings=None), source, 0.0))["openings"] is None

@@ -18,8 +18,9 @@ from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.link import Incoming
 from edge.mqtt.messages import BridgeState, CameraState, timestamp
 from edge.mqtt.topics import Topics
-from edge.publish.compose import Source, depth_message, depth_picture, layout_message, lighting_message, room_model
+from edge.publish.compose import Source, depth_message, depth_picture, layout_message, lighting_message
 from edge.publish.publisher import Publisher
+from edge.publish.rooms import room_model
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout
 from edge.subscribe.table import json_line, show, summary, table, text_line
 from edge.subscribe.watcher import Received, Watcher, WatchState, validated

@@ -1,6 +1,6 @@
 // The live page: what devices publish, as a room one can turn, a plan, a picture and numbers.
 
-import { Connection } from "./connection.js";
+import { Connection, saved } from "./connection.js";
 import { LEVEL, area, length, pointsFromDepth, volume } from "./geometry.js";
 import { plan } from "./plan.js";
 import { decodePng16 } from "./png16.js";
@@ -27,12 +27,13 @@ addEventListener("unhandledrejection", ({ reason }) => (window.state.error = Str
 const room3d = new Room3D($("room3d"), { onMeasure: measured });
 room3d.unit = unit;
 
+document.querySelector("footer").hidden = Boolean(saved);
 const connection = new Connection({
   onMessage: received,
   onState(up) {
     window.state.connected = up;
     $("connection").dataset.state = up ? "online" : "offline";
-    $("connection").textContent = up ? "connected" : "not connected; trying again";
+    $("connection").textContent = up ? (saved ? "saved" : "connected") : "not connected; trying again";
     if (up) devices.clear();
   },
   onSpan: spanKnown,

@@ -1,6 +1,8 @@
 // The page's one connection: frames of (topic, payload) come in, times to look back at go out.
 
 const text = new TextDecoder();
+/** In a page that was exported: its messages, instead of a connection. */
+export const saved = document.getElementById("saved");
 
 export class Connection {
   /** @param onMessage called with (topic, Uint8Array); @param onState with whether it is connected; @param onSpan */
@@ -9,7 +11,13 @@ export class Connection {
     this.onState = onState;
     this.onSpan = onSpan;
     this.waitMs = 500;
-    this.#open();
+    if (saved) queueMicrotask(() => this.#replay(JSON.parse(saved.textContent)));
+    else this.#open();
+  }
+
+  #replay(messages) {
+    this.onState(true);
+    for (const [topic, base64] of messages) this.onMessage(topic, Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
   }
 
   /** Show what held at a time in seconds since the Unix epoch; null: now. */
@@ -23,7 +31,7 @@ export class Connection {
   }
 
   #send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   #open() {

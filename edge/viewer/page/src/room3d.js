@@ -71,9 +71,10 @@ export class Room3D {
     }
     empty(this.layers.room);
     scene.traverse((node) => {
+      if (node.isLight) node.intensity = 0; // the probe is that light, and more of it
       if (!node.isMesh) return;
       const old = node.material;
-      if (!old.map) {
+      if (!old.map && !old.transparent) {
         node.material = new THREE.MeshLambertMaterial({ color: old.color, side: old.side, name: old.name });
         old.dispose();
       }

@@ -1,0 +1,135 @@
+"""`edge export`: a room in the formats of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from edge.commands import broker
+from edge.commands.log import log_to_stderr
+from edge.commands.terminal import console, errors_as_exit_codes
+from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge.derive.formats.sizes import Units
+    from edge.derive.model import RoomModel
+
+FORMATS = {
+    ".glb": "3-D with the picture on the walls (Blender, Windows, web)",
+    ".usdz": "3-D for iPhone, iPad and Mac",
+    ".obj": "3-D with .mtl and .jpg beside it",
+    ".zip": "the same three in one file",
+    ".ply": "3-D with coloured corners (MeshLab, CloudCompare)",
+    ".html": "one page with the whole room in it, for any browser, offline",
+    ".svg": "floor plan with lengths; a browser prints it to PDF",
+    ".dxf": "floor plan for CAD",
+    ".ifc": "building model; needs edge-reconstruction[ifc]",
+    ".csv": "sizes as a table",
+    ".json": "HorizonNet's layout",
+}
+_SIZE_BYTES = 1000
+
+
+def _writers(units: Units) -> dict[str, Callable[[RoomModel], bytes]]:
+    from edge.derive.formats.dxf import dxf
+    from edge.derive.formats.horizonnet import horizonnet_json
+    from edge.derive.formats.ifc import ifc
+    from edge.derive.formats.obj import obj_zip
+    from edge.derive.formats.plan import plan_svg
+    from edge.derive.formats.ply import ply
+    from edge.derive.formats.sizes import sizes_csv
+    from edge.derive.formats.usdz import usdz
+    from edge.derive.glb import room_glb
+    from edge.viewer.offline import offline_page
+
+    return {
+        ".glb": room_glb,
+        ".usdz": usdz,
+        ".zip": obj_zip,
+        ".ply": ply,
+        ".html": offline_page,
+        ".svg": partial(plan_svg, units=units),
+        ".dxf": dxf,
+        ".ifc": ifc,
+        ".csv": sizes_csv,
+        ".json": horizonnet_json,
+    }
+
+
+def _checked(outputs: list[Path]) -> None:
+    for path in outputs:
+        if path.suffix.lower() not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise EdgeError(
+                f"{path}: no format is named {path.suffix or 'by nothing'!r}; end the name in one of {known}"
+            )
+        if not path.absolute().parent.is_dir():
+            raise EdgeError(f"{path}: there is no folder {path.absolute().parent}; make it, or name another")
+
+
+def _write(model: RoomModel, path: Path, units: Units) -> None:
+    from edge.derive.formats.obj import obj_files
+
+    suffix = path.suffix.lower()
+    if suffix == ".obj":
+        files = {path.with_name(name): data for name, data in obj_files(model, path.stem).items()}
+    else:
+        files = {path: _writers(units)[suffix](model)}
+    for name, data in files.items():
+        try:
+            name.write_bytes(data)
+        except OSError as error:
+            raise EdgeError(f"{name} cannot be written ({error.strerror}); name a place that may be written") from error
+        console.print(f"{name}  {len(data) / _SIZE_BYTES:.0f} kB", markup=False, highlight=False, soft_wrap=True)
+
+
+def export(
+    outputs: Annotated[list[Path], typer.Argument(help="Files to write; their endings say the formats.")],
+    scene: Annotated[
+        Path | None, typer.Option(help="From a saved room: .glb of edge, message edge.layout, HorizonNet's JSON.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="From one picture, by the models in --engines.")] = None,
+    camera_height_m: Annotated[float | None, typer.Option(min=0.05, help="Of the lens above the floor.")] = None,
+    projection: Annotated[
+        Literal["perspective", "equirectangular"] | None, typer.Option(help="Default: by the picture's shape.")
+    ] = None,
+    hfov_deg: Annotated[float | None, typer.Option(min=5, max=170, help="Horizontal field of view.")] = None,
+    engines: Annotated[Path, typer.Option(help="Folder of the models.")] = Path("engines"),
+    units: Annotated[Literal["m", "ft", "both"], typer.Option(help="Of lengths on the plan.")] = "both",
+    camera: Annotated[str | None, typer.Option(help="From a broker: of which camera.")] = None,
+    host: broker.Host = "127.0.0.1",
+    port: broker.Port = 1883,
+    username: broker.Username = None,
+    password_file: broker.PasswordFile = None,
+    ca: broker.Authority = None,
+    base: broker.Base = "edge",
+    device: broker.Device = None,
+    within_s: Annotated[float, typer.Option("--within", min=0.5, help="Wait so long for the broker, s.")] = 10.0,
+) -> None:
+    """Write a room for other programs: 3-D, floor plan, sizes, one page for any browser.
+
+    The room is what a running device published last (--host), one picture's (--picture), or a saved one's (--scene).
+    """
+    from edge.commands import room_sources
+    from edge.subscribe.rooms import fetch_room
+
+    log_to_stderr("WARNING", "%(message)s")
+    with errors_as_exit_codes():
+        _checked(outputs)
+        if scene is not None and picture is not None:
+            raise EdgeError("--scene and --picture are two rooms; give one of them")
+        if scene is not None:
+            model = room_sources.from_file(scene, camera_height_m)
+        elif picture is not None:
+            model = room_sources.from_picture(
+                picture, engines, projection=projection, hfov_deg=hfov_deg, camera_height_m=camera_height_m
+            )
+        else:
+            endpoint = broker.endpoint_at(host, port, username, password_file, ca)
+            model = fetch_room(endpoint, base=base, device=device, camera=camera, within_s=within_s)
+        for path in outputs:
+            _write(model, path, units)

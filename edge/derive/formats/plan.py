@@ -1,0 +1,149 @@
+"""The floor plan as SVG: 1:50 on paper, walls with their lengths, openings, camera, scale and sizes.
+
+Forward is up. Coordinates in the file are millimetres of paper; `data-` attributes have the room's own lengths.
+"""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from edge.derive.formats.sizes import Units, in_words
+from edge.derive.mesh import Array, Edge
+from edge.derive.model import RoomModel
+from edge.derive.openings import Opening
+
+SCALE = 50
+_MM = 1000.0 / SCALE
+"""Of paper for each unit of the room."""
+_MARGIN_MM = 26.0
+_OUT_MM = 9.0
+_BLOCK_MM = 26.0
+_SURE = 0.5
+"""A wall that the layout is less sure of is dashed."""
+_STYLE = """
+    text { font: 3.2px system-ui, sans-serif; fill: #222; text-anchor: middle }
+    .title { font-size: 5px; font-weight: 600; text-anchor: start } .small { text-anchor: start }
+    .floor { fill: #f6f3ee } .wall { stroke: #222; stroke-width: 1.6; stroke-linecap: square }
+    .unsure { stroke-dasharray: 3 2.4 } .cut { stroke: #8aa; stroke-width: .5; stroke-dasharray: 1.2 1.6 }
+    .dimension { stroke: #888; stroke-width: .25 } .door, .swing { stroke: #a5501e; stroke-width: .5; fill: none }
+    .gap { stroke: #f6f3ee; stroke-width: 2 } .window { stroke: #2b6ea8; stroke-width: .4 }
+    .camera { fill: #d4451a } .bar { fill: #222; stroke: #222; stroke-width: .2 } .open { fill: #fff }
+"""
+
+
+def _paper(points: Array) -> Array:
+    """Room (x, y) as millimetres of paper, y down."""
+    return np.asarray(points, dtype=np.float64) * (_MM, -_MM)
+
+
+def _line(a: Array, b: Array, classes: str, more: str = "") -> str:
+    (x1, y1), (x2, y2) = a.round(3), b.round(3)
+    return f'<line class="{classes}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"{more}/>'
+
+
+def _wall(edge: Edge, model: RoomModel, units: Units) -> list[str]:
+    a, b = _paper(edge.start), _paper(edge.end)
+    if edge.cut:
+        return [_line(a, b, "cut")]
+    sure = model.confidence_of(edge)
+    unit = "m" if model.scale == "metric" else "camera-heights"
+    more = f' id="{edge.name}" data-length-{unit}="{edge.length:.4f}"'
+    more += "" if sure is None else f' data-confidence="{sure:g}"'
+    drawn = [_line(a, b, "wall unsure" if sure is not None and sure < _SURE else "wall", more)]
+    out = -_paper(edge.inwards) / _MM
+    from_, to = a + out * _OUT_MM, b + out * _OUT_MM
+    drawn.append(_line(from_, to, "dimension"))
+    drawn += [_line(at + out * 2, at + out * (_OUT_MM + 1.5), "dimension") for at in (a, b)]
+    drawn += [_line(at - _tick(edge), at + _tick(edge), "dimension") for at in (from_, to)]
+    turn = float(np.degrees(np.arctan2(*(to - from_)[::-1])))
+    x, y = (from_ + to) / 2 + out * 2.6
+    label = escape(in_words(edge.length, model, units))
+    drawn.append(
+        f'<text transform="translate({x:.3f} {y:.3f}) rotate({(turn + 90) % 180 - 90:.3f})" dy=".35em">{label}</text>'
+    )
+    return drawn
+
+
+def _tick(edge: Edge) -> Array:
+    along = _paper(edge.end - edge.start) / _MM / edge.length
+    return np.array([along[0] - along[1], along[0] + along[1]])
+
+
+def _opening(opening: Opening) -> list[str]:
+    a, b = _paper(np.array(opening.start)), _paper(np.array(opening.end))
+    along = (b - a) / np.hypot(*(b - a))
+    into = np.array([along[1], -along[0]])  # left of start to end in the room, y being down here
+    said = f' data-kind="{opening.kind}" data-width="{opening.width:.4f}" data-source="{opening.source}"'
+    drawn = [_line(a, b, "gap", said)]
+    if opening.kind == "window":
+        drawn += [_line(a + into * s, b + into * s, "window") for s in (-0.7, 0.0, 0.7)]
+    elif opening.kind == "door":
+        width = float(np.hypot(*(b - a)))
+        leaf = a + into * width
+        drawn.append(_line(a, leaf, "door"))
+        arc = f"M {leaf[0]:.3f} {leaf[1]:.3f} A {width:.3f} {width:.3f} 0 0 {int(_clockwise(leaf - a, b - a))}"
+        drawn.append(f'<path class="swing" d="{arc} {b[0]:.3f} {b[1]:.3f}"/>')
+    return drawn
+
+
+def _clockwise(a: Array, b: Array) -> bool:
+    """Whether a turn from one paper vector to another is clockwise as seen, y being down."""
+    return bool(a[0] * b[1] - a[1] * b[0] > 0)
+
+
+def _camera(model: RoomModel) -> str:
+    x, y = model.view.rotation[:2, 2]
+    bearing = float(np.degrees(np.arctan2(x, y))) if np.hypot(x, y) > 1e-6 else 0.0
+    return f'<path class="camera" d="M 0 -4 L 2 2 L 0 1 L -2 2 Z" transform="rotate({round(bearing, 1) + 0.0:g})"/>'
+
+
+def _block(model: RoomModel, x: float, y: float, units: Units) -> list[str]:
+    """Name, sizes and scale."""
+    metric = model.scale == "metric"
+    area = f"{model.area:.2f} m²" if metric else f"{model.area:.2f} h²"
+    volume = f"{model.volume:.1f} m³" if metric else f"{model.volume:.1f} h³"
+    if metric and units != "m":
+        area += f" ({model.area / 0.3048**2:.0f} ft²)"
+    sizes = f"{area} · height {in_words(model.ceiling_height, model, units)} · {volume}"
+    when = str(model.about.get("captured_at", ""))[:16].replace("T", " ")
+    how = (
+        f"1:{SCALE} · dashed: less sure · h: heights of the camera" if not metric else f"1:{SCALE} · dashed: less sure"
+    )
+    drawn = [
+        f'<text class="title" x="{x:.2f}" y="{y:.2f}">{escape(model.camera)}</text>',
+        f'<text class="small" x="{x:.2f}" y="{y + 5.5:.2f}">{escape(sizes)}</text>',
+        f'<text class="small" x="{x:.2f}" y="{y + 10:.2f}">{escape(" · ".join(filter(None, [when, how])))}</text>',
+    ]
+    drawn += [
+        f'<rect class="{kind}" x="{x + i * _MM:.2f}" y="{y + 13:.2f}" width="{_MM:g}" height="1"/>'
+        for i, kind in enumerate(("bar", "bar open"))
+    ]
+    unit = "m" if metric else "h"
+    drawn += [f'<text x="{x + at * _MM:.2f}" y="{y + 17.5:.2f}">{at} {unit}</text>' for at in (0, 1, 2)]
+    return drawn
+
+
+def plan_svg(model: RoomModel, units: Units = "both") -> bytes:
+    """The file; `units`: of the lengths that are written on it."""
+    corners = _paper(model.polygon)
+    low, high = corners.min(axis=0) - _MARGIN_MM, corners.max(axis=0) + _MARGIN_MM
+    high += (0.0, _BLOCK_MM)
+    width, height = np.maximum(high - low, (110.0, 0.0))
+    points = " ".join(f"{x:.3f},{y:.3f}" for x, y in corners)
+    drawn = [f'<polygon class="floor" points="{points}"/>']
+    for edge in model.edges:
+        drawn += _wall(edge, model, units)
+    for opening in model.openings:
+        drawn += _opening(opening)
+    drawn += [_camera(model), *_block(model, float(low[0]) + 6, float(high[1]) - _BLOCK_MM + 4, units)]
+    unit = "m2" if model.scale == "metric" else "camera-heights2"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.2f}mm" height="{height:.2f}mm" '
+        f'viewBox="{low[0]:.2f} {low[1]:.2f} {width:.2f} {height:.2f}" role="img" '
+        f'aria-label={quoteattr(f"Floor plan of {model.camera}")} data-area-{unit}="{model.area:.4f}">'
+    )
+    body = "\n  ".join(drawn)
+    paper = f'<rect x="{low[0]:.2f}" y="{low[1]:.2f}" width="100%" height="100%" fill="#fff"/>'
+    return f"{head}\n  <style>{_STYLE}  </style>\n  {paper}\n  {body}\n</svg>\n".encode()

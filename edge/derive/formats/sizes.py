@@ -1,0 +1,67 @@
+"""Sizes: lengths in words, in metres and in feet; and all of a room's as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Literal
+
+import numpy as np
+
+from edge.derive.model import RoomModel
+
+Units = Literal["m", "ft", "both"]
+
+M_PER_FT = 0.3048
+_INCHES = 12
+
+
+def feet(length_m: float) -> str:
+    """A length in feet and inches, to half an inch."""
+    halves = round(length_m / M_PER_FT * _INCHES * 2)
+    whole, rest = divmod(halves, 2 * _INCHES)
+    inches = f"{rest / 2:.1f}".removesuffix(".0")
+    return f"{whole}' {inches}\""
+
+
+def in_words(length: float, model: RoomModel, units: Units = "both") -> str:
+    """A length of this room; where its size is not known, in heights of the camera."""
+    if model.scale != "metric":
+        return f"{length:.2f} h"
+    metres = f"{length:.2f} m"
+    return {"m": metres, "ft": feet(length), "both": f"{metres} ({feet(length)})"}[units]
+
+
+def sizes_csv(model: RoomModel) -> bytes:
+    """One row for the room, each surface and each opening.
+
+    Raises:
+        GeometryError: the model's outline is none of a room.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\r\n")
+    u = "m" if model.scale == "metric" else "h"
+    length = [f"length_{u}", f"height_{u}", f"area_{u}2", f"volume_{u}3", f"start_x_{u}", f"start_y_{u}"]
+    rows.writerow(["kind", "name", *length, f"end_x_{u}", f"end_y_{u}", f"sill_{u}", "confidence", "seen_fraction"])
+    seen = {} if model.texture is None else model.texture.seen_fraction
+    edges = {edge.name: edge for edge in model.edges}
+
+    def row(kind: str, name: str, *values: object) -> None:
+        padded = (*values, *[None] * (11 - len(values)))
+        rows.writerow([kind, name, *(round(v, 4) if isinstance(v, float) else v for v in padded)])
+
+    height = model.ceiling_height
+    row("room", model.camera, None, height, model.area, model.volume, *[None] * 5, model.confidence)
+    for s in model.surfaces:
+        edge = edges.get(s.name)
+        if edge is None:
+            row(s.kind, s.name, None, None, s.area, *[None] * 7, seen.get(s.name))
+        else:
+            ends = (*edge.start.tolist(), *edge.end.tolist())
+            sure = model.confidence_of(edge)
+            row(s.kind, s.name, edge.length, height, s.area, None, *ends, None, sure, seen.get(s.name))
+    for number, o in enumerate(model.openings):
+        area = None if o.height is None else o.width * o.height
+        ends = (*np.array(o.start).tolist(), *np.array(o.end).tolist())
+        row(o.kind, f"{o.kind}-{number}", o.width, o.height, area, None, *ends, o.sill)
+    return text.getvalue().encode()

@@ -1,0 +1,344 @@
+"""A room as GLB, and back: a node for each wall, floor, ceiling and opening, the camera, and the light.
+
+What glTF has no words for stands in `extras`: of the whole file in `asset.extras.edge`, of a surface in its node's.
+A length of 1 is a metre only where that says `unit: m`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.derive.gltf import Buffer, File, quaternion, y_up
+from edge.derive.mesh import QUAD, Array, Faces, Surface
+from edge.derive.model import RoomModel, View
+from edge.derive.openings import Opening
+from edge.derive.texture import Texture
+from edge.errors import GeometryError
+from edge.geometry.harmonics import irradiance_over_pi
+from edge.scene import Lighting
+
+SCHEMA = "edge.room/1"
+
+_COLOURS = {
+    "floor": (0.38, 0.20, 0.084, 1.0),
+    "ceiling": (0.87, 0.87, 0.82, 1.0),
+    "wall": (0.67, 0.63, 0.55, 1.0),
+    "cut": (0.45, 0.55, 0.65, 0.15),
+    "door": (0.55, 0.30, 0.12, 0.45),
+    "window": (0.35, 0.65, 0.95, 0.45),
+    "opening": (0.80, 0.80, 0.80, 0.45),
+}
+"""Linear RGB and opacity."""
+_LIFT = 0.005
+"""An opening is drawn this far in front of its wall."""
+_PANORAMA_VFOV_RAD = 1.2
+"""How wide a viewer looks from where a panorama camera stands."""
+_REC709 = np.array([0.2126, 0.7152, 0.0722])
+
+
+class _Tree:
+    """The file's JSON while it grows."""
+
+    def __init__(self, model: RoomModel) -> None:
+        self.model = model
+        self.buffer = Buffer()
+        self.nodes: list[dict[str, Any]] = [{"name": model.camera, "children": []}]
+        self.meshes: list[dict[str, Any]] = []
+        self.materials: list[dict[str, Any]] = []
+        self._by_name: dict[str, int] = {}
+
+    def add(self, node: dict[str, Any], parent: int = 0) -> int:
+        """Index of a new node below another."""
+        self.nodes.append(node)
+        self.nodes[parent].setdefault("children", []).append(len(self.nodes) - 1)
+        return len(self.nodes) - 1
+
+    def mesh(
+        self, name: str, vertices: Array, faces: Faces, normal: Array, material: int, uv: Array | None = None
+    ) -> int:
+        """Index of a new mesh of one flat surface in the room frame."""
+        add = self.buffer.add_vertices
+        attributes = {
+            "POSITION": add(y_up(vertices), bounds=True),
+            "NORMAL": add(np.repeat(y_up(normal)[None], len(vertices), axis=0)),
+        }
+        if uv is not None:
+            attributes["TEXCOORD_0"] = add(uv)
+        primitive = {"attributes": attributes, "indices": self.buffer.add_indices(faces), "material": material}
+        self.meshes.append({"name": name, "primitives": [primitive]})
+        return len(self.meshes) - 1
+
+    def material(self, name: str) -> int:
+        """Index of a material: `picture`, or one of the plain colours."""
+        if name not in self._by_name:
+            self._by_name[name] = len(self.materials)
+            self.materials.append(_material(name))
+        return self._by_name[name]
+
+
+def _material(name: str) -> dict[str, Any]:
+    rough = {"metallicFactor": 0.0, "roughnessFactor": 0.9}
+    if name == "picture":
+        unlit: dict[str, Any] = {"extensions": {"KHR_materials_unlit": {}}}
+        return {"name": name, "pbrMetallicRoughness": rough | {"baseColorTexture": {"index": 0}}} | unlit
+    colour = _COLOURS[name]
+    plain: dict[str, Any] = {"name": name, "pbrMetallicRoughness": rough | {"baseColorFactor": list(colour)}}
+    return plain if colour[3] == 1.0 else plain | {"alphaMode": "BLEND", "doubleSided": name == "cut"}
+
+
+def room_glb(model: RoomModel) -> bytes:
+    """The file.
+
+    Raises:
+        GeometryError: the model's outline is none of a room.
+    """
+    tree, texture = _Tree(model), model.texture
+    sides = {edge.name: edge for edge in model.edges}
+    by_side: dict[int, int] = {}
+    for surface in model.surfaces:
+        edge = sides.get(surface.name)
+        node = _add_surface(tree, surface, None if edge is None else model.confidence_of(edge))
+        if edge is not None:
+            by_side[edge.side] = node
+    for number, opening in enumerate(model.openings):
+        _add_opening(tree, number, opening, by_side[opening.wall])
+    cameras = _add_camera(tree)
+    lights = _add_light(tree)
+    whole: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": "edge-reconstruction", "extras": {"edge": extras_of(model)}},
+        "scene": 0,
+        "scenes": [{"name": model.camera, "nodes": [0]}],
+        "nodes": tree.nodes,
+        "meshes": tree.meshes,
+        "materials": tree.materials,
+        "cameras": cameras,
+    }
+    used = (["KHR_materials_unlit"] if texture else []) + (["KHR_lights_punctual"] if lights else [])
+    if texture is not None:
+        view = tree.buffer.add_bytes(texture.jpeg)
+        whole |= {
+            "images": [{"name": "picture", "mimeType": "image/jpeg", "bufferView": view}],
+            "samplers": [{"magFilter": 9729, "minFilter": 9729, "wrapS": 33071, "wrapT": 33071}],
+            "textures": [{"source": 0, "sampler": 0}],
+        }
+    if lights:
+        whole["extensions"] = {"KHR_lights_punctual": {"lights": lights}}
+    return tree.buffer.glb(whole | ({"extensionsUsed": used} if used else {}))
+
+
+def _add_surface(tree: _Tree, surface: Surface, confidence: float | None) -> int:
+    texture = tree.model.texture
+    uv = None if texture is None else texture.uv.get(surface.name)
+    material = tree.material("picture" if uv is not None else surface.kind)
+    mesh = tree.mesh(surface.name, surface.vertices, surface.faces, surface.normal, material, uv)
+    extras: dict[str, Any] = {"kind": surface.kind, "area": round(surface.area, 4)}
+    if surface.kind in ("wall", "cut"):
+        extras["length"] = round(surface.size[0], 4)
+    if confidence is not None:
+        extras["confidence"] = confidence
+    if texture is not None and uv is not None:
+        extras |= {"seen_fraction": texture.seen_fraction[surface.name], "projected": True}
+    return tree.add({"name": surface.name, "mesh": mesh, "extras": extras})
+
+
+def _add_opening(tree: _Tree, number: int, opening: Opening, parent: int) -> None:
+    """A pane on the wall; none of an opening of unknown height."""
+    corners = opening.corners
+    if corners is None:
+        return
+    along = np.subtract(opening.end, opening.start)
+    normal = np.array([-along[1], along[0], 0.0]) / opening.width
+    name = f"{opening.kind}-{number}"
+    vertices = corners + _LIFT * normal
+    mesh = tree.mesh(name, vertices, QUAD, normal, tree.material(opening.kind))
+    tree.add({"name": name, "mesh": mesh, "extras": {"kind": opening.kind, "source": opening.source}}, parent)
+
+
+def _add_camera(tree: _Tree) -> list[dict[str, Any]]:
+    view = tree.model.view
+    rotation = y_up((view.rotation * (1, -1, -1)).T).T  # glTF's camera looks along -z, with y up
+    perspective = {
+        "yfov": round(view.vfov_rad or _PANORAMA_VFOV_RAD, 6),
+        "znear": 0.01,
+        **({"aspectRatio": round(view.aspect, 6)} if view.vfov_rad and view.aspect else {}),
+    }
+    tree.add({
+        "name": "camera",
+        "camera": 0,
+        "rotation": quaternion(rotation),
+        "translation": [0.0, view.height, 0.0],
+        "extras": {"projection": view.projection},
+    })  # fmt: skip
+    return [{"name": "camera", "type": "perspective", "perspective": perspective}]
+
+
+def _add_light(tree: _Tree) -> list[dict[str, Any]]:
+    """The strongest light as a directional one, where there is any."""
+    light = tree.model.lighting
+    if light is None or light.dominant_strength <= 0:
+        return []
+    towards = np.asarray(light.dominant_direction, dtype=np.float64)
+    rgb = np.clip(irradiance_over_pi(light.coefficients, towards), 0.0, None)
+    level = float(np.asarray(light.ambient) @ _REC709)
+    if rgb.max() <= 0 or level <= 0:
+        return []
+    tree.add({
+        "name": "light",
+        "rotation": _arc(-y_up(towards)),
+        "extensions": {"KHR_lights_punctual": {"light": 0}},
+        "extras": {"strength": round(light.dominant_strength, 6), "unit": "of the picture's white"},
+    })  # fmt: skip
+    colour = [round(float(c), 6) for c in rgb / rgb.max()]
+    return [
+        {
+            "name": "light",
+            "type": "directional",
+            "color": colour,
+            "intensity": round(float(np.pi * light.dominant_strength * level), 6),
+        }
+    ]
+
+
+def _arc(to: Array) -> list[float]:
+    """The shortest turn, as a quaternion, from -z to a unit direction."""
+    x, y, z = to
+    w = 1.0 - z
+    if w < 1e-9:
+        return [0.0, 1.0, 0.0, 0.0]
+    q = np.array([y, -x, 0.0, w])
+    return [round(float(v), 9) for v in q / np.linalg.norm(q)]
+
+
+# What glTF has no words for -------------------------------------------------------------------------------------------
+
+
+def _numbers(values: Any, digits: int = 6) -> Any:
+    return np.asarray(values, dtype=np.float64).round(digits).tolist()
+
+
+def extras_of(model: RoomModel) -> dict[str, Any]:
+    """Everything that is known of the room but its texture, as JSON."""
+    texture, light, view = model.texture, model.lighting, model.view
+    said: dict[str, Any] = dict(model.about) | {
+        "schema": SCHEMA,
+        "scale": model.scale,
+        "unit": model.unit,
+        "extent": model.extent,
+        "polygon": _numbers(model.polygon),
+        "ceiling_height": round(model.ceiling_height, 6),
+        "area": round(model.area, 4),
+        "volume": round(model.volume, 4),
+        "confidence": model.confidence,
+        "walls": [
+            {"name": e.name, "length": round(e.length, 4), "confidence": model.confidence_of(e)} for e in model.walls
+        ],
+        "openings": [
+            {
+                "kind": o.kind,
+                "wall": o.wall,
+                "start": _numbers(o.start),
+                "end": _numbers(o.end),
+                "sill": None if o.sill is None else round(o.sill, 6),
+                "height": None if o.height is None else round(o.height, 6),
+                "source": o.source,
+                "confidence": o.confidence,
+            }
+            for o in model.openings
+        ],
+        "view": {
+            "projection": view.projection,
+            "rotation": _numbers(view.rotation, 9),
+            "height": round(view.height, 6),
+            "vfov_rad": view.vfov_rad,
+            "aspect": view.aspect,
+        },
+        "texture": None if texture is None else {"seen_fraction": texture.seen_fraction, "projected": True},
+        "lighting": None,
+    }
+    if light is not None:
+        said["lighting"] = {
+            "convention": light.convention,
+            "coefficients": _numbers(light.coefficients),
+            "ambient": _numbers(light.ambient),
+            "dominant_direction": _numbers(light.dominant_direction),
+            "dominant_strength": round(light.dominant_strength, 6),
+        }
+    return said
+
+
+_OWN = {
+    *("schema", "scale", "unit", "extent", "polygon", "ceiling_height", "area", "volume", "confidence"),
+    *("walls", "openings", "view", "texture", "lighting"),
+}
+"""The members of `extras` that are not what `RoomModel.about` has."""
+
+
+def read_room(data: bytes) -> RoomModel:
+    """The model that a GLB of ours was written from.
+
+    Raises:
+        GeometryError: it is no GLB, or one of others.
+    """
+    file = File(data)
+    said = file.tree.get("asset", {}).get("extras", {}).get("edge")
+    if not isinstance(said, dict) or said.get("schema") != SCHEMA:
+        raise GeometryError("this GLB was not made by edge: it does not say what its surfaces are; give one from edge")
+    try:
+        return _model(file, said)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise GeometryError(
+            f"this GLB is not as edge wrote it ({error!r}); give one that nothing else changed"
+        ) from error
+
+
+def _model(file: File, said: dict[str, Any]) -> RoomModel:
+    view, light = said["view"], said["lighting"]
+    openings = tuple(
+        Opening(
+            o["kind"],
+            o["wall"],
+            tuple(o["start"]),
+            tuple(o["end"]),
+            o["sill"],
+            o["height"],
+            o["source"],
+            o["confidence"],
+        )
+        for o in said["openings"]
+    )
+    return RoomModel(
+        np.array(said["polygon"], dtype=np.float64),
+        said["ceiling_height"],
+        said["scale"],
+        said["extent"],
+        View(view["projection"], np.array(view["rotation"]), view["height"], view["vfov_rad"], view["aspect"]),
+        openings,
+        None if light is None else _lighting(light),
+        None if said["texture"] is None else _texture(file, said["texture"]["seen_fraction"]),
+        said["confidence"],
+        tuple(wall["confidence"] for wall in said["walls"]),
+        {k: v for k, v in said.items() if k not in _OWN},
+    )
+
+
+def _lighting(light: dict[str, Any]) -> Lighting:
+    x, y, z = light["dominant_direction"]
+    r, g, b = light["ambient"]
+    coefficients = np.array(light["coefficients"], dtype=np.float32)
+    return Lighting(coefficients, light["convention"], (r, g, b), (x, y, z), light["dominant_strength"])
+
+
+def _texture(file: File, seen_fraction: dict[str, float]) -> Texture:
+    jpeg = file.view(file.tree["images"][0]["bufferView"])
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise GeometryError("the picture in this GLB cannot be read; give one that nothing else changed")
+    uv = {}
+    for node in file.tree["nodes"]:
+        if node.get("name") in seen_fraction:
+            primitive = file.tree["meshes"][node["mesh"]]["primitives"][0]
+            uv[node["name"]] = file.vertices(primitive["attributes"]["TEXCOORD_0"])
+    return Texture(jpeg, picture.shape[1], picture.shape[0], uv, seen_fraction)
