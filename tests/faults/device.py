@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import yaml
 
 from tests.brokers import wait_until
@@ -24,6 +25,9 @@ TASKS = {"layout": {"every_s": 1.0}, "lighting": {"every_s": 0.5}}
 CAMERAS = [{**camera, "tasks": ["layout", "lighting"]} for camera in (PANORAMA, PERSPECTIVE)]
 LONG = os.environ.get("FAULTS") == "long"
 """Whether outages last as long as in docs/reliability.md; in the daily run they are shorter."""
+
+
+long_only = pytest.mark.skipif(not LONG, reason="a case much like another: with FAULTS=long")
 
 
 def lasting(short_s: float, long_s: float) -> float:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, configuration, lasting, soon
+from tests.faults.device import Device, Figures, configuration, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.integration.conftest import REPOSITORY
 
@@ -42,7 +42,17 @@ def test_sigterm_while_it_starts(device: Devices, mosquitto: Brokers, figures: F
     assert not psutil.wait_procs(children, timeout=1)[1]
 
 
-@pytest.mark.parametrize("trouble", ["none", "never there", "killed", "frozen 0.5 s", "frozen 10 s", "cameras frozen"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "none",
+        "never there",
+        "killed",
+        pytest.param("frozen 0.5 s", marks=long_only),
+        "frozen 10 s",
+        "cameras frozen",
+    ],
+)
 def test_sigterm_while_it_serves(
     device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures, trouble: str
 ) -> None:
@@ -106,7 +116,15 @@ def test_sigkill(device: Devices, counting: Counting, mosquitto: Brokers, figure
     assert status == 0
 
 
-@pytest.mark.parametrize("change", ["none", "cadence and camera", "rubbish", "rubbish, again and again"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("none", marks=long_only),
+        "cadence and camera",
+        pytest.param("rubbish", marks=long_only),
+        "rubbish, again and again",
+    ],
+)
 def test_sighup(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures, change: str) -> None:
     """What the file says now is applied without a message lost; rubbish is told and the last good one stays."""
     broker = mosquitto()
