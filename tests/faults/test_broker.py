@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, crowding, lasting, long_only, soon
+from tests.faults.device import Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import Listener
 
@@ -53,7 +53,7 @@ def after(
     )
     assert not lost.unreplaced
     assert lost.missing_results == ()
-    assert first_s - back_s < RECOVERY_S * crowding()
+    assert soon(first_s - back_s, RECOVERY_S)
     assert (status, soon(took_s)) == (0, True)
     assert subscriber.last("bridge/state") == {"state": "offline"}
     assert all("Traceback" not in line for line in device.heard())

@@ -196,14 +196,14 @@ def test_rubbish_instead_of_a_configuration(tmp_path: Path, figures: Figures, na
         path.write_bytes(rubbish()[name])
     command = [sys.executable, "-m", "edge", "run", "--config", str(path)]
     begun_s = time.monotonic()
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False)
     took_s = time.monotonic() - begun_s
     said = (ended.stdout + ended.stderr).strip().splitlines()
     figures.note("17", file=name, status=ended.returncode, end_s=round(took_s, 2), said=[s[:200] for s in said[:6]])
     assert ended.returncode == (69 if name == "missing" else 78)
     assert "Traceback" not in ended.stderr
     assert 1 <= len(said) <= 12
-    assert took_s < 15
+    assert soon(took_s, 10.0)
 
 
 def test_rubbish_while_it_runs(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures) -> None:
