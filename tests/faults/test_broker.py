@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, crowding, lasting, soon
+from tests.faults.device import Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import Listener
 
@@ -53,7 +53,7 @@ def after(
     )
     assert not lost.unreplaced
     assert lost.missing_results == ()
-    assert first_s - back_s < RECOVERY_S * crowding()
+    assert soon(first_s - back_s, RECOVERY_S)
     assert (status, soon(took_s)) == (0, True)
     assert subscriber.last("bridge/state") == {"state": "offline"}
     assert all("Traceback" not in line for line in device.heard())
@@ -77,7 +77,7 @@ def test_a_broker_that_comes_late(device: Devices, counting: Counting, mosquitto
     after(run, subscriber, figures, "1", hurt_s, time.monotonic())
 
 
-@pytest.mark.parametrize("kept", ["", "autosave 1800 s", "autosave 5 s"])
+@pytest.mark.parametrize("kept", ["", "autosave 1800 s", pytest.param("autosave 5 s", marks=long_only)])
 def test_a_broker_that_is_killed(
     device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures, tmp_path: Path, kept: str
 ) -> None:
@@ -173,7 +173,7 @@ def passwords(folder: Path, **users: str) -> str:
     return f"allow_anonymous false\npassword_file {file}\n"
 
 
-@pytest.mark.parametrize("mended", ["at the broker", "in the file"])
+@pytest.mark.parametrize("mended", [pytest.param("at the broker", marks=long_only), "in the file"])
 def test_a_wrong_password(
     device: Devices, mosquitto: Brokers, counting: Counting, figures: Figures, tmp_path: Path, mended: str
 ) -> None:

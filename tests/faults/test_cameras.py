@@ -19,7 +19,7 @@ import pytest
 
 from tests.brokers import Mosquitto, unused_port, wait_until
 from tests.faults.camera_server import CREDENTIALS
-from tests.faults.device import CAMERAS, Device, Figures, lasting, soon
+from tests.faults.device import CAMERAS, Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.integration.conftest import DEMO, PANORAMA, PERSPECTIVE, REPOSITORY
 
@@ -137,7 +137,7 @@ def server(tmp_path: Path) -> Iterator[Callable[[int], subprocess.Popen[bytes]]]
         process.wait(5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=long_only)])
 def test_a_network_camera_that_dies_or_freezes(
     device: Devices,
     counting: Counting,

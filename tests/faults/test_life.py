@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.brokers import Mosquitto, unused_port, wait_until
-from tests.faults.device import Device, Figures, configuration, lasting, soon
+from tests.faults.device import Device, Figures, configuration, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.integration.conftest import REPOSITORY
 
@@ -42,7 +42,17 @@ def test_sigterm_while_it_starts(device: Devices, mosquitto: Brokers, figures: F
     assert not psutil.wait_procs(children, timeout=1)[1]
 
 
-@pytest.mark.parametrize("trouble", ["none", "never there", "killed", "frozen 0.5 s", "frozen 10 s", "cameras frozen"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "none",
+        "never there",
+        "killed",
+        pytest.param("frozen 0.5 s", marks=long_only),
+        "frozen 10 s",
+        "cameras frozen",
+    ],
+)
 def test_sigterm_while_it_serves(
     device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures, trouble: str
 ) -> None:
@@ -106,7 +116,15 @@ def test_sigkill(device: Devices, counting: Counting, mosquitto: Brokers, figure
     assert status == 0
 
 
-@pytest.mark.parametrize("change", ["none", "cadence and camera", "rubbish", "rubbish, again and again"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("none", marks=long_only),
+        "cadence and camera",
+        pytest.param("rubbish", marks=long_only),
+        "rubbish, again and again",
+    ],
+)
 def test_sighup(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures, change: str) -> None:
     """What the file says now is applied without a message lost; rubbish is told and the last good one stays."""
     broker = mosquitto()
@@ -178,14 +196,14 @@ def test_rubbish_instead_of_a_configuration(tmp_path: Path, figures: Figures, na
         path.write_bytes(rubbish()[name])
     command = [sys.executable, "-m", "edge", "run", "--config", str(path)]
     begun_s = time.monotonic()
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False)
     took_s = time.monotonic() - begun_s
     said = (ended.stdout + ended.stderr).strip().splitlines()
     figures.note("17", file=name, status=ended.returncode, end_s=round(took_s, 2), said=[s[:200] for s in said[:6]])
     assert ended.returncode == (69 if name == "missing" else 78)
     assert "Traceback" not in ended.stderr
     assert 1 <= len(said) <= 12
-    assert took_s < 15
+    assert soon(took_s, 10.0)
 
 
 def test_rubbish_while_it_runs(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures) -> None:
