@@ -17,8 +17,8 @@ class SceneConfig(Section):
     """The room's model on <camera>/room."""
 
     texture: bool = Field(
-        default=True,
-        description="lay the camera's picture on the walls: who may read the topic sees what the camera saw",
+        default=False,
+        description="lay the camera's picture on the walls; who may read the topic then sees what the camera saw",
     )
     max_bytes: int = Field(
         default=2_000_000, ge=100_000, le=64_000_000, description="the texture is made smaller until the file fits"
