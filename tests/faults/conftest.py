@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.brokers import Mosquitto
 from tests.faults.device import Device, Figures, configuration
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import Listener
+from tests.faults.servers import Listener, quiet_port
 from tests.integration.conftest import REPOSITORY
 
 FIGURES = REPOSITORY / "build" / "faults" / "figures.jsonl"
@@ -33,6 +34,16 @@ def device(tmp_path: Path) -> Iterator[Callable[..., Device]]:
     yield start
     for one in running:
         one.kill()
+
+
+@pytest.fixture
+def mosquitto(mosquitto: Callable[..., Mosquitto]) -> Callable[..., Mosquitto]:
+    """Starts Mosquitto brokers on ports that stay theirs while they are down."""
+
+    def start(**options: Any) -> Mosquitto:
+        return mosquitto(**{"port": quiet_port(), **options})
+
+    return start
 
 
 @pytest.fixture

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 import time
+
+_PORTS = range(20000, 32000)
+"""Below those that the system gives to who connects: there, who tries for long enough is connected to himself."""
+
+
+def quiet_port() -> int:
+    """A port that nobody listens on, nor can come to be connected from."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Listener:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, unused_port, wait_until
+from tests.brokers import Mosquitto, wait_until
 from tests.faults.device import Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import Listener
+from tests.faults.servers import Listener, quiet_port
 
 pytestmark = pytest.mark.faults
 
@@ -66,7 +66,7 @@ def lose_a_camera(device: Device) -> None:
 
 def test_a_broker_that_comes_late(device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures) -> None:
     """A broker that is not there at the start is said with the remedy, and used once it comes up."""
-    port = unused_port()
+    port = quiet_port()
     subscriber, run = counting(port), device(port)
     assert run.said("nothing listens there")
     hurt_s = run.started_s
@@ -123,7 +123,7 @@ def test_a_broker_that_never_answers(
     device: Devices, counting: Counting, mosquitto: Brokers, listener: Listeners, figures: Figures
 ) -> None:
     """Connections that are accepted and stay mute: said once, tried again with growing pauses, ended at once."""
-    port = unused_port()
+    port = quiet_port()
     mute = listener(port, mute=True)
     other, run = counting(port, topic="none"), device(port)
     other.stop()
@@ -146,7 +146,7 @@ def test_a_broker_that_hangs_up(
     device: Devices, counting: Counting, mosquitto: Brokers, listener: Listeners, figures: Figures
 ) -> None:
     """Connections that are accepted and closed: at most fifteen in thirty seconds, said once, and then served."""
-    port = unused_port()
+    port = quiet_port()
     closing = listener(port)
     run = device(port)
     assert run.said("closed the connection")

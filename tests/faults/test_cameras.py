@@ -17,10 +17,11 @@ import cv2
 import psutil
 import pytest
 
-from tests.brokers import Mosquitto, unused_port, wait_until
+from tests.brokers import Mosquitto, wait_until
 from tests.faults.camera_server import CREDENTIALS
 from tests.faults.device import CAMERAS, Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
+from tests.faults.servers import quiet_port
 from tests.integration.conftest import DEMO, PANORAMA, PERSPECTIVE, REPOSITORY
 
 pytestmark = pytest.mark.faults
@@ -147,7 +148,7 @@ def test_a_network_camera_that_dies_or_freezes(
     number: signal.Signals,
 ) -> None:
     """Said with the remedy within the read timeout and never with the password; back soon after the camera is."""
-    port = unused_port()
+    port = quiet_port()
     process = server(port)
     source = {"type": "rtsp", "url": f"rtsp://{CREDENTIALS}@127.0.0.1:{port}/live"}
     broker = mosquitto()

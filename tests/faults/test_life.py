@@ -16,9 +16,10 @@ import psutil
 import pytest
 import yaml
 
-from tests.brokers import Mosquitto, unused_port, wait_until
+from tests.brokers import Mosquitto, wait_until
 from tests.faults.device import Device, Figures, configuration, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
+from tests.faults.servers import quiet_port
 from tests.integration.conftest import REPOSITORY
 
 pytestmark = pytest.mark.faults
@@ -59,7 +60,7 @@ def test_sigterm_while_it_serves(
     """Whatever the broker and the cameras do: exit 0 in under five seconds, children gone, `offline` where it can."""
     broker = mosquitto()
     subscriber = counting(broker.port)
-    run = device(unused_port() if trouble == "never there" else broker.port)
+    run = device(quiet_port() if trouble == "never there" else broker.port)
     assert wait_until(lambda: run.produced() > 12, 60), run.heard()
     if trouble == "killed":
         broker.stop()
@@ -255,7 +256,7 @@ def test_the_watchdog_is_fed_through_faults(
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(30)
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "4000000"}
-        run = device(unused_port(), environment=environment)
+        run = device(quiet_port(), environment=environment)
         heard = [(time.monotonic(), systemd.recv(256))]
         assert heard[0][1].startswith(b"READY=1")
         assert wait_until(lambda: run.produced() > 6, 60)

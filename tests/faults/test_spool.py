@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, unused_port, wait_until
+from tests.brokers import Mosquitto, wait_until
 from tests.faults.device import Device, Figures, lasting, soon
 from tests.faults.ledger import CountingSubscriber
+from tests.faults.servers import quiet_port
 
 pytestmark = pytest.mark.faults
 
@@ -28,7 +29,7 @@ def test_a_daemon_that_is_killed_in_an_outage(
     device: Devices, counting: Counting, mosquitto: Brokers, figures: Figures
 ) -> None:
     """SIGKILL with no broker, a new start, and then a broker: all that was written arrives, in order."""
-    port = unused_port()
+    port = quiet_port()
     subscriber, first = counting(port), device(port)
     assert wait_until(lambda: first.produced() > 12, 60)
     first.capture_process("perspective").kill()
