@@ -19,8 +19,7 @@ from training.config.recipe import Recipe
 def test_shipped_recipes_load(path: Path) -> None:
     """Every recipe is valid: those of shipped engines are named after their noun, the others after their file."""
     recipe = load_recipe(path)
-    assert recipe.name == (recipe.task if path.stem.endswith("_edge") else path.stem)
-    assert path.stem in (f"{recipe.task}_edge", recipe.name)
+    assert path.stem in ({f"{recipe.task}_edge"} if recipe.name == recipe.task else {recipe.name})
 
 
 @pytest.mark.parametrize(
@@ -83,15 +82,21 @@ def test_a_checkpoint_of_an_older_version_keeps_the_weights_its_task_read(
 ) -> None:
     """What other tasks read is dropped; as a recipe file the same is refused."""
     old = small_recipe(task).model_dump(mode="json") | {"loss": _flat_loss(**changed)}
-    assert recipe_from_checkpoint(old, "old.ckpt").loss.model_dump() == expected
+    assert recipe_from_checkpoint(old, "old.ckpt").loss.model_dump(exclude_unset=True) == expected
     with pytest.raises(DataError, match=f"loss: task {task}.*does not read"):
         recipe_from_mapping(old, "recipe.yaml")
 
 
 def test_a_checkpoint_of_an_older_version_may_be_of_a_scene(small_recipe: Callable[..., Recipe]) -> None:
     """The joint task was called `scene`, its network `shared`, and its weights stood side by side."""
-    now = small_recipe("joint")
-    mapping = now.model_dump(mode="json")
+    mapping = small_recipe("joint").model_dump(mode="json")
+    mapping["loss"] = {
+        "depth": {"gradient": 0.5},
+        "layout": {"corners": 0.3},
+        "lighting": {"coefficients": 0.5, "radiance": 0.1},
+        "lighting_share": 0.5,
+    }
+    now = recipe_from_mapping(mapping, "recipe.yaml")
     flat = _flat_loss(gradient=0.5, corners=0.3, coefficients=0.5, radiance=0.1, lighting_share=0.5)
     old = mapping | {"task": "scene", "net": mapping["net"] | {"net": "shared"}, "loss": flat}
     assert recipe_from_checkpoint(old, "old.ckpt") == now

@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from edge.errors import DataError, explain
 from edge.inference.manifest import InputSpec
 from training.config.data import AugmentConfig, DataConfig, SourceConfig
-from training.config.losses import BoundaryLossConfig, DepthLossConfig, LightingLossConfig, LossConfig
+from training.config.losses import (
+    BoundaryLossConfig,
+    DepthLossConfig,
+    HorizonDepthLossConfig,
+    LightingLossConfig,
+    LossConfig,
+)
 from training.config.nets import (
     CompletionConfig,
     FastDepthConfig,
@@ -74,12 +80,21 @@ def recipe_from_checkpoint(data: Any, where: str) -> Recipe:
     return recipe_from_mapping(data, where)
 
 
+_FLAT_LOSS: dict[type[LossConfig], tuple[str, ...]] = {
+    DepthLossConfig: ("kind", "berhu_on", "gradient"),
+    BoundaryLossConfig: ("boundary", "corners"),
+    HorizonDepthLossConfig: ("distance", "ratio", "normals"),
+    LightingLossConfig: ("coefficients", "irradiance", "radiance"),
+}
+"""What each loss read when the weights of all stood side by side; names of today may mean another's weight there."""
+
+
 def _loss_of_its_task(data: dict[str, Any]) -> dict[str, Any]:
     """The `loss` section of today out of one with the weights of every task."""
     old = data["loss"] | {"kind": data["loss"]["depth"]}
 
     def known(section: type[LossConfig]) -> dict[str, Any]:
-        return {key: old[key] for key in section.model_fields if key in old}
+        return {key: old[key] for key in _FLAT_LOSS.get(section, ()) if key in old}
 
     if data.get("task") == "joint":
         nouns: dict[str, type[LossConfig]]
