@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from edge.cameras.base import CsiSpec, HttpSpec, ReplaySpec, RtspSpec, Source, SourceSpec
 from edge.cameras.csi import CsiSource
-from edge.cameras.mjpeg import MjpegSource
 from edge.cameras.replay import ReplaySource
 from edge.cameras.rtsp import RtspSource
-from edge.cameras.still import StillSource
 from edge.cameras.v4l2 import V4l2Source
 
 
 def source_from_spec(spec: SourceSpec) -> Source:
-    """The source, not yet open."""
+    """The source, not yet open. What speaks HTTP is imported by the cameras that do: it takes memory in each process."""
     if isinstance(spec, ReplaySpec):
         return ReplaySource(spec)
+    if isinstance(spec, RtspSpec) and spec.url[:4].lower() == "http":
+        from edge.cameras.mjpeg import MjpegSource
+
+        return MjpegSource(spec)
     if isinstance(spec, RtspSpec):
-        return MjpegSource(spec) if spec.url[:4].lower() == "http" else RtspSource(spec)
+        return RtspSource(spec)
     if isinstance(spec, HttpSpec):
+        from edge.cameras.still import StillSource
+
         return StillSource(spec)
     if isinstance(spec, CsiSpec):
         return CsiSource(spec)

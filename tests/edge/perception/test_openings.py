@@ -115,10 +115,20 @@ def test_confidence_is_what_the_manifest_says_of_the_signs() -> None:
 
 def test_messages_say_openings(frame: Frame, layout: RoomLayout, source: Source) -> None:
     """Kind, azimuths, wall and width; null where the model does not look for them, none where it found none."""
-    door = WallOpening("door", -0.2, 0.1, (-0.5, 4.0), (0.4, 4.0), 2, 0.91)
+    door = WallOpening("door", -0.2, 0.1, (-0.811, 4.0), (0.401, 4.0), 2, 0.91)
     said = json.loads(layout_message(frame, replace(layout, openings=(door,)), source, 0.1).model_dump_json())
     assert said["openings"] == [
-        {"kind": "door", "left_deg": -11.5, "right_deg": 5.7, "wall": 2, "width_m": 0.9, "confidence": 0.91}
+        {
+            "kind": "door",
+            "left_deg": -11.5,
+            "right_deg": 5.7,
+            "wall": 2,
+            "width_m": 1.21,
+            "sill_m": None,
+            "height_m": None,
+            "confidence": 0.91,
+            "source": "found",
+        }
     ]
     assert layout_message(frame, layout, source, 0.1).openings is None
     assert layout_message(frame, replace(layout, openings=()), source, 0.1).openings == ()
