@@ -10,7 +10,7 @@ from edge.cameras.v4l2 import V4l2Source
 
 
 def source_from_spec(spec: SourceSpec) -> Source:
-    """The source, not yet open. What speaks HTTP is imported by the cameras that do: it takes memory in each process."""
+    """The source, not yet open. What speaks HTTP is imported by cameras that do: it takes memory in each process."""
     if isinstance(spec, ReplaySpec):
         return ReplaySource(spec)
     if isinstance(spec, RtspSpec) and spec.url[:4].lower() == "http":
