@@ -79,7 +79,7 @@ def _start_of(recipe: Recipe, weights: Path) -> DataSource:
     if weights.suffix in (".ckpt", ".safetensors"):
         what = f"{weights.parent.name}/{weights.name}" if weights.suffix == ".safetensors" else weights.name
         return DataSource(
-            name=f"trained weights of the same network ({what})",
+            name=f"weights of a trained network ({what})",
             licence="that of its own card",
             used_for="starting weights",
         )

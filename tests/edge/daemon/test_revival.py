@@ -99,7 +99,7 @@ def test_what_dies_is_started_again_until_it_is_too_often(run: Run, monkeypatch:
     daemon, publisher = run.daemon, run.daemon.publisher
     deaths = []
 
-    def die_once(target: Any, name: str) -> None:
+    def die_once(target: Any, name: str, wake: Callable[[], None] = lambda: None) -> None:
         real = getattr(target, name)
 
         def die(*arguments: Any) -> Any:
@@ -108,6 +108,7 @@ def test_what_dies_is_started_again_until_it_is_too_often(run: Run, monkeypatch:
             raise SystemExit(name)
 
         monkeypatch.setattr(target, name, die)
+        wake()
         assert wait_until(lambda: deaths[-1:] == [name], 5)
 
     die_once(daemon.pipeline, "step")
@@ -116,10 +117,7 @@ def test_what_dies_is_started_again_until_it_is_too_often(run: Run, monkeypatch:
     die_once(publisher, "_send_next")
     assert run.goes_on()
     assert publisher.statistics().reconnects == 1
-    publisher._requests._inbox.put(None)
-    publisher._requests._stopping = True
-    assert wait_until(lambda: not publisher._requests._thread.is_alive(), 5)
-    publisher._requests._stopping = False
+    die_once(publisher._requests, "_tell_late", wake=lambda: publisher._requests._inbox.put(None))
     assert run.goes_on()
     assert wait_until(lambda: publisher.alive, 5)
     assert run.ended is None

@@ -92,15 +92,15 @@ def test_a_student_moves_towards_its_teacher_on_unseen_pictures(
 
 
 def test_training_starts_from_what_a_checkpoint_serves(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
-    """`weights: x.ckpt` gives every tensor of the same network, and refuses another network."""
+    """`weights: x.ckpt` gives every tensor of the same network, and refuses one with another encoder."""
     recipe = small_recipe("layout", net={"width": 0.25, "hidden": 32})
     start = _checkpoint(recipe, tmp_path / "a.ckpt", 3)
     task, old = build_task(recipe, weights=start), load_task(start)
     for name, value in old.inference_net.state_dict().items():
         torch.testing.assert_close(task.net.state_dict()[name], value, msg=name)
         torch.testing.assert_close(task.inference_net.state_dict()[name], value, msg=name)
-    with pytest.raises(DataError, match="another network"):
-        build_task(small_recipe("layout", net={"width": 0.25, "hidden": 16}), weights=start)
+    with pytest.raises(DataError, match=r"same net\.encoder and net\.width"):
+        build_task(small_recipe("layout", net={"width": 0.5, "hidden": 32}), weights=start)
 
 
 def test_views_are_undone(small_recipe: Callable[..., Recipe]) -> None:

@@ -36,13 +36,14 @@ def says_openings(recipe: Recipe) -> bool:
 
 def openings_in(item: dict[str, Any]) -> Openings | None:
     """The openings of a rendered room; those of rooms without annexes follow from their plan. None = not known."""
-    if "openings_m" not in item and "description" not in item:
+    described = json.loads(item.get("description", "{}")).get("openings")
+    if "openings_m" not in item and described is None:
         return None
     if "openings_m" in item:
         segments, kinds, floor, ceiling = (np.asarray(item[name]) for name in ITEM_NAMES[:4])
     else:
         polygon = np.asarray(item["polygon_m"], dtype=np.float64)
-        holes = [Opening(**o) for o in json.loads(item["description"])["openings"]]
+        holes = [Opening(**o) for o in described]
         segments, kinds = opening_segments(polygon, holes)
         floor, ceiling = extended_plans(polygon, float(item["height_m"]), holes, [])
     slopes = np.asarray(item.get("slopes_m", np.empty((0, 4, 2))), dtype=np.float64).reshape(-1, 4, 2)

@@ -133,7 +133,7 @@ def test_what_a_model_learns_from_is_named_with_its_licence(small_recipe: Callab
         ("mobilenet_v2_1.0_torchvision.npz", "mobilenet_v2", "torchvision's MobileNetV2"),
         ("mobilenet_v2_1.0_ade20k.npz", "mobilenet_v2", "MLCommons' DeepLab"),
         ("narrow.npz", "mobilenet_v2", "weights of an encoder"),
-        ("final.ckpt", "mobilenet_v2", "a checkpoint of the same network"),
+        ("final.ckpt", "mobilenet_v2", "weights of a trained network"),
     ],
 )
 def test_what_a_model_starts_from_is_named(
