@@ -44,8 +44,8 @@ def run(
     and the broker refused nothing. SIGHUP has it read the configuration again: what can be applied is, all else needs a
     restart, which it says; with a mistake in it, it goes on as it was.
     """
+    outlive_output()  # first: what opens a descriptor before it may get the number of an output that was closed
     ended, reread = signals_end(), signal_rereads()
-    outlive_output()
     from edge.daemon.supervisor import Daemon
 
     with errors_as_exit_codes():

@@ -10,7 +10,7 @@ import sys
 import threading
 from types import FrameType
 
-_SERVING = ("run", "watch")
+_SERVING = ("run", "watch", "view")
 """Commands that go on until they are told to end: to end is what they are for."""
 
 

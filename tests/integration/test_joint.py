@@ -75,9 +75,9 @@ def test_the_daemon_publishes_all_nouns(engines: Path, serve: Callable[..., Serv
     assert sum("loading" in line and "engine 'joint'" in line for line in lines) == 1, lines
     for camera in ("panorama", "perspective"):
         for task in TASKS:
-            assert served.last(f"{camera}/{task}")["model"]["name"] == "joint"
+            assert served.last(f"{camera}/{task}")["model"]["name"] == "scene_edge"
     info = served.last("bridge/info")
-    assert [(e["task"], e["name"]) for e in info["engines"]] == [(task, "joint") for task in TASKS]
+    assert [(e["task"], e["name"]) for e in info["engines"]] == [(task, "scene_edge") for task in TASKS]
 
 
 def test_three_nouns_cost_one_inference(engines: Path, tmp_path: Path) -> None:
