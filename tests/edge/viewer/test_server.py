@@ -91,7 +91,7 @@ def test_a_slow_page_misses_only_what_is_outdated(serve: Serve) -> None:
         for n in range(20):
             say(relay, "edge/d/bridge/event", (EVENT % n).encode())
         rooms, events = [], []
-        while len(events) < 20 or rooms[-1] != 999:
+        while len(events) < 20 or rooms[-1:] != [999]:
             topic, payload = received(page)
             if topic == "edge/d/c/room":
                 rooms.append(int(payload[4:].rstrip(b"\0")))
