@@ -46,9 +46,6 @@ MIN_VISIBLE_COLUMNS = 8
 _PEAK_WINDOW = 0.05
 """Corners are at least this share of the panorama's width apart (HorizonNet's r)."""
 _PEAK_PROBABILITY = 0.15
-_FLOOR_SHARE = 0.2
-"""How much a panorama's floor edge counts where nothing says which is surer: furniture hides it, the ceiling's hardly
-ever. In a view, whose ceiling's height follows from few columns, both count alike."""
 _AGREEMENT_LOG = 0.15
 """Spread of log distance between floor and ceiling edge at which a column's confidence falls to 1/e."""
 _RAW_TOLERANCE_M = 0.01
@@ -337,9 +334,9 @@ def _ranges(boundary: _Boundary, height: float) -> _Ranges:
 
 
 def _floor_share(boundary: _Boundary) -> Array | float:
-    """How much the floor's edge counts beside the ceiling's, 0..1: as much as it is surer."""
+    """How much the floor's edge counts beside the ceiling's, 0..1: as much as it is surer; where nobody says, alike."""
     if boundary.log_spread is None:
-        return _FLOOR_SHARE if boundary.visible.all() else 0.5
+        return 0.5
     ceiling, ground = boundary.log_spread**-2
     return np.asarray(ground / (ceiling + ground))
 

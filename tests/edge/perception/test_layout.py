@@ -138,20 +138,10 @@ def test_confidence_falls_to_1_over_e_at_a_spread_of_0_15() -> None:
     assert np.delete(found, np.s_[100:140]) == pytest.approx(1, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("fit", "false", "least"),
-    [
-        ("manhattan", "floor", 0.98),
-        ("general", "floor", 0.98),
-        ("manhattan", "ceiling", 0.98),
-        ("general", "ceiling", 0.96),
-    ],
-)
-def test_walls_stand_where_their_edges_agree(fit: FitChoice, false: str, least: float) -> None:
-    """A wall of which most columns see floor and ceiling disagree is fitted to the few that agree.
-
-    A panorama's ceiling edge counts for four times its floor's, which furniture hides, so a false one costs more.
-    """
+@pytest.mark.parametrize("fit", ["manhattan", "general"])
+@pytest.mark.parametrize("false", ["floor", "ceiling"])
+def test_walls_stand_where_their_edges_agree(fit: FitChoice, false: str) -> None:
+    """A wall of which most columns see floor and ceiling disagree is fitted to the few that agree."""
     lon = longitudes(WIDTH)
     up, down = floor.boundary_latitudes(BOX, lon, 1.6, 2.7)
     front = np.abs(lon) < np.deg2rad(19)
@@ -162,7 +152,7 @@ def test_walls_stand_where_their_edges_agree(fit: FitChoice, false: str, least: 
     corners = (0.96 ** np.minimum(away, WIDTH - away)).max(axis=1)
     room = layout_from_boundary(up, down, corners, camera_height_m=1.6, fit=fit)
     assert room.fit == fit
-    assert floor.iou(room.polygon_m, BOX) > least
+    assert floor.iou(room.polygon_m, BOX) > 0.98
 
 
 def test_an_edge_outside_the_picture_is_not_published() -> None:

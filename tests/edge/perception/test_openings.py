@@ -132,18 +132,3 @@ def test_messages_say_openings(frame: Frame, layout: RoomLayout, source: Source)
     ]
     assert layout_message(frame, layout, source, 0.1).openings is None
     assert layout_message(frame, replace(layout, openings=()), source, 0.1).openings == ()
-
-
-def test_a_panoramas_ceiling_counts_for_more_than_its_floor() -> None:
-    """Where nothing says which edge is surer, a hidden floor edge moves a panorama's wall less than a false ceiling."""
-    up, down = floor.boundary_latitudes(ROOM, longitudes(WIDTH), CAMERA_M, CEILING_M)
-    corner, some = np.zeros(WIDTH), slice(100, 160)
-
-    def off(up: Array, down: Array) -> float:
-        found = layout_from_boundary(up, down, corner, camera_height_m=CAMERA_M, fit="raw")
-        return abs(found.area_m2 - floor.area_m2(ROOM))
-
-    hidden, false = down.copy(), up.copy()
-    hidden[some] = np.arctan(np.tan(down[some]) * 1.5)  # both take the wall to be nearer by a third
-    false[some] = np.arctan(np.tan(up[some]) * 1.5)
-    assert off(up, hidden) < 0.5 * off(false, down)
