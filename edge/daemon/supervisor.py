@@ -36,7 +36,6 @@ from edge.daemon.revival import Revival
 from edge.daemon.tally import Tally, tally
 from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
-from edge.keep.review import Review
 from edge.monitor.clock import Periodic, WallClock
 from edge.monitor.metrics import Metrics
 from edge.monitor.throughput import Throughput
@@ -112,7 +111,7 @@ class Daemon:
             self.engines,
             self._overrides,
             self.metrics,
-            on_event=lambda kind, message, camera: self._event(kind, message, camera=camera),
+            on_event=self._event,
             on_state=self._publish_state,
         )
         self.control = Control(
@@ -130,7 +129,7 @@ class Daemon:
         self._topics = build.topics_of(config)
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
-        self._drift = build.drift_of(config, self._tell_drift)
+        self._drift = build.drift_of(config, self._event)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
@@ -154,16 +153,16 @@ class Daemon:
     def _handlers(self) -> dict[str, Handler]:
         """What answers each request."""
         find, demand, control = self.cameras.find, self.pipeline.demand, self.control
-
-        def review() -> Review | None:
-            return build.review_of(self.config)
-
         return {
             "ping": partial(ping.answer, device=self.config.device.name, now=self._clock.now, uptime_s=self.uptime_s),
             "info": partial(info.answer, info=partial(self.info, whole=True)),
             "health": partial(health.answer, health=partial(self.health, window=False)),
             "snapshot": partial(
-                snapshot.answer, find=find, demand=self._demand, said=self.said, largest_bytes=self._largest_bytes
+                snapshot.answer,
+                find=find,
+                demand=self._demand,
+                said=self.said,
+                largest_bytes=lambda: self.publisher.largest_bytes,
             ),
             "set": partial(set.answer, change=control.set),
             "reload": partial(reload.answer, reload=control.reload),
@@ -180,9 +179,6 @@ class Daemon:
         self._pictures.ask(camera.name)
         self._messages.ask_for_view(camera.name)
         return self.pipeline.demand(camera)
-
-    def _largest_bytes(self) -> int | None:
-        return self.publisher.largest_bytes
 
     @property
     def config(self) -> Config:
@@ -304,7 +300,7 @@ class Daemon:
 
     # Reports ----------------------------------------------------------------------------------------------------------
 
-    def _event(self, kind: str, message: str, *, camera: str | None = None, data: dict[str, Any] | None = None) -> None:
+    def _event(self, kind: str, message: str, camera: str | None = None, data: dict[str, Any] | None = None) -> None:
         self.publisher.publish(
             "bridge_event",
             reports.event(self.config.device.name, self._clock.now(), kind, message, camera, data or {}),
@@ -328,9 +324,6 @@ class Daemon:
         self._publish_info()
         for camera in self.cameras:
             self._publish_state(camera)
-
-    def _tell_drift(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
-        self._event(kind, message, camera=camera, data=data)
 
     def _look_after_drift(self) -> None:
         if self._drift is None or not self._drift_due.due():
@@ -418,7 +411,7 @@ class Daemon:
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)
         if (config.drift, config.cameras) != (before.drift, before.cameras):
-            self._drift = build.drift_of(config, self._tell_drift)
+            self._drift = build.drift_of(config, self._event)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

@@ -30,8 +30,12 @@ class PictureOptions:
     every_s: float = 10.0
 
 
-def _jpeg(image: ImageArray, quality: int) -> bytes:
-    """An RGB picture as JPEG."""
+def jpeg(image: ImageArray, quality: int) -> bytes:
+    """An RGB picture as JPEG.
+
+    Raises:
+        PublishError: it is no picture.
+    """
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality))
     if not ok:
         raise PublishError(f"a picture of shape {image.shape} cannot be encoded; a picture is (height, width, 3)")
@@ -51,7 +55,7 @@ def camera_picture(frame: Frame, device: str, options: PictureOptions) -> Callab
     """What makes the camera's picture as JPEG; the frame is let go of at once, a small picture waits in its place."""
     image = small(frame.image, options.width_px)
     said = user_properties("edge.picture/1", frame, device)
-    return lambda: Binary(_jpeg(image, options.quality), said)
+    return lambda: Binary(jpeg(image, options.quality), said)
 
 
 def depth_view(frame: Frame, depth: DepthMap, source: Source) -> Binary:
@@ -71,7 +75,7 @@ def depth_view(frame: Frame, depth: DepthMap, source: Source) -> Binary:
     colours[~known] = 0
     said = {"kind": depth.kind, "scale": depth.scale}
     return Binary(
-        _jpeg(np.asarray(colours, dtype=np.uint8), _VIEW_QUALITY),
+        jpeg(np.asarray(colours, dtype=np.uint8), _VIEW_QUALITY),
         user_properties("edge.depth_view/1", frame, source.device) | said,
     )
 

@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from edge.cameras.process import CameraProcess
-from edge.daemon.answers.snapshot import Demand, Said, jpeg, look
+from edge.daemon.answers.snapshot import Demand, Said, look
 from edge.errors import EdgeError
 from edge.keep.review import Review
 from edge.mqtt.messages import timestamp
 from edge.mqtt.verbs import FlagAnswer, FlagArguments
+from edge.publish.pictures import jpeg
 
 _QUALITY = 95
 

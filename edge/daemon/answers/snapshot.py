@@ -9,15 +9,13 @@ from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
-import cv2
-import numpy as np
-
 from edge.cameras.process import CameraProcess
 from edge.errors import EdgeError
 from edge.mqtt.messages import Message, timestamp
 from edge.mqtt.verbs import VERBS, Picture, Snapshot, SnapshotArguments
 from edge.pipeline.demands import Answer
 from edge.pipeline.pipeline import Result
+from edge.publish.pictures import jpeg, small
 from edge.scene import ImageArray
 
 Demand = Callable[[CameraProcess], Future[Answer[Result]]]
@@ -85,26 +83,17 @@ def look(camera: CameraProcess, demand: Demand, wait_s: float = _WAIT_S) -> Answ
         ) from error
 
 
-def jpeg(image: ImageArray, quality: int) -> bytes:
-    """An RGB picture as JPEG."""
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality))
-    if not ok:
-        raise EdgeError(f"a picture of shape {image.shape} cannot be encoded; a picture is (height, width, 3)")
-    return bytes(data)
-
-
 def _picture(image: ImageArray, width_px: int, quality: int, most_bytes: int | None) -> Picture:
     """The picture, at most that wide, and narrower if the broker would not take it."""
-    height, width = image.shape[:2]
     limit = Picture.model_fields["data"].metadata[0].max_length * 3 // 4
     most = limit if most_bytes is None else min(limit, most_bytes)
-    wide = min(width_px, width)
+    wide = min(width_px, image.shape[1])
     while True:
-        wh = (wide, max(1, round(height * wide / width)))
-        resized = image if wide == width else cv2.resize(image, wh, interpolation=cv2.INTER_AREA)
-        data = jpeg(np.asarray(resized, dtype=np.uint8), quality)
+        resized = small(image, wide)
+        data = jpeg(resized, quality)
         if len(data) <= most:
-            return Picture(width_px=wh[0], height_px=wh[1], data=base64.b64encode(data).decode())
+            height, width = resized.shape[:2]
+            return Picture(width_px=width, height_px=height, data=base64.b64encode(data).decode())
         wide = round(wide * _NARROWER)
         if wide < 16:
             raise EdgeError(f"no picture fits the broker's limit of {most_bytes} bytes; raise it, or ask for none")
