@@ -35,6 +35,7 @@ OF_TASKS: dict[Task, dict[str, float]] = {
 }
 """Features of what a task says, with the least standard deviation each is taken to have; sizes as logarithms."""
 _SMALLEST = 1e-6
+_REMEDY = "make room, or set drift.folder to a folder that the user who runs edge may write"
 SAMPLE_S = DriftLimits().sample_s
 
 
@@ -220,9 +221,9 @@ class DriftWatch:
         if self._folder is None:
             return
         try:
-            make_private_folder(self._folder)
-            write_private(self._folder / f"{name}.npz", camera.judge.saved())
-        except (EdgeError, OSError) as error:
+            make_private_folder(self._folder, remedy=_REMEDY)
+            write_private(self._folder / f"{name}.npz", camera.judge.saved(), remedy=_REMEDY)
+        except EdgeError as error:
             _log.warning("what was learnt of camera %s is lost at a restart: %s", name, error)
 
 

@@ -61,8 +61,13 @@ def read_private(path: Path) -> bytes:
             raise PlanError("missing", f"{path}: cannot be read ({e.strerror}); remove it") from e
 
 
-def make_private_folder(path: Path) -> None:
+_MAKE_ROOM = "make room, or set inference.plans to a folder that the user who runs edge may write"
+
+
+def make_private_folder(path: Path, *, remedy: str = _MAKE_ROOM) -> None:
     """Make a folder that only this user may enter; one that is there stays as it is.
+
+    `remedy`: what to do if it cannot be made.
 
     Raises:
         EngineError: it cannot be made.
@@ -70,10 +75,7 @@ def make_private_folder(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as e:
-        raise _unwritable(path, e) from e
-
-
-_MAKE_ROOM = "make room, or set inference.plans to a folder that the user who runs edge may write"
+        raise _unwritable(path, e, remedy) from e
 
 
 def write_private(path: Path, data: bytes, *, remedy: str = _MAKE_ROOM) -> None:
@@ -103,7 +105,7 @@ def write_private(path: Path, data: bytes, *, remedy: str = _MAKE_ROOM) -> None:
         raise _unwritable(path, e, remedy) from e
 
 
-def _unwritable(path: Path, error: OSError, remedy: str = _MAKE_ROOM) -> EngineError:
+def _unwritable(path: Path, error: OSError, remedy: str) -> EngineError:
     return EngineError(f"{path}: cannot be written ({error.strerror}); {remedy}")
 
 
@@ -148,7 +150,7 @@ def _make_key(path: Path) -> bytes:
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
     except OSError as e:
-        raise _unwritable(path, e) from e
+        raise _unwritable(path, e, _MAKE_ROOM) from e
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge.errors import EdgeError
+from edge.keep.files import make_private_folder, write_private
 
 _ENTRY = re.compile(r"^\d{8}T\d{6}\.\d{3}Z-")
 """What the names of entries begin with, so that they sort by time; nothing else in the folder is ever removed."""
@@ -38,7 +38,7 @@ class Review:
         if size_bytes > self._most_bytes:
             raise EdgeError(f"{size_bytes} bytes are more than may be kept in all; raise review.most_mib")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._folder, remedy=_REMEDY)
             self._make_room(size_bytes)
             self._write(name, files)
         except OSError as error:
@@ -56,13 +56,9 @@ class Review:
         unfinished = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))  # mode 0700
         try:
             for file_name, data in files.items():
-                fd = os.open(unfinished / file_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(fd, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                write_private(unfinished / file_name, data, remedy=_REMEDY)
             unfinished.rename(self._folder / name)
-        except OSError:
+        except (EdgeError, OSError):
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
 

@@ -53,6 +53,9 @@ _PASSES = ("is full", "readonly", "read-only", "disk i/o", "unable to open", "lo
 """In SQLite's words: what is wrong with the disk, and not with the file."""
 
 
+_Row = tuple[int, str, str, str | None, str, bytes, float, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message as it is kept. `number` puts those of a lane in order."""
@@ -291,21 +294,31 @@ class Spool:
         Returns:
             The numbers of those thrown away, which may be among the new ones.
         """
-        held = self._held[lane]
         gone: list[int] = []
         for entry in entries:
-            row = self._row(entry)
-            if self._insert(lane, row) == 0:
-                continue  # it is there
-            held.rows += 1
-            held.size_bytes += _size_of(row)
-            gone += self._make_room(lane, busy)
+            if self._insert(lane, self._row(entry)):
+                gone += self._make_room(lane, busy)
         return gone
 
-    def _insert(self, table: str, row: tuple[object, ...]) -> int:
-        """How many rows that made: one, or none where the number is taken."""
+    def _insert(self, table: str, row: _Row) -> bool:
+        """Put it in, and count it; False where one of its number, or topic, is there."""
         query = f"INSERT OR IGNORE INTO {table} (number, {_ROW}) VALUES (?,?,?,?,?,?,?,?)"
-        return self._connection.execute(query, row).rowcount
+        if not self._connection.execute(query, row).rowcount:
+            return False
+        held = self._held[table]
+        held.rows += 1
+        held.size_bytes += _size_of(row)
+        return True
+
+    def _delete(self, table: str, column: str, values: Iterable[int | str]) -> None:
+        """Take out what has one of these there, and count it; what is not there is no error."""
+        held, db = self._held[table], self._connection
+        for value in values:
+            row = db.execute(f"SELECT {_SIZE} FROM {table} WHERE {column} = ?", (value,)).fetchone()
+            if row is not None:
+                db.execute(f"DELETE FROM {table} WHERE {column} = ?", (value,))
+                held.rows -= 1
+                held.size_bytes -= row[0]
 
     def _make_room(self, lane: str, busy: Collection[int]) -> list[int]:
         """Throw away the oldest until the lane is within its share."""
@@ -328,13 +341,7 @@ class Spool:
 
     def remove(self, lane: str, numbers: Iterable[int]) -> None:
         """Take messages out; those that are not there are no error."""
-        held, db = self._held[lane], self._connection
-        for number in numbers:
-            row = db.execute(f"SELECT {_SIZE} FROM {lane} WHERE number = ?", (number,)).fetchone()
-            if row is not None:
-                db.execute(f"DELETE FROM {lane} WHERE number = ?", (number,))
-                held.rows -= 1
-                held.size_bytes -= row[0]
+        self._delete(lane, "number", numbers)
 
     def expire(self, lane: str, *, busy: Collection[int] = ()) -> list[int]:
         """Throw away what is too old; returns the numbers."""
@@ -375,23 +382,13 @@ class Spool:
         """Keep this in the place of the topic's last one; False, and nothing kept, if it is too large for its share."""
         self.drop_latest([entry.topic])
         row = self._row(entry)
-        held = self._held["latest"]
-        if held.size_bytes + _size_of(row) > self.max_bytes * _LATEST_SHARE:
+        if self._held["latest"].size_bytes + _size_of(row) > self.max_bytes * _LATEST_SHARE:
             return False
-        self._insert("latest", row)
-        held.rows += 1
-        held.size_bytes += _size_of(row)
-        return True
+        return self._insert("latest", row)
 
     def drop_latest(self, topics: Iterable[str]) -> None:
         """Keep nothing for these topics."""
-        held, db = self._held["latest"], self._connection
-        for topic in topics:
-            row = db.execute(f"SELECT {_SIZE} FROM latest WHERE topic = ?", (topic,)).fetchone()
-            if row is not None:
-                db.execute("DELETE FROM latest WHERE topic = ?", (topic,))
-                held.rows -= 1
-                held.size_bytes -= row[0]
+        self._delete("latest", "topic", topics)
 
     def published(self) -> dict[str, str]:
         """The kind of every retained topic that was recorded.
@@ -415,7 +412,7 @@ class Spool:
     def _now_s(self) -> float:
         return self._clock() - self._began_s
 
-    def _row(self, entry: Entry) -> tuple[int, str, str, str | None, str, bytes, float, int]:
+    def _row(self, entry: Entry) -> _Row:
         body = zlib.compress(entry.payload, 1)
         properties = json.dumps(dict(entry.properties), separators=(",", ":"))
         fields = (entry.number, entry.kind, entry.topic, entry.camera, properties)
@@ -425,7 +422,7 @@ class Spool:
 _SIZE = f"(length(body) + length(topic) + length(properties) + {_OVERHEAD_BYTES})"
 
 
-def _size_of(row: tuple[int, str, str, str | None, str, bytes, float, int]) -> int:
+def _size_of(row: _Row) -> int:
     return len(row[5]) + len(row[2]) + len(row[4]) + _OVERHEAD_BYTES
 
 

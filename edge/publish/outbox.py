@@ -135,6 +135,11 @@ class _Queue:
         return max(0, self.rows - len(self.done) - len(self.in_hand))
 
     @property
+    def low(self) -> bool:
+        """Whether more of what is on the disk should be loaded."""
+        return bool(self.on_disk) and len(self.loaded) < _LOADED
+
+    @property
     def ready(self) -> bool:
         """Whether the next one is in memory."""
         return bool(self.loaded) or bool(self.memory and not self.on_disk)
@@ -299,7 +304,7 @@ class Outbox:
     def low(self) -> bool:
         """Whether more of what is on the disk should be loaded."""
         with self._changed:
-            return any(q.on_disk and len(q.loaded) < _LOADED for q in self._queues.values())
+            return any(q.low for q in self._queues.values())
 
     def _delay_s(self) -> float | None:
         """How long until there is something to take; None: nobody knows."""
@@ -432,7 +437,7 @@ class Outbox:
         """The number after which to go on loading; None: enough is loaded."""
         with self._changed:
             queue = self._queues[lane]
-            return queue.after if queue.on_disk and len(queue.loaded) < _LOADED else None
+            return queue.after if queue.low else None
 
     def load(self, lane: Lane, items: list[Outgoing], after: int) -> None:
         """Take in what was on the disk after the number that was wanted, up to `after`; nothing: begin anew."""

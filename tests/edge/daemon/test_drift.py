@@ -101,6 +101,16 @@ def test_a_moved_camera_is_told_and_learnt_anew(frame: Frame, layout: RoomLayout
     assert hall.watch.look(START_S + 1e6)["hall"].samples == 0
 
 
+def test_a_folder_that_cannot_be_made_is_said_by_its_own_key(
+    frame: Frame, layout: RoomLayout, lighting: Lighting, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Drift is followed all the same."""
+    (tmp_path / "file").write_bytes(b"")
+    hall = Hall(frame, layout, lighting, tmp_path / "file" / "drift")
+    assert set(hall.run(0, 12)) == {"learning"}
+    assert "set drift.folder" in caplog.text
+
+
 @pytest.mark.slow
 def test_pictures_that_the_network_does_not_know(frame: Frame, layout: RoomLayout, lighting: Lighting) -> None:
     """Where a manifest says what its pictures were like, others are told with what to do."""
