@@ -6,20 +6,18 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable
 
 from pydantic import ValidationError
 
 from edge.errors import PublishError
+from edge.mqtt.confirmed import PATIENCE_S, send_confirmed, wait_until
 from edge.mqtt.endpoint import Endpoint
-from edge.mqtt.failures import remedy_for
-from edge.mqtt.link import Incoming, Link, Metadata, Subscription
+from edge.mqtt.link import Incoming, Link, Subscription
 from edge.mqtt.messages import Response
 from edge.mqtt.tls import own_certificate_problem
 from edge.mqtt.topics import Topics
 
 _VERB = "check"
-_PATIENCE_S = 5.0
 _ANSWER_S = 1.5
 _LARGE_BYTES = 1024 * 1024
 """Rooms and depth pictures may be so large."""
@@ -48,14 +46,12 @@ def try_broker(endpoint: Endpoint, topics: Topics, client_id: str) -> str:
     link.open()
     try:
         _subscribed(link)
-        refusal = _sent(link, topic, payload)
-        if refusal is not None:
-            raise PublishError(f"broker {endpoint}: {topic}: refused: {refusal.lower()}; {remedy_for(refusal)}")
+        send_confirmed(link, topic, payload)
         if topic in link.refused_subscriptions:
             return f"{_described(link)}; publishes, and may not read back what it published"
-        if not _wait(lambda: any(i.topic == topic and i.payload == payload for i in got)):
+        if not wait_until(lambda: any(i.topic == topic and i.payload == payload for i in got)):
             raise PublishError(
-                f"broker {endpoint}: {topic} was confirmed and did not come back within {_PATIENCE_S:g} s: the broker "
+                f"broker {endpoint}: {topic} was confirmed and did not come back within {PATIENCE_S:g} s: the broker "
                 f"dropped it; {_ALLOW}"
             )
         return f"{_described(link)}; published, and read back"
@@ -94,40 +90,16 @@ def ask_daemons(endpoint: Endpoint, topics: Topics, client_id: str) -> list[tupl
     link = Link(endpoint, client_id, subscriptions=(Subscription(topic),), on_message=received)
     link.open()
     try:
-        _wait(lambda: link.all_subscribed)
-        _sent(link, topics.of("request", verb="health"), json.dumps({"transaction": transaction}).encode())
+        wait_until(lambda: link.all_subscribed)
+        send_confirmed(link, topics.of("request", verb="health"), json.dumps({"transaction": transaction}).encode())
         time.sleep(_ANSWER_S)  # there may be more than one
     finally:
         link.close()
     return [tuple(str(text) for text in answer.data.get("degraded", ())) for answer in answers]
 
 
-def _wait(condition: Callable[[], bool]) -> bool:
-    until_s = time.monotonic() + _PATIENCE_S
-    while not condition():
-        if time.monotonic() > until_s:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def _subscribed(link: Link) -> None:
-    _wait(lambda: link.all_subscribed)
+    wait_until(lambda: link.all_subscribed)
     for topic, reason in link.refused_subscriptions.items():
         if topic != link.subscriptions[-1].topic:
             raise PublishError(f"broker {link.endpoint}: subscription {topic}: refused: {reason}; {_ALLOW}")
-
-
-def _sent(link: Link, topic: str, payload: bytes) -> str | None:
-    """Why the broker refused it, None if it took it."""
-    message_id = link.send(topic, payload, qos=1, retain=False, metadata=Metadata())
-    deliveries: dict[int, str | None] = {}
-
-    def confirmed() -> bool:
-        deliveries.update((d.message_id, d.refusal) for d in link.delivered())
-        return message_id in deliveries or not link.up
-
-    if not _wait(confirmed) or message_id not in deliveries:
-        why = link.loss or "no answer"
-        raise PublishError(f"broker {link.endpoint}: {topic} was not confirmed ({why}); look into the broker's log")
-    return deliveries[message_id]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from edge.errors import PublishError
+from edge.mqtt.confirmed import send_confirmed, wait_until
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.failures import remedy_for
-from edge.mqtt.link import Incoming, Link, Metadata
+from edge.mqtt.link import Incoming, Link
 from edge.mqtt.messages import BridgeState, Response
 from edge.mqtt.topics import CHANNELS, Topics
-
-_SUBSCRIBED_S = 5.0
-_POLL_S = 0.01
 
 
 class NoAnswerError(PublishError):
@@ -47,56 +44,41 @@ def ask(
     link = Link(endpoint, client_id, subscriptions=(answer_on, state), on_message=got.append)
     link.open()
     try:
-        if not _wait(lambda: link.all_subscribed, _SUBSCRIBED_S):
+        if not wait_until(lambda: link.all_subscribed):
             raise PublishError(f"broker {endpoint}: did not confirm the subscription to {answer_on}; try again")
         refused = link.refused_subscriptions.get(answer_on)
         if refused is not None:
             raise PublishError(f"broker {endpoint}: {answer_on}: refused: {refused}; {remedy_for(refused)}")
         transaction = uuid.uuid4().hex
-        _send(link, topics.of("request", verb=verb), {**arguments, "transaction": transaction})
-        return _answer(link, lambda: got, (state, answer_on, transaction), topics.device, timeout_s)
+        payload = json.dumps({**arguments, "transaction": transaction}).encode()
+        send_confirmed(link, topics.of("request", verb=verb), payload, CHANNELS["request"].content_type)
+        return _answer(link, got, (state, answer_on, transaction), topics.device, timeout_s)
     finally:
         link.close()
 
 
-def _send(link: Link, topic: str, body: Mapping[str, Any]) -> None:
-    payload = json.dumps(body).encode()
-    metadata = Metadata(CHANNELS["request"].content_type)
-    message_id = link.send(topic, payload, qos=1, retain=False, metadata=metadata)
-    refusals: list[str | None] = []
-
-    def confirmed() -> bool:
-        refusals.extend(d.refusal for d in link.delivered() if d.message_id == message_id)
-        return bool(refusals) or not link.up
-
-    if not _wait(confirmed, _SUBSCRIBED_S) or not refusals:
-        raise PublishError(f"broker {link.endpoint}: did not confirm the request; try again")
-    if refusals[0] is not None:
-        raise PublishError(f"broker {link.endpoint}: {topic}: refused: {refusals[0]}; {remedy_for(refusals[0])}")
-
-
 def _answer(
-    link: Link, received: Callable[[], list[Incoming]], where: tuple[str, str, str], device: str, timeout_s: float
+    link: Link, received: list[Incoming], where: tuple[str, str, str], device: str, timeout_s: float
 ) -> Response:
     """The response with our transaction; `where`: the topics of state and of responses, and the transaction."""
     state_on, answer_on, transaction = where
 
     def answers() -> list[Response]:
-        found = (_parsed(m.payload) for m in tuple(received()) if m.topic == answer_on and not m.retained)
+        found = (_parsed(m.payload) for m in tuple(received) if m.topic == answer_on and not m.retained)
         return [r for r in found if r is not None and r.transaction == transaction]
 
     def offline() -> bool:
-        said = [m.payload for m in tuple(received()) if m.topic == state_on]
+        said = [m.payload for m in tuple(received) if m.topic == state_on]
         return bool(said) and said[-1] == BridgeState(state="offline").encoded()
 
-    _wait(lambda: answers() or offline() or not link.up, timeout_s)
+    wait_until(lambda: answers() or offline() or not link.up, timeout_s)
     if found := answers():
         return found[0]
     if not link.up:
         raise PublishError(f"{link.loss or 'the connection was lost'}; try again")
     if offline():
         raise NoAnswerError(f"device {device} is offline; see whether its daemon runs (systemctl status edge)")
-    known = any(m.topic == state_on for m in received())
+    known = any(m.topic == state_on for m in tuple(received))
     why = "it is online and busy; try again, or wait longer" if known else "no daemon of that name has used this broker"
     raise NoAnswerError(f"device {device} did not answer within {timeout_s:g} s: {why}")
 
@@ -106,12 +88,3 @@ def _parsed(payload: bytes) -> Response | None:
         return Response.model_validate_json(payload)
     except ValidationError:
         return None
-
-
-def _wait(condition: Callable[[], object], timeout_s: float) -> bool:
-    until_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > until_s:
-            return False
-        time.sleep(_POLL_S)
-    return True
