@@ -9,7 +9,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from edge.config.values import ExistingFile, HostName, PathToMake, Port, Rate, SecretFile, Section, problem
+from edge.config.values import (
+    ExistingFile,
+    HostName,
+    PathToMake,
+    Port,
+    Rate,
+    SecretFile,
+    Section,
+    problem,
+    state_folder,
+)
 from edge.errors import ConfigError
 from edge.keep.spool import DEFAULT_MAX_AGE_S, DEFAULT_MAX_BYTES, MIB
 from edge.mqtt.endpoint import Endpoint, TlsOptions
@@ -74,9 +84,8 @@ class SpoolConfig(Section):
         """Where the messages of this device wait."""
         if self.folder is not None:
             return self.folder
-        state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
         home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-        return (Path(state) if state else Path(home).absolute() / "edge") / "spool" / device
+        return (state_folder() or Path(home).absolute() / "edge") / "spool" / device
 
 
 class MqttConfig(Section):

@@ -63,13 +63,16 @@ def _credential(value: object, info: ValidationInfo) -> object:
     return path
 
 
+def state_folder() -> Path | None:
+    """The folder that systemd gives the service for what it keeps, where it gives one."""
+    first = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(first) if first else None
+
+
 def _state(value: object, info: ValidationInfo) -> object:
-    """Like `_resolved`, but a bare name lies in the folder that systemd gives the service, where it gives one."""
-    folders = os.environ.get("STATE_DIRECTORY")
-    path = _resolved(value, info)
-    if isinstance(value, str) and folders and "/" not in value:
-        return Path(folders.split(":")[0]) / value
-    return path
+    """Like `_resolved`, but a bare name lies in the service's state folder, where there is one."""
+    folder, path = state_folder(), _resolved(value, info)
+    return folder / value if folder is not None and isinstance(value, str) and "/" not in value else path
 
 
 def _existing(kind: Literal["file", "folder", "file or folder"], *, secret: bool = False) -> Callable[[Path], Path]:

@@ -17,14 +17,15 @@ from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.topics import Kind
-from edge.mqtt.values import MAX_COLUMNS as MAX_COLUMNS
 from edge.mqtt.values import (
+    MAX_COLUMNS,
     Columns,
     Count,
     Fraction,
     Latitude,
     Name,
     NonNegative,
+    Part,
     Plane,
     Positive,
     Timestamp,
@@ -32,7 +33,6 @@ from edge.mqtt.values import (
     Vector3,
 )
 from edge.mqtt.values import Message as Message
-from edge.mqtt.values import Part as Part
 from edge.scene import Fit, OpeningKind, OpeningSource, Projection, Scale, Task
 
 

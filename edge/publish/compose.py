@@ -18,7 +18,6 @@ from edge.geometry.colour import correlated_colour_temperature_k
 from edge.geometry.harmonics import COEFFICIENT_NAMES
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.messages import (
-    MAX_COLUMNS,
     Ambient,
     Boundary,
     DepthImage,
@@ -30,11 +29,11 @@ from edge.mqtt.messages import (
     MetricRoom,
     Model,
     OpeningInWall,
-    Part,
     RelativeDepth,
     RelativeRoom,
     timestamp,
 )
+from edge.mqtt.values import MAX_COLUMNS, Part
 from edge.perception import canvas
 from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
@@ -223,26 +222,21 @@ def depth_picture(frame: Frame, depth: DepthMap, source: Source) -> Binary:
 # Layout ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Wall:
-    start: tuple[float, ...]
-    end: tuple[float, ...]
-    length: float
-    plane: tuple[float, ...]
-    confidence: float | None
+def _walls(layout: RoomLayout, unit: str = "") -> tuple[dict[str, Any], ...]:
+    """The polygon's edges as walls with inward normals; lines of sight that only close a partial view are left out.
 
-
-def _walls(layout: RoomLayout) -> list[_Wall]:
-    """The polygon's edges as walls with inward normals; lines of sight that only close a partial view are left out."""
-    walls = []
+    `unit`: what the names of lengths end in.
+    """
+    walls: list[dict[str, Any]] = []
     try:
         sides = [edge for edge in outline(layout.polygon_m, layout.extent) if not edge.cut]
     except GeometryError as error:
         raise PublishError(f"LayoutMessage not published: {error}; run `edge check`") from error
     for edge, confidence in zip(sides, wall_confidences(layout), strict=True):
         plane = (*_floats(edge.inwards, 6), 0.0, round(-float(edge.inwards @ edge.start), 4))
-        walls.append(_Wall(_floats(edge.start), _floats(edge.end), round(edge.length, 4), plane, confidence))
-    return walls
+        ends = {f"start{unit}": _floats(edge.start), f"end{unit}": _floats(edge.end)}
+        walls.append(ends | {f"length{unit}": round(edge.length, 4), "plane": plane, "confidence": confidence})
+    return tuple(walls)
 
 
 def _polygon(layout: RoomLayout) -> tuple[tuple[float, ...], ...]:
@@ -257,16 +251,7 @@ def _metric_room(layout: RoomLayout) -> MetricRoom:
         area_m2=round(layout.area_m2, 4),
         volume_m3=round(layout.volume_m3, 4),
         polygon_m=_polygon(layout),
-        walls=tuple(
-            {
-                "start_m": w.start,
-                "end_m": w.end,
-                "length_m": w.length,
-                "plane": w.plane,
-                "confidence": w.confidence,
-            }
-            for w in _walls(layout)
-        ),
+        walls=_walls(layout, "_m"),
     )
 
 
@@ -277,16 +262,7 @@ def _relative_room(layout: RoomLayout) -> RelativeRoom:
         area=round(layout.area_m2, 4),
         volume=round(layout.volume_m3, 4),
         polygon=_polygon(layout),
-        walls=tuple(
-            {
-                "start": w.start,
-                "end": w.end,
-                "length": w.length,
-                "plane": w.plane,
-                "confidence": w.confidence,
-            }
-            for w in _walls(layout)
-        ),
+        walls=_walls(layout),
     )
 
 
