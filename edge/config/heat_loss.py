@@ -17,6 +17,7 @@ from edge.derive.heat_loss.settings import (
     OpeningKind,
     Setback,
     Settings,
+    To,
     Uncertainty,
     WallStretch,
 )
@@ -79,7 +80,7 @@ class OpeningConfig(Section):
 class BorderConfig(Section):
     """What a surface borders on."""
 
-    to: Literal["outside", "heated", "unheated", "neighbour", "ground"] = Field(
+    to: To = Field(
         description="heated: another room of this home; neighbour: another home; unheated: garage, loft, cellar"
     )
     temperature_c: Celsius | None = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -94,11 +94,6 @@ class RoomModel:
     def confidence_of(self, edge: Edge) -> float | None:
         """How sure the layout is of a wall, 0..1."""
         return None if edge.cut or edge.index >= len(self.wall_confidence) else self.wall_confidence[edge.index]
-
-
-def without_light(model: RoomModel) -> RoomModel:
-    """The same room, its light unknown."""
-    return replace(model, lighting=None)
 
 
 def wall_confidences(layout: RoomLayout) -> tuple[float | None, ...]:
