@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from edge.derive.heat_loss.settings import (
     OpeningKind,
     Setback,
     Settings,
+    To,
     Uncertainty,
     WallStretch,
 )
@@ -79,7 +80,7 @@ class OpeningConfig(Section):
 class BorderConfig(Section):
     """What a surface borders on."""
 
-    to: Literal["outside", "heated", "unheated", "neighbour", "ground"] = Field(
+    to: To = Field(
         description="heated: another room of this home; neighbour: another home; unheated: garage, loft, cellar"
     )
     temperature_c: Celsius | None = Field(
@@ -242,27 +243,18 @@ class HeatLossConfig(Section):
     def settings(self) -> Settings:
         """As plain values for `edge.derive.heat_loss`."""
         design = self.design
-        same = {f.name: getattr(self, f.name) for f in dataclasses.fields(Settings) if f.name in _ALIKE}
-        return Settings(
-            climate=Climate(design.outside_c, design.mean_outside_c, design.degree_days_k_day),
-            inside_c=design.inside_c,
-            u=self.u.given,
-            walls=tuple(wall.stretch for wall in self.walls),
-            other_walls=None if self.other_walls is None else self.other_walls.border,
-            floor=None if self.floor is None else self.floor.border,
-            ceiling=None if self.ceiling is None else self.ceiling.border,
-            ground=Ground(**self.ground.model_dump()),
-            leakage=Leakage(**self.leakage.model_dump()),
-            setback=None if self.setback is None else Setback(**self.setback.model_dump()),
-            uncertainty=Uncertainty(**self.uncertainty.model_dump()),
-            **same,
-        )
-
-
-_APART = ("climate", "inside_c", "u", "walls", "other_walls", "floor", "ceiling")
-_ALIKE: frozenset[str] = frozenset(
-    f.name
-    for f in dataclasses.fields(Settings)
-    if f.name not in (*_APART, "ground", "leakage", "setback", "uncertainty")
-)
-"""Settings that have the same name and form in the file."""
+        given: dict[str, Any] = {
+            "climate": Climate(design.outside_c, design.mean_outside_c, design.degree_days_k_day),
+            "inside_c": design.inside_c,
+            "u": self.u.given,
+            "walls": tuple(wall.stretch for wall in self.walls),
+            "other_walls": None if self.other_walls is None else self.other_walls.border,
+            "floor": None if self.floor is None else self.floor.border,
+            "ceiling": None if self.ceiling is None else self.ceiling.border,
+            "ground": Ground(**self.ground.model_dump()),
+            "leakage": Leakage(**self.leakage.model_dump()),
+            "setback": None if self.setback is None else Setback(**self.setback.model_dump()),
+            "uncertainty": Uncertainty(**self.uncertainty.model_dump()),
+        }
+        names = (f.name for f in dataclasses.fields(Settings))
+        return Settings(**given, **{name: getattr(self, name) for name in names if name not in given})

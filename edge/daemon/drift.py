@@ -16,7 +16,7 @@ from edge.inference.manifest import Manifest
 from edge.keep.files import make_private_folder, read_private, write_private
 from edge.monitor.drift import HOUR_S, DriftEvent, DriftJudge, DriftLimits, Feature
 from edge.monitor.moved import MovedJudge
-from edge.monitor.novelty import Novelty, NoveltyJudge, Training, novelty
+from edge.monitor.novelty import NoveltyJudge, Outside, Training, novelty
 from edge.mqtt.drift_message import DriftFeature, DriftMessage, OutsideFeature
 from edge.mqtt.messages import timestamp
 from edge.perception.picture_features import FLOORS, REMEDIES, picture_features
@@ -73,7 +73,7 @@ class _Camera:
     latest: dict[str, float] = field(default_factory=dict)
     sampled_s: float = -np.inf
     looked_s: float = -np.inf
-    found: Novelty | None = None
+    outside: tuple[Outside, ...] = ()
 
 
 class DriftWatch:
@@ -145,11 +145,11 @@ class DriftWatch:
         layout = result.value
         if not isinstance(layout, RoomLayout) or layout.scale != "metric" or layout.extent != "room":
             return
-        moved = camera.moved.offer(result.frame.captured_at, layout.polygon_m)
-        if moved is not None:
+        jump_m = camera.moved.offer(result.frame.captured_at, layout.polygon_m)
+        if jump_m is not None:
             camera.judge.new_baseline()
-            text = f"the room jumped by {moved.jump_m:.2f} m and stays: was the camera moved? Its days are learnt anew"
-            self._tell("camera_moved", text, result.frame.camera, {"jump_m": round(moved.jump_m, 3)})
+            text = f"the room jumped by {jump_m:.2f} m and stays: was the camera moved? Its days are learnt anew"
+            self._tell("camera_moved", text, result.frame.camera, {"jump_m": round(jump_m, 3)})
 
     def look(self, at_s: float) -> dict[str, DriftMessage]:
         """Judge every camera whose hour is over: what is to be published, by camera; saves what was learnt."""
@@ -179,17 +179,16 @@ class DriftWatch:
     def _tell_novelty(self, name: str, camera: _Camera) -> None:
         if camera.training is None or camera.judge.state == "learning":
             return
-        camera.found = novelty(camera.judge.window, camera.training)
-        kind = camera.novelty.take(camera.found)
+        camera.outside = novelty(camera.judge.window, camera.training)
+        kind = camera.novelty.take(camera.outside)
         if kind is None:
             return
-        reasons = [_remedy(o.name, o.side) or f"{o.name} is {o.side} what is known" for o in camera.found.outside]
+        reasons = [_remedy(o.name, o.side) or f"{o.name} is {o.side} what is known" for o in camera.outside]
         text = "; ".join(reasons) if kind == "out_of_training" else "pictures are such as the networks know"
-        self._tell(kind, text or "pictures are unlike those the networks know", name, {})
+        self._tell(kind, text, name, {})
 
     def _message(self, name: str, camera: _Camera, at_s: float) -> DriftMessage:
         judge = camera.judge
-        outside = camera.found.outside if camera.found else ()
         return DriftMessage(
             device=self._device,
             camera=name,
@@ -213,7 +212,7 @@ class DriftWatch:
                 o.name: OutsideFeature(
                     side=o.side, rank=round(o.rank, 4), share=round(o.share, 4), remedy=_remedy(o.name, o.side)
                 )
-                for o in outside
+                for o in camera.outside
             },
         )
 

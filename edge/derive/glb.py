@@ -17,6 +17,7 @@ from edge.derive.model import RoomModel, View
 from edge.derive.openings import Opening
 from edge.derive.texture import Texture
 from edge.errors import GeometryError
+from edge.geometry.colour import LUMINANCE
 from edge.geometry.harmonics import irradiance_over_pi
 from edge.scene import Lighting
 
@@ -36,7 +37,6 @@ _LIFT = 0.005
 """An opening is drawn this far in front of its wall."""
 _PANORAMA_VFOV_RAD = 1.2
 """How wide a viewer looks from where a panorama camera stands."""
-_REC709 = np.array([0.2126, 0.7152, 0.0722])
 
 
 class _Tree:
@@ -182,7 +182,7 @@ def _add_light(tree: _Tree) -> list[dict[str, Any]]:
         return []
     towards = np.asarray(light.dominant_direction, dtype=np.float64)
     rgb = np.clip(irradiance_over_pi(light.coefficients, towards), 0.0, None)
-    level = float(np.asarray(light.ambient) @ _REC709)
+    level = float(np.asarray(light.ambient) @ LUMINANCE)
     if rgb.max() <= 0 or level <= 0:
         return []
     tree.add({

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from edge.derive.openings import Opening, openings_of
 from edge.derive.texture import Texture, paint
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import area_m2, counter_clockwise, wall_distances
-from edge.geometry.rigid import rotation_room_camera
+from edge.geometry.view import lens, rotation
 from edge.scene import BoolArray, CameraModel, ImageArray, Lighting, RoomLayout, Scale
 
 Unit = Literal["m", "camera_heights"]
@@ -96,11 +96,6 @@ class RoomModel:
         return None if edge.cut or edge.index >= len(self.wall_confidence) else self.wall_confidence[edge.index]
 
 
-def without_light(model: RoomModel) -> RoomModel:
-    """The same room, its light unknown."""
-    return replace(model, lighting=None)
-
-
 def wall_confidences(layout: RoomLayout) -> tuple[float | None, ...]:
     """Of each wall, the mean confidence of the panorama columns that show it; None where none does."""
     edges = outline(layout.polygon_m, layout.extent)
@@ -122,17 +117,16 @@ def wall_confidences(layout: RoomLayout) -> tuple[float | None, ...]:
 
 
 def view_of(camera: CameraModel, height: float, image_wh: tuple[int, int]) -> View:
-    """The camera's view for a picture of that size."""
-    rotation = rotation_room_camera(camera.yaw_rad, camera.pitch_rad, camera.roll_rad)
+    """The camera's view for a picture of that size.
+
+    Raises:
+        GeometryError: a perspective camera whose lens is not known, or does not fit the picture.
+    """
     width, tall = image_wh
     vfov_rad: float | None = None
     if camera.projection == "perspective":
-        k = camera.intrinsics
-        if k is not None:
-            vfov_rad = float(2 * np.arctan(k.height_px / 2 / k.fy_px))
-        elif camera.hfov_rad is not None:
-            vfov_rad = float(2 * np.arctan(np.tan(camera.hfov_rad / 2) * tall / width))
-    return View(camera.projection, rotation, height, vfov_rad, width / tall)
+        vfov_rad = float(2 * np.arctan(tall / 2 / lens(camera, width, tall).fy_px))
+    return View(camera.projection, rotation(camera), height, vfov_rad, width / tall)
 
 
 def model_of(

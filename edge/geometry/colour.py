@@ -9,6 +9,8 @@ Array = npt.NDArray[np.float64]
 
 XYZ_FROM_RGB = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 """Linear RGB of Rec. 709's primaries and D65 white to CIE 1931 XYZ (IEC 61966-2-1, sRGB)."""
+LUMINANCE = XYZ_FROM_RGB[1]
+"""Rec. 709 luminance of linear R, G, B."""
 COLDEST_K, HOTTEST_K = 1000.0, 15000.0
 """Where the formula of the Planckian locus holds."""
 FARTHEST = 0.05

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GeometryError
+from edge.geometry.colour import LUMINANCE
 from edge.geometry.panorama import rays, solid_angles
 
 CONVENTION = "filament_prescaled_irradiance"
@@ -116,13 +117,9 @@ def dominant_direction(coefficients: npt.ArrayLike) -> tuple[npt.NDArray[np.floa
     Strength is |order-1 irradiance| over the most that a non-negative environment of the same ambient level can have
     (a single point light gives 1). Without any direction the vector is straight up and the strength 0.
     """
-    luminance = _checked(coefficients) @ _LUMINANCE
+    luminance = _checked(coefficients) @ LUMINANCE
     vector = luminance[[3, 1, 2]]
     length = float(np.linalg.norm(vector))
     if length < 1e-9 or luminance[0] <= 0:
         return np.array([0.0, 0.0, 1.0]), 0.0
     return vector / length, min(1.0, length / (2.0 * float(luminance[0])))
-
-
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-"""Rec. 709 luminance of linear R, G, B."""

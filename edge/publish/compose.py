@@ -14,8 +14,9 @@ from edge.derive.mesh import outline
 from edge.derive.model import wall_confidences
 from edge.derive.openings import openings_of
 from edge.errors import GeometryError, PublishError, explain
-from edge.geometry.colour import correlated_colour_temperature_k
+from edge.geometry.colour import LUMINANCE, correlated_colour_temperature_k
 from edge.geometry.harmonics import COEFFICIENT_NAMES
+from edge.geometry.view import lens, rotation
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.messages import (
     Ambient,
@@ -34,7 +35,6 @@ from edge.mqtt.messages import (
     timestamp,
 )
 from edge.mqtt.values import MAX_COLUMNS, Part
-from edge.perception import canvas
 from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
 M = TypeVar("M", bound=Part)
@@ -48,7 +48,6 @@ _PNG_OPTIONS = (
 )
 """Fastest: on depth, more effort costs several times the time for a tenth of the size."""
 _QUANTILE_SAMPLES = 16384
-_REC709 = (0.2126, 0.7152, 0.0722)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def _floats(values: npt.ArrayLike, digits: int = 4) -> tuple[Any, ...]:
 
 def pose(camera: CameraModel) -> Pose:
     """How the camera hangs in the room."""
-    rows = tuple(_floats(row, 9) for row in canvas.rotation(camera))
+    rows = tuple(_floats(row, 9) for row in rotation(camera))
     return _checked(Pose, rotation=rows, height_m=camera.camera_height_m)
 
 
@@ -122,7 +121,7 @@ def _lens_of(frame: Frame, width_px: int, height_px: int) -> Lens | None:
     if frame.model.projection == "equirectangular":
         return None
     height, width = frame.image.shape[:2]
-    return _checked(Lens, **_lens_values(canvas.lens(frame.model, width, height).resized(width_px, height_px)))
+    return _checked(Lens, **_lens_values(lens(frame.model, width, height).resized(width_px, height_px)))
 
 
 # Depth ----------------------------------------------------------------------------------------------------------------
@@ -352,7 +351,7 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
         ambient=_checked(
             Ambient,
             rgb=_floats(lighting.ambient, 6),
-            level=round(float(np.dot(lighting.ambient, _REC709)), 6),
+            level=round(float(np.dot(lighting.ambient, LUMINANCE)), 6),
             colour_temperature_k=None if temperature_k is None else round(temperature_k, 1),
         ),
         dominant=_checked(

@@ -12,9 +12,9 @@ import numpy as np
 
 from edge.derive.glb import room_glb
 from edge.derive.model import RoomModel
+from edge.geometry.colour import LUMINANCE
 
 _STATIC = Path(__file__).parent / "static"
-_REC709 = np.array([0.2126, 0.7152, 0.0722])
 
 
 def _layout(model: RoomModel) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _lighting(model: RoomModel) -> dict[str, Any] | None:
     return {
         "convention": light.convention,
         "coefficients": np.asarray(light.coefficients, dtype=np.float64).round(6).tolist(),
-        "ambient": {"rgb": light.ambient, "level": float(np.asarray(light.ambient) @ _REC709)},
+        "ambient": {"rgb": light.ambient, "level": float(np.asarray(light.ambient) @ LUMINANCE)},
         "dominant": {
             "direction": light.dominant_direction,
             "azimuth_deg": float(np.degrees(np.arctan2(x, y))),

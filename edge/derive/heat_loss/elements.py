@@ -21,6 +21,7 @@ from edge.derive.heat_loss.u_values import (
     u_w_m2k,
 )
 from edge.derive.heat_loss.walls import KnownWall, known_walls, pushed_out
+from edge.geometry.polygon import signed_area_m2
 
 Array = npt.NDArray[np.float64]
 Draws = Mapping[str, Array]
@@ -123,11 +124,11 @@ def shell_of(shape: Shape, settings: Settings, draws: Draws) -> Shell:
         length_m = scale * np.hypot(dx * x, dy * y)
         walls.append(_Wall(wall, border, length_m * height_m, length_m))
     stretched = scale**2 * x * y
-    floor_m2 = _area_m2(outline) * stretched
+    floor_m2 = signed_area_m2(outline) * stretched
     groups, too_many = _walls_with_openings(walls, settings, draws)
     floor = _floor(settings, draws, floor_m2, walls)
     ceiling = _ceiling(settings, draws, floor_m2)
-    inside_m2 = _area_m2(shape.polygon_m) * stretched
+    inside_m2 = signed_area_m2(shape.polygon_m) * stretched
     gross = [w.gross_m2 for w in walls if w.border.to in EXPOSED]
     flat = [e.area_m2 for e in (floor, ceiling) if e.to in EXPOSED]
     return Shell(
@@ -139,11 +140,6 @@ def shell_of(shape: Shape, settings: Settings, draws: Draws) -> Shell:
         has_outside_wall=any(w.border.to == "outside" for w in walls),
         too_many_openings=too_many,
     )
-
-
-def _area_m2(polygon_m: Array) -> float:
-    after = np.roll(polygon_m, -1, axis=0)
-    return float(np.sum(polygon_m[:, 0] * after[:, 1] - after[:, 0] * polygon_m[:, 1]) / 2)
 
 
 def _border(wall: KnownWall, settings: Settings) -> Border:
