@@ -13,9 +13,7 @@ import numpy.typing as npt
 from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.rigid import LEVEL_FORWARD
-from edge.geometry.view import lens as lens
-from edge.geometry.view import perspective_pixels
-from edge.geometry.view import rotation as rotation
+from edge.geometry.view import lens, perspective_pixels, rotation
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.scene import BoolArray, CameraModel, ImageArray

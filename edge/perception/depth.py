@@ -25,6 +25,7 @@ from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
+from edge.geometry.view import lens, rotation
 from edge.inference.manifest import DepthMetres, DepthSign, InverseDepthRelative, Manifest
 from edge.perception.alignment import (
     RANGE_M,
@@ -34,7 +35,7 @@ from edge.perception.alignment import (
     inverse_alignment,
     speaks_in_metres,
 )
-from edge.perception.canvas import CanvasInput, lens, rotation
+from edge.perception.canvas import CanvasInput
 from edge.perception.doubt import expected_error
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.perception.smoothing import ExponentialSmoother

@@ -14,6 +14,7 @@ from edge.derive.mesh import outline
 from edge.derive.model import wall_confidences
 from edge.derive.openings import openings_of
 from edge.errors import GeometryError, PublishError, explain
+from edge.geometry import view
 from edge.geometry.colour import correlated_colour_temperature_k
 from edge.geometry.harmonics import COEFFICIENT_NAMES
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
@@ -35,7 +36,6 @@ from edge.mqtt.messages import (
     RelativeRoom,
     timestamp,
 )
-from edge.perception import canvas
 from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 
 M = TypeVar("M", bound=Part)
@@ -102,7 +102,7 @@ def _floats(values: npt.ArrayLike, digits: int = 4) -> tuple[Any, ...]:
 
 def pose(camera: CameraModel) -> Pose:
     """How the camera hangs in the room."""
-    rows = tuple(_floats(row, 9) for row in canvas.rotation(camera))
+    rows = tuple(_floats(row, 9) for row in view.rotation(camera))
     return _checked(Pose, rotation=rows, height_m=camera.camera_height_m)
 
 
@@ -123,7 +123,7 @@ def _lens_of(frame: Frame, width_px: int, height_px: int) -> Lens | None:
     if frame.model.projection == "equirectangular":
         return None
     height, width = frame.image.shape[:2]
-    return _checked(Lens, **_lens_values(canvas.lens(frame.model, width, height).resized(width_px, height_px)))
+    return _checked(Lens, **_lens_values(view.lens(frame.model, width, height).resized(width_px, height_px)))
 
 
 # Depth ----------------------------------------------------------------------------------------------------------------

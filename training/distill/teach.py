@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.geometry.harmonics import rotate_yaw
+from edge.geometry.view import lens
 from edge.inference.base import Backend
 from edge.inference.manifest import Manifest
-from edge.perception.canvas import CanvasMap, lens
+from edge.perception.canvas import CanvasMap
 from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
