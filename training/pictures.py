@@ -7,35 +7,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from edge.errors import DataError
+from edge.inference.options import InferenceOptions
 from edge.inference.serving import load
 from edge.inference.store import ModelStore
-from edge.perception.depth import DepthReader
-from edge.perception.layout import LayoutReader
-from edge.perception.lighting import LightingReader
-from edge.scene import CameraModel, DepthMap, ImageArray, Lighting, RoomLayout
+from edge.perception.readers import Value, reader_of
+from edge.scene import CameraModel, DepthMap, ImageArray, Lighting, RoomLayout, Task
 from training.data.sets.pictures import read_picture
 from training.drawing import coloured_depth, drawn_layout, floor_plan, lit_sphere
 
-Value = DepthMap | RoomLayout | Lighting
 
-
-def infer(engines: Path, task: Literal["depth", "layout", "lighting"], image: ImageArray, camera: CameraModel) -> Value:
+def infer(engines: Path, task: Task, image: ImageArray, camera: CameraModel) -> Value:
     """What an engine says of one picture, through the device's own reader."""
     stored = ModelStore(engines).find(task)
-    reader: DepthReader | LayoutReader | LightingReader
-    if task == "depth":
-        reader = DepthReader(stored.manifest, camera, smoothing_s=0)
-    elif task == "layout":
-        reader = LayoutReader(stored.manifest, camera, smoothing_s=0, fit="auto")
-    else:
-        reader = LightingReader(stored.manifest, camera, smoothing_s=0)
-    with load(stored) as backend:
+    reader = reader_of(task, stored.manifest, camera)
+    with load(stored, InferenceOptions(precision="fp32")) as backend:  # the same on every machine
         return reader.read(backend.run(reader.prepare(image)), 0.0)
 
 

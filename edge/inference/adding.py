@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,29 @@ _TOLERANCE = 0.005
 """Golden tolerance as a share of an output's range: room for other processors, none for another file."""
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a file says of itself, read once however many networks it may be."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+    nodes: list[tuple[str, tuple[str, ...]]]
+
+
+def _read(path: Path) -> _File:
+    """Read it.
+
+    Raises:
+        EngineError: it cannot be loaded.
+        ManifestError: it is no whole ONNX file.
+    """
+    check_whole(path)
+    return _File(path, sha256_of(path), path.stat().st_size, *signature_of(path), operators(path))
+
+
 def fitting(path: Path) -> list[str]:
     """Names of the presets that a file fits; several, where networks differ in nothing that a file says.
 
@@ -39,11 +63,10 @@ def fitting(path: Path) -> list[str]:
         EngineError: it cannot be loaded.
         ManifestError: it is no whole ONNX file.
     """
-    check_whole(path)
-    found = []
+    file, found = _read(path), []
     for name, preset in PRESETS.items():
         try:
-            _described(path, "x", preset, None)
+            _described(file, "x", preset, None)
         except ManifestError:
             continue
         found.append(name)
@@ -64,8 +87,7 @@ def add(path: Path, out: Path, preset: Preset, picture: Picture, *, size_wh: tup
         EngineError: it cannot be loaded or run, answers what it cannot mean, or the folder cannot be written.
         ManifestError: it is another network than the preset's; the message says in what.
     """
-    check_whole(path)
-    manifest = _described(path, out.name, preset, size_wh)
+    manifest = _described(_read(path), out.name, preset, size_wh)
     if out.exists():
         raise EngineError(f"{out} is there already; give another name, or remove it first")
     try:
@@ -81,18 +103,16 @@ def add(path: Path, out: Path, preset: Preset, picture: Picture, *, size_wh: tup
     return manifest
 
 
-def _described(path: Path, name: str, preset: Preset, size_wh: tuple[int, int] | None) -> Manifest:
+def _described(file: _File, name: str, preset: Preset, size_wh: tuple[int, int] | None) -> Manifest:
     """The manifest of a file of that network, without a golden pair.
 
     Raises:
         ManifestError: it is another.
     """
-    inputs, outputs = signature_of(path)
-    width, height = _checked_size(path, preset, inputs, size_wh)
-    given = next(iter(inputs))
-    nodes = operators(path)
-    _check_file(path, preset, {operator for operator, _ in nodes})
-    first = {operator for operator, reads in nodes if given in reads}
+    width, height = _checked_size(file.path, preset, file.inputs, size_wh)
+    given = next(iter(file.inputs))
+    _check_file(file, preset)
+    first = {operator for operator, reads in file.nodes if given in reads}
     mean, std = NONE if first and first <= _ARITHMETIC else preset.normalisation
     try:
         return Manifest.model_validate({
@@ -100,12 +120,12 @@ def _described(path: Path, name: str, preset: Preset, size_wh: tuple[int, int] |
             "name": name,
             "version": "published",
             "task": preset.task,
-            "onnx": {"file": "model.onnx", "sha256": sha256_of(path)},
+            "onnx": {"file": "model.onnx", "sha256": file.sha256},
             "input": {
                 "name": given, "width_px": width, "height_px": height, "colour": preset.colour,
                 "mean": mean, "std": std, "projection": preset.projection,
             },
-            "output": _output(path, preset, outputs, (width, height)),
+            "output": _output(file.path, preset, file.outputs, (width, height)),
             "provenance": {
                 "recipe": preset.source,
                 "created": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -113,7 +133,7 @@ def _described(path: Path, name: str, preset: Preset, size_wh: tuple[int, int] |
             },
         })  # fmt: skip
     except ValidationError as e:
-        raise ManifestError(f"{path}: {explain(e, '(whole file)')[0]}; give another NAME or --size") from e
+        raise ManifestError(f"{file.path}: {explain(e, '(whole file)')[0]}; give another NAME or --size") from e
 
 
 def _checked_size(
@@ -145,14 +165,15 @@ def _checked_size(
     return wanted
 
 
-def _check_file(path: Path, preset: Preset, used: set[str]) -> None:
+def _check_file(file: _File, preset: Preset) -> None:
     """Refuse what differs from the preset's network in its size or its operators."""
-    size = path.stat().st_size
-    if not preset.least_bytes <= size <= preset.most_bytes:
-        raise ManifestError(f"{path}: with {size / 1e6:.0f} MB it is not {preset.title}: {preset.other_size}")
+    if not preset.least_bytes <= file.size_bytes <= preset.most_bytes:
+        megabytes = file.size_bytes / 1e6
+        raise ManifestError(f"{file.path}: with {megabytes:.0f} MB it is not {preset.title}: {preset.other_size}")
+    used = {operator for operator, _ in file.nodes}
     for sign in preset.signs:
         if (sign.operator in used) != sign.present:
-            raise ManifestError(f"{path}: is not {preset.title}: {sign.otherwise}")
+            raise ManifestError(f"{file.path}: is not {preset.title}: {sign.otherwise}")
 
 
 def _output(path: Path, preset: Preset, outputs: Mapping[str, Tensor], wh: tuple[int, int]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from edge.errors import EngineError
 from edge.inference.manifest import Manifest, Precision
-from edge.inference.options import InferenceOptions, PrecisionChoice
+from edge.inference.options import InferenceOptions, NamedPrecision, PrecisionChoice
 from edge.inference.ort import PROVIDER_NAMES, OrtProvider, unavailable
 from edge.inference.store import StoredModel
 from edge.inference.trt.gpu import has_nvidia_gpu
@@ -49,15 +49,13 @@ def candidates(manifest: Manifest, options: InferenceOptions) -> list[Candidate]
 def preferred_precision(manifest: Manifest, runtime: Runtime, asked: PrecisionChoice) -> Precision:
     """The precision to try first on a runtime: the one asked for, or float32 if the model has no such file."""
     if asked == "auto":
-        if runtime == "ort-cpu" and "int8-cpu" in manifest.precisions:
-            return "int8-cpu"
         return manifest.choose(PROVIDER_NAMES[ORT_PROVIDERS[runtime]] if runtime in ORT_PROVIDERS else "TensorRT")
     return form_of(manifest, runtime, asked) or "fp32"
 
 
-def form_of(manifest: Manifest, runtime: Runtime, asked: PrecisionChoice) -> Precision | None:
+def form_of(manifest: Manifest, runtime: Runtime, asked: NamedPrecision) -> Precision | None:
     """Which of the model's files a runtime takes for what was asked for by name; None if there is none."""
-    forms: tuple[Precision, ...] = ("int8-cpu", "int8") if (runtime, asked) == ("ort-cpu", "int8") else (asked,)  # type: ignore[assignment]
+    forms: tuple[Precision, ...] = ("int8-cpu", "int8") if (runtime, asked) == ("ort-cpu", "int8") else (asked,)
     return next((form for form in forms if form in manifest.precisions), None)
 
 

@@ -179,12 +179,13 @@ class JointOutputs(_Part):
 
 
 Output = Annotated[NounOutput | JointOutputs, Field(discriminator="kind")]
-_TASK_KINDS = {
+TASK_KINDS = {
     "depth": {"depth_metres", "inverse_depth_relative"},
     "layout": {"boundary_corners", "horizon_depth"},
     "lighting": {"sh2_prescaled_irradiance"},
     "joint": {"joint"},
 }
+"""The kinds of output that each task's model may give."""
 _NAME_FIELDS = (
     "depth",
     "inverse_depth",
@@ -317,9 +318,9 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
-        if self.output.kind not in _TASK_KINDS[self.task]:
+        if self.output.kind not in TASK_KINDS[self.task]:
             raise ValueError(
-                f"a {self.task} model gives one of {sorted(_TASK_KINDS[self.task])}, not {self.output.kind}"
+                f"a {self.task} model gives one of {sorted(TASK_KINDS[self.task])}, not {self.output.kind}"
             )
         if self.task != "depth" and self.input.projection != "equirectangular":
             raise ValueError(
@@ -388,12 +389,12 @@ class Manifest(_Part):
         """The fastest precision for a provider that is known to be: a file measured faster there, else float32.
 
         TensorRT and CUDA are built for float16: there it needs no measurement, and only a file that was measured beside
-        it comes before it. `int8-cpu` is left out: a device times that itself.
+        it comes before it.
         """
         measured = {
             precision: min(ratios)
             for precision, variant in self.variants.items()
-            if precision != "int8-cpu" and (ratios := [s.ratio for s in variant.speed if s.provider == provider])
+            if (ratios := [s.ratio for s in variant.speed if s.provider == provider])
         }
         if "fp16" in self.variants and "fp16" not in measured and not provider.startswith("CPU"):
             return "fp16"

@@ -12,9 +12,12 @@ order; `ort` leaves out the first. The others ask for one, and fall back to thos
 
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 
-PrecisionChoice = Literal["auto", "fp32", "fp16", "int8"]
-"""`auto`: the fastest that was measured to be so for what serves: see `Manifest.choose`, and on a CPU `faster_here`.
-`int8`: in the form that what serves runs best."""
+NamedPrecision = Literal["fp32", "fp16", "int8"]
+"""`int8`: in the form that what serves runs best, see `edge.inference.choosing.form_of`."""
+
+PrecisionChoice = Literal["auto", NamedPrecision]
+"""`auto`: the fastest that was measured to be so for what serves: see `Manifest.choose`. `int8-cpu` is also timed
+on the CPU that it is to serve on."""
 
 Compatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 

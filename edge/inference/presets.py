@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.scene import Task
+from edge.inference.manifest import TASK_KINDS
+from edge.scene import TASKS, Task
 
 Answer = Literal[
     "depth_metres", "inverse_depth_relative", "boundary_corners", "horizon_depth", "sh2_prescaled_irradiance"
@@ -37,17 +38,16 @@ class Preset:
     """One published network."""
 
     title: str
-    task: Task
     answer: Answer
     size_wh: tuple[int, int]
     """px, where the file leaves it open."""
-    multiple_px: int
-    normalisation: tuple[Triple, Triple]
     licence: str
     source: str
     """The publisher's page."""
     said_in: str
     """Where below it input, output and licence are documented."""
+    multiple_px: int = 1
+    normalisation: tuple[Triple, Triple] = NONE
     colour: Literal["rgb", "bgr"] = "rgb"
     non_commercial: bool = False
     whole_size: bool = False
@@ -59,6 +59,11 @@ class Preset:
     other_size: str = ""
     """What a file outside these sizes is."""
     signs: tuple[Sign, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """The noun that its answer is of."""
+        return next(task for task in TASKS if self.answer in TASK_KINDS[task])
 
     @property
     def projection(self) -> Literal["perspective", "equirectangular"]:
@@ -80,7 +85,6 @@ def _depth_anything(size: Literal["Small", "Base"], metric: bool) -> Preset:
     sign = _METRIC if metric else _RELATIVE
     return Preset(
         title=f"Depth Anything V2 {'Metric Hypersim (indoor) ' if metric else ''}{size}",
-        task="depth",
         answer="depth_metres" if metric else "inverse_depth_relative",
         size_wh=(518, 392),
         multiple_px=14,
@@ -108,7 +112,6 @@ PRESETS: dict[str, Preset] = {
     "depth-anything-v2-metric-indoor-base": _depth_anything("Base", metric=True),
     "midas-v2.1-small": Preset(
         title="MiDaS 2.1 small",
-        task="depth",
         answer="inverse_depth_relative",
         size_wh=(256, 256),
         multiple_px=32,
@@ -123,7 +126,6 @@ PRESETS: dict[str, Preset] = {
     ),
     "midas-dpt": Preset(
         title="MiDaS 3 DPT (Large, Hybrid)",
-        task="depth",
         answer="inverse_depth_relative",
         size_wh=(384, 384),
         multiple_px=32,
@@ -136,11 +138,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "fastdepth": Preset(
         title="FastDepth (MobileNet-NNConv5, NYU Depth v2)",
-        task="depth",
         answer="depth_metres",
         size_wh=(224, 224),
         multiple_px=32,
-        normalisation=NONE,
         licence="MIT",
         source="https://github.com/dwofk/fast-depth",
         said_in="LICENSE, README.md, dataloaders/nyu.py (val_transform: RGB / 255)",
@@ -151,32 +151,24 @@ PRESETS: dict[str, Preset] = {
     ),
     "horizonnet": Preset(
         title="HorizonNet",
-        task="layout",
         answer="boundary_corners",
         size_wh=(1024, 512),
-        multiple_px=1,
-        normalisation=NONE,
         licence="MIT (code; the rooms that weights were trained on have terms of their own)",
         source="https://github.com/sunset1995/HorizonNet",
         said_in="LICENSE, model.py (_prepare_x normalises inside, 512x1024 alone)",
     ),
     "lgt-net": Preset(
         title="LGT-Net",
-        task="layout",
         answer="horizon_depth",
         size_wh=(1024, 512),
-        multiple_px=1,
-        normalisation=NONE,
         licence="MIT (code; the rooms that weights were trained on have terms of their own)",
         source="https://github.com/zhigangjiang/LGT-Net",
         said_in="LICENSE, models/lgt_net.py (lgt_output), models/modules/horizon_net_feature_extractor.py (_prepare_x)",
     ),
     "spherical-harmonic-inference": Preset(
         title="SphericalHarmonicInference",
-        task="lighting",
         answer="sh2_prescaled_irradiance",
         size_wh=(256, 128),
-        multiple_px=1,
         normalisation=IMAGENET,
         colour="bgr",
         licence="none stated: no licence file; not to be passed on",

@@ -13,7 +13,7 @@ import numpy as np
 from edge.errors import EngineError
 from edge.inference.choosing import RUNTIMES, form_of
 from edge.inference.manifest import Precision
-from edge.inference.options import InferenceOptions, PrecisionChoice
+from edge.inference.options import InferenceOptions, NamedPrecision
 from edge.inference.serving import ServingBackend, load
 from edge.inference.store import StoredModel
 from edge.inference.timing import Times, interleaved, times
@@ -76,8 +76,8 @@ def _open_all(
     skipped: list[str] = []
     absent: tuple[str, ...] = ()
     for runtime in reversed(RUNTIMES):
-        for precision in get_args(PrecisionChoice):
-            if precision == "auto" or form_of(model.manifest, runtime, precision) is None:
+        for precision in get_args(NamedPrecision):
+            if form_of(model.manifest, runtime, precision) is None:
                 continue
             asked = replace(options, backend=runtime, precision=precision)
             serving = stack.enter_context(load(model, asked, plans=plans, stop=stop))

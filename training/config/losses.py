@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.config.values import Count, Section, Weight
 
@@ -64,6 +64,12 @@ class JointLossConfig(Section):
     depth_share: Weight = 1.0
     layout_share: Weight = 1.0
     lighting_share: Weight = 1.0
+
+    @model_validator(mode="after")
+    def _normals_of_a_pinhole(self) -> JointLossConfig:
+        if self.depth.normals > 0:
+            raise ValueError("depth.normals is of a perspective picture, and a joint network sees a panorama: drop it")
+        return self
 
 
 LossConfig = DepthLossConfig | BoundaryLossConfig | HorizonDepthLossConfig | LightingLossConfig | JointLossConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -114,8 +115,6 @@ def with_file(card: str, name: str, precision: str, row: str, notes: Sequence[st
     lines = [line for line in section.strip("\n").split("\n") if not line.startswith(old)]
     last = max((i for i, line in enumerate(lines) if line.startswith("|")), default=len(lines) - 1)
     lines.insert(last + 1, row)
-    text = "\n".join(lines)
-    while "\n\n\n" in text:
-        text = text.replace("\n\n\n", "\n\n")
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
     body = "\n\n".join([text.strip("\n"), *notes])
     return f"{head}## Files\n\n{body}\n{mark}{after}"

@@ -27,6 +27,8 @@ from edge.inference.manifest import (
     Manifest,
     NounOutput,
 )
+from edge.perception.averaging import averaged
+from edge.perception.canvas import CanvasInput
 from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.scene import Task
@@ -78,9 +80,11 @@ def layout_signs(manifest: Manifest, backend: Backend, entries: Sequence[Entry[L
     lines = [LayoutConfidence(bias=0, weights={name: 1.0}, pictures=1, data="") for name in get_args(LayoutSign)]
     rows, truth = [], []
     for case, true in _rooms_and_views(entries):
-        readers = [LayoutReader(_with(manifest, line), case.camera) for line in lines]
-        given = [reader.prepare(case.image) for reader in readers]
-        outputs = backend.run(given[0])
+        canvas = CanvasInput(manifest.input, case.camera)
+        readers = [
+            averaged(LayoutReader(_with(manifest, line), case.camera, canvas=canvas), manifest) for line in lines
+        ]
+        outputs = backend.run(readers[0].prepare(case.image))
         try:
             rooms = [reader.read(outputs, 0.0) for reader in readers]
         except GeometryError:
@@ -95,7 +99,7 @@ def depth_signs(manifest: Manifest, backend: Backend, entries: Sequence[Entry[De
     lines = [DepthConfidence(bias=0, weights={name: 1.0}, pictures=1, data="") for name in get_args(DepthSign)]
     rows, truth = [], []
     for case in (entry.read() for entry in entries):
-        readers = [DepthReader(_with(manifest, line), case.camera) for line in lines]
+        readers = [averaged(DepthReader(_with(manifest, line), case.camera), manifest) for line in lines]
         given = [reader.prepare(case.image) for reader in readers]
         outputs = backend.run(given[0])
         maps = [reader.read(outputs, 0.0) for reader in readers]

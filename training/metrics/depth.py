@@ -69,10 +69,10 @@ def steps_recovered(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     usable = (t > LIMITS_M[0]) & (t < LIMITS_M[1]) & (p > 0)
     log_p, log_t = (np.log(np.where(usable, a, 1.0)) for a in (p, t))
     apart, both, squares = max(1, round(t.shape[1] / 100)), 0.0, 0.0
-    for axis in (0, 1):
-        near, far = (np.take(np.arange(t.shape[axis]), range(a, t.shape[axis] - apart + a)) for a in (0, apart))
-        found, true = (np.take(m, far, axis) - np.take(m, near, axis) for m in (log_p, log_t))
-        jump = np.take(usable, far, axis) & np.take(usable, near, axis) & (np.abs(true) > _JUMP)
+    for across in (False, True):
+        ps, ts, known_there = (m.T if across else m for m in (log_p, log_t, usable))
+        found, true = (m[apart:] - m[:-apart] for m in (ps, ts))
+        jump = known_there[apart:] & known_there[:-apart] & (np.abs(true) > _JUMP)
         both, squares = both + float((found * true)[jump].sum()), squares + float((true * true)[jump].sum())
     return both / squares if squares else float("nan")
 

@@ -8,7 +8,7 @@ out=${2:?say where rooms, runs and engines go: OUT}
 cores=${CORES:-$(nproc)} rooms=${ROOMS:-800} views=${VIEWS:-6} samples=${SAMPLES:-12} seed=${SEED:-1}
 depth=${DEPTH_MINUTES:-6} layout=${LAYOUT_MINUTES:-6} lighting=${LIGHTING_MINUTES:-2}
 from=${FROM:-engines} # a folder of engines with weights.safetensors
-workers=${WORKERS:-$cores} batch=${BATCH:+--batch-size $BATCH} real=${REAL:+--real $REAL}
+workers=${WORKERS:-$cores} batch=(${BATCH:+--batch-size "$BATCH"}) real=(${REAL:+--real "$REAL"})
 mkdir -p "$out"
 
 edge-train synthesize --out "$out/rooms" --rooms "$rooms" --seed "$seed" --views "$views" --samples "$samples" \
@@ -19,13 +19,12 @@ for noun in depth layout lighting; do
     hdri=()
     [ "$noun" != lighting ] || hdri=(--hdri "$assets/hdri")
     if [ ! -e "$run/final.ckpt" ]; then
-        # shellcheck disable=SC2086  # an empty option is none
         edge-train fit --from "$from/$noun" --out "$run" --rooms "$out/rooms" "${hdri[@]}" --max-minutes "${!noun}" \
-            --workers "$workers" --no-progress $batch
+            --workers "$workers" --no-progress "${batch[@]}"
     fi
     if [ ! -e "$out/engines/$noun/manifest.json" ]; then
-        # shellcheck disable=SC2086
-        edge-train evaluate "$run/final.ckpt" --rooms "$out/rooms" "${hdri[@]}" $real --json "$run/metrics.json"
+        edge-train evaluate "$run/final.ckpt" --rooms "$out/rooms" "${hdri[@]}" "${real[@]}" \
+            --json "$run/metrics.json"
         edge-train export "$run/final.ckpt" --out "$out/engines/$noun" --rooms "$out/rooms" "${hdri[@]}" \
             --metrics "$run/metrics.json" --precisions "${PRECISIONS:-fp32,fp16,int8-cpu}"
     fi

@@ -45,10 +45,11 @@ def _start_from_trained(task: NounTask, file: Path) -> None:
         recipe, state = old.recipe, dict(old.inference_net.state_dict())
     else:
         recipe, state = read_weights(file)
-    if recipe.net != task.recipe.net or recipe.input != task.recipe.input:
+    same = recipe.net == task.recipe.net and recipe.input == task.recipe.input
+    if not same:
         state = _fitting(state, task.net, file, recipe)
     for net in (task.net, *([] if task.averaged is None else [task.averaged.module])):
-        net.load_state_dict(state, strict=False)
+        net.load_state_dict(state, strict=same)
 
 
 def _fitting(state: dict[str, Tensor], net: nn.Module, checkpoint: Path, recipe: Recipe) -> dict[str, Tensor]:
@@ -60,11 +61,10 @@ def _fitting(state: dict[str, Tensor], net: nn.Module, checkpoint: Path, recipe:
         DataError: a tensor of the encoder does not fit.
     """
     own = net.state_dict()
-    places = {name: (name, f"{recipe.task}.{name}") for name in state}
     found = {
         place: tensor
         for name, tensor in state.items()
-        for place in places[name]
+        for place in (name, f"{recipe.task}.{name}")
         if place in own and own[place].shape == tensor.shape
     }
     missing = [name for name in own if name.startswith("encoder.") and name not in found]

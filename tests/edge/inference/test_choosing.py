@@ -73,7 +73,10 @@ def test_each_runtime_has_the_precision_that_is_best_on_it_and_then_float32(mode
 
 def test_int8_has_a_form_for_cpus_and_one_for_the_rest(model_folder: Maker) -> None:
     """The file for CPUs is tried on the CPU alone, before float32; asked for int8, each runtime takes its own form."""
-    both: dict[Precision, Variant] = {"int8": variant(("CPUExecutionProvider", 0.5)), "int8-cpu": variant()}
+    both: dict[Precision, Variant] = {
+        "int8": variant(("CPUExecutionProvider", 0.5)),
+        "int8-cpu": variant(("CPUExecutionProvider", 0.4)),
+    }
     model = manifest_of(model_folder(), both)
     found = [str(c) for c in candidates(model, InferenceOptions())]
     assert found == ["tensorrt fp32", "ort-tensorrt fp32", "ort-cuda fp32", "ort-cpu int8-cpu", "ort-cpu fp32"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from edge.errors import DataError
-from edge.inference.manifest import BoundaryCorners, DepthMetres, JointOutputs
+from edge.inference.manifest import BoundaryCorners, DepthMetres, JointOutputs, LayoutSign
+from edge.perception.layout import LayoutReader
 from training.calibrate import calibrate
 from training.config.recipe import Recipe
 from training.data import evaluation
@@ -82,6 +84,12 @@ def test_what_is_learnt_is_what_the_readers_say(box_rooms: Path, small_recipe: C
     assert told.output.layout.confidence == learnt["layout"]
     assert told.output.depth.confidence == learnt["depth"]
     assert told.output.depth.confidence is not None and told.output.depth.confidence.pictures == 20
+    case, line = rooms[0].read(), told.output.layout.confidence
+    assert line is not None
+    reader = LayoutReader(told.part("layout"), case.camera)
+    said = reader.read(backend.run(reader.prepare(case.image)), 0.0).confidence
+    weights = [line.weights.get(name, 0.0) for name in get_args(LayoutSign)]
+    assert said == pytest.approx(1 / (1 + np.exp(-line.bias - layout.values[0] @ weights)), abs=1e-6)
 
 
 def test_only_model_folders_are_calibrated(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from edge.geometry.panorama import rays, solid_angles
 from edge.geometry.polygon import iou
 from edge.inference.base import Arrays, Backend
 from edge.inference.manifest import Manifest, Parity, Precision
-from edge.perception.layout import LayoutReader
+from edge.perception.readers import Reader, reader_of
 from edge.scene import DepthMap, Lighting, RoomLayout, Task
-from training.export.proof.views import Reader, View, reader_of
+from training.export.proof.views import View
 
 GOLDEN_SHARE = 0.005
 """Golden tolerance as a share of an output's range: room for other processors, none for wrong weights."""
@@ -102,7 +102,7 @@ def _read(readers: Mapping[Task, Reader], outputs: Arrays) -> Values:
         try:
             values[task] = reader.read(outputs, 0.0)
         except GeometryError:
-            assert isinstance(reader, LayoutReader)
+            assert task == "layout", task
             values[task] = None
     return values
 
@@ -116,7 +116,8 @@ class Yardstick:
         self._seen = [self._look(network, view) for view in views]
 
     def _look(self, network: Backend, view: View) -> _Seen:
-        readers = {task: reader_of(self._manifest, task, view.camera) for task in self._manifest.parts}
+        manifest = self._manifest
+        readers = {task: reader_of(task, manifest.part(task), view.camera) for task in manifest.parts}
         given = [reader.prepare(view.image) for reader in readers.values()][0]
         return _Seen(readers, given, _read(readers, network.run(given)))
 

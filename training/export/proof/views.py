@@ -12,16 +12,12 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.inference.manifest import Manifest
-from edge.perception.averaging import averaged
-from edge.perception.depth import DepthReader
-from edge.perception.layout import LayoutReader
-from edge.perception.lighting import LightingReader
-from edge.scene import CameraModel, ImageArray, Task
+from edge.perception.readers import reader_of
+from edge.scene import CameraModel, ImageArray
 from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import Entry, Part, spread
 
-Reader = DepthReader | LayoutReader | LightingReader
 _HEIGHT_M = 1.6
 """Of a camera whose height a data set does not tell."""
 
@@ -34,16 +30,6 @@ class View:
     camera: CameraModel
 
 
-def reader_of(manifest: Manifest, task: Task, camera: CameraModel) -> Reader:
-    """The device's reader of one noun, without smoothing."""
-    part = manifest.part(task)
-    if task == "depth":
-        return averaged(DepthReader(part, camera, smoothing_s=0.0), part)
-    if task == "layout":
-        return averaged(LayoutReader(part, camera, smoothing_s=0.0, fit="auto"), part)
-    return LightingReader(part, camera, smoothing_s=0.0)
-
-
 def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32]:
     """(N, C, H, W) what the device gives the network of these pictures.
 
@@ -53,7 +39,8 @@ def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32
     if not views:
         raise DataError("no pictures: give --rooms, --hdri or --source with held-out ones; noise proves nothing")
     task = next(iter(manifest.parts))
-    return np.concatenate([reader_of(manifest, task, view.camera).prepare(view.image) for view in views])
+    part = manifest.part(task)
+    return np.concatenate([reader_of(task, part, view.camera).prepare(view.image) for view in views])
 
 
 def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
