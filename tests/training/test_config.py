@@ -51,6 +51,12 @@ def test_a_wrong_recipe_is_refused_with_key_and_remedy(
         load_recipe(path)
 
 
+def test_a_joint_network_learns_no_normals(small_recipe: Callable[..., Recipe]) -> None:
+    """They are those of a pinhole camera's picture; a joint network sees a panorama."""
+    with pytest.raises(DataError, match=r"depth\.normals is of a perspective picture"):
+        small_recipe("joint", loss={"depth": {"normals": 0.2}})
+
+
 def test_a_recipe_that_is_no_yaml_or_missing_is_refused(tmp_path: Path) -> None:
     """Unreadable files are our errors, not the parser's."""
     path = tmp_path / "recipe.yaml"

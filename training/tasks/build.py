@@ -49,7 +49,10 @@ def _start_from_trained(task: NounTask, file: Path) -> None:
     if not same:
         state = _fitting(state, task.net, file, recipe)
     for net in (task.net, *([] if task.averaged is None else [task.averaged.module])):
-        net.load_state_dict(state, strict=same)
+        try:
+            net.load_state_dict(state, strict=same)
+        except RuntimeError as e:
+            raise DataError(f"{file}: is not the whole of its own network ({e}); export or train it again") from e
 
 
 def _fitting(state: dict[str, Tensor], net: nn.Module, checkpoint: Path, recipe: Recipe) -> dict[str, Tensor]:

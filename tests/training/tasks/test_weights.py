@@ -64,6 +64,11 @@ def test_another_network_or_file_is_refused(small_recipe: Callable[..., Recipe],
     write_weights(build_task(recipe).net, recipe, tmp_path / WEIGHTS_FILE)
     with pytest.raises(DataError, match=r"same net\.encoder and net\.width"):
         build_task(small_recipe("layout"), weights=tmp_path / WEIGHTS_FILE)
+    partial = build_task(recipe).net
+    del partial.answer
+    write_weights(partial, recipe, tmp_path / WEIGHTS_FILE)
+    with pytest.raises(DataError, match="not the whole of its own network"):
+        build_task(recipe, weights=tmp_path / WEIGHTS_FILE)
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes((tmp_path / WEIGHTS_FILE).read_bytes()[:1000])
     for wrong in (torn, tmp_path / "none.safetensors"):
