@@ -119,11 +119,8 @@ def home_of_broker(endpoint: Endpoint, *, base: str, device: str | None, wait_s:
     last_s = [time.monotonic()]
 
     def take(received: Received) -> None:
-        if received.topic.endswith(_TOPIC_END) and received.payload:
-            try:
-                latest[received.topic] = HeatLossMessage.model_validate_json(received.payload)
-            except ValidationError:
-                return
+        if isinstance(received.message, HeatLossMessage):
+            latest[received.topic] = received.message
             last_s[0] = time.monotonic()
 
     watcher = Watcher(endpoint, base=base, device=device, on_message=take)

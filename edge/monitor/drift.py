@@ -177,14 +177,14 @@ class DriftJudge:
         """Forget all: the camera was moved, the room was rebuilt, another network serves."""
         self._reset()
 
-    def offer(self, at_s: float, values: Mapping[str, float], *, cut: bool = False) -> bool:
-        """Take in what one frame says, if a sample is due, or the scene was cut; whether it was.
+    def offer(self, at_s: float, values: Mapping[str, float]) -> bool:
+        """Take in what one frame says, if a sample is due; whether it was.
 
         A feature that is not among `values`, or not finite, is taken as its last value; the first sample needs all.
         """
         limits = self._limits
         last_s = self._last_s()
-        if last_s is not None and not cut and 0 <= at_s - last_s < limits.sample_s:
+        if last_s is not None and 0 <= at_s - last_s < limits.sample_s:
             return False
         row = np.array([values.get(f.name, np.nan) for f in self.features], dtype=np.float64)
         row = np.round(row / self._step_size) * self._step_size  # smaller changes, as of rounding, are none

@@ -86,11 +86,6 @@ def chi_square_quantile(p: float, freedom: int) -> float:
     return (low + high) / 2
 
 
-def stability_threshold(n: float, m: float, alpha: float, bins: int = BINS) -> float:
-    """What the index of samples of n and m of one law exceeds with probability alpha: (1/n + 1/m) chi-square."""
-    return (1.0 / n + 1.0 / m) * chi_square_quantile(alpha, bins - 1)
-
-
 def holm(p: Array, alpha: float) -> npt.NDArray[np.bool_]:
     """Which of many tests are rejected so that any false rejection has a probability of alpha at most."""
     order = np.argsort(p)
