@@ -138,7 +138,7 @@ def test_a_broker_that_never_answers(
     assert subscriber.connected.wait(5)
     figures.note("4", connections=tries, after_s=round(time.monotonic() - hurt_s))
     after(run, subscriber, figures, "4", hurt_s, time.monotonic())
-    assert len(run.heard("did not answer")) <= 3
+    assert len(run.heard("did not answer")) <= 2
     assert tries <= 15 + lasting(0, 30) / 2
 
 
@@ -160,7 +160,7 @@ def test_a_broker_that_hangs_up(
     figures.note("8c", connections_30s=tries)
     after(run, subscriber, figures, "8c", hurt_s, time.monotonic())
     assert tries <= 15
-    assert len(run.heard("closed the connection")) <= 3
+    assert len(run.heard("closed the connection")) <= 2
 
 
 def passwords(folder: Path, **users: str) -> str:
@@ -234,8 +234,8 @@ def test_messages_larger_than_the_broker_takes(
     assert wait_until(lambda: len([a for a in subscriber.on("/lighting")]) >= 8, 60), run.heard()
     arrived_s = subscriber.on("/lighting")[0].at_s - first_s
     time.sleep(lasting(5, 20))
-    health = subscriber.last("bridge/health")
-    connections = int(health["broker"]["reconnects"]) + 1  # type: ignore[index]
+    health = subscriber.last("bridge/health")  # where it is not itself too large
+    connections, held = len(run.heard("connected to broker")), len(run.heard("held back for"))
     status, took_s = run.end()
     lost = run.balance(subscriber, first_s + 10, time.monotonic())
     figures.note(
@@ -250,7 +250,10 @@ def test_messages_larger_than_the_broker_takes(
         degraded=health.get("degraded"),
         dropped=health.get("dropped"),
     )
-    assert connections <= 8
+    assert connections <= 2 * held + 1, (
+        "two losses for each kind that is too large, and none where the broker says its limit"
+    )
     assert lost.lost["lighting"] == 0
-    assert any("layout" in str(text) for text in health["degraded"])  # type: ignore[attr-defined]
+    assert run.heard("/layout: ")
+    assert not health or any("layout" in str(text) for text in health["degraded"])  # type: ignore[attr-defined]
     assert status == 0
