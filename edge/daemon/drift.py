@@ -36,7 +36,7 @@ OF_TASKS: dict[Task, dict[str, float]] = {
 """Features of what a task says, with the least standard deviation each is taken to have; sizes as logarithms."""
 _SMALLEST = 1e-6
 _REMEDY = "make room, or set drift.folder to a folder that the user who runs edge may write"
-SAMPLE_S = DriftLimits().sample_s
+_SAMPLE_S = DriftLimits().sample_s
 
 
 def features_of(value: object) -> dict[str, float]:
@@ -70,7 +70,8 @@ class _Camera:
     novelty: NoveltyJudge = field(default_factory=NoveltyJudge)
     training: Training | None = None
     engines: dict[Task, str] = field(default_factory=dict)
-    latest: dict[str, float] = field(default_factory=dict)
+    latest: dict[Task, object] = field(default_factory=dict)
+    """Of each task, what was inferred last."""
     sampled_s: float = -np.inf
     looked_s: float = -np.inf
     outside: tuple[Outside, ...] = ()
@@ -100,14 +101,14 @@ class DriftWatch:
             if camera is None:
                 return
             self._follow_place(camera, result)
-            camera.latest |= features_of(result.value)
-            if 0 <= frame.captured_at - camera.sampled_s < SAMPLE_S or not self._complete(camera):
+            camera.latest[result.task] = result.value
+            if 0 <= frame.captured_at - camera.sampled_s < _SAMPLE_S or len(camera.latest) < len(camera.tasks):
                 return
-            if camera.judge.offer(frame.captured_at, camera.latest | picture_features(frame.image)):
+            features = picture_features(frame.image)
+            for value in camera.latest.values():
+                features |= features_of(value)
+            if camera.judge.offer(frame.captured_at, features):
                 camera.sampled_s = frame.captured_at
-
-    def _complete(self, camera: _Camera) -> bool:
-        return all(name in camera.latest for task in camera.tasks for name in OF_TASKS[task])
 
     def _camera(self, name: str, task: Task, manifest: Manifest) -> _Camera | None:
         """The camera, begun anew where another network serves it; None: its networks have not all answered yet."""
