@@ -58,7 +58,7 @@ def test_without_motion_a_picture_is_made_of_itself() -> None:
 
 
 def test_cutting_the_picture_and_its_lens_alike_changes_no_projection() -> None:
-    """A point's pixel moves by exactly the cut, and scales exactly with the size: the half pixel is where it belongs."""
+    """A point's pixel moves by exactly the cut, and scales exactly with the size: half pixels are where they belong."""
     s = _scene()
     points = ph.points_from_depth(s.depth, s.lens)
     cut = s.lens - torch.tensor([0.0, 0.0, 11.0, 7.0], dtype=torch.float64)
