@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.errors import DataError
 from edge.perception.preprocess import resize
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
 from training.arrays import Array
 from training.data.motion.footage import LARGEST_PX, Footage
 from training.data.motion.two_views import (
@@ -144,7 +144,7 @@ def _check_moves(footage: Footage, seen: _Working) -> None:
     """
     apart = max(1, round(0.5 * footage.rate_hz)) if footage.rate_hz else 5
     last = len(seen.images) - 1 - apart
-    first = np.unique(np.linspace(0, max(last, 0), min(_SAMPLED, max(last + 1, 0))).astype(int)) if last >= 0 else []
+    first = sorted({round(x) for x in np.linspace(0, last, min(_SAMPLED, last + 1))}) if last >= 0 else []
     found = [motion_between(seen.points[i], seen.points[i + apart], seen.lens, seen.width_px) for i in first]
     motions = [m for m in found if m is not None]
     if not motions or len(motions) < len(found) / 4:
@@ -182,7 +182,7 @@ def _sources(seen: _Working, T_world_camera: Array | None) -> list[list[Source]]
     return out
 
 
-def _nearest_useful(seen: _Working, i: int, sharp: Array) -> Source | None:
+def _nearest_useful(seen: _Working, i: int, sharp: BoolArray) -> Source | None:
     for apart in APART:
         j = i + apart
         if j >= len(seen.images):

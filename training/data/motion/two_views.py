@@ -109,7 +109,8 @@ def motion_between(first: Points, second: Points, lens: Lens, width_px: int) -> 
     if essential is None or essential.shape != (3, 3) or int(inliers.sum()) < FEWEST_MATCHES // 2:
         return None
     _, R, t, _ = cv2.recoverPose(essential, a, b, np.eye(3), mask=inliers.copy())
-    R, t = _refined(np.asarray(R), np.asarray(t)[:, 0], a, b, focal_px)
+    start = np.asarray(R, dtype=np.float64), np.asarray(t, dtype=np.float64)[:, 0]
+    R, t = _refined(*start, a, b, focal_px)
     depth, kept = _triangulated(R, t, a, b, focal_px)
     if int(kept.sum()) < FEWEST_MATCHES // 4:
         return None

@@ -32,7 +32,7 @@ def _drawn(pose_bytes: bytes) -> ImageArray:
     mixed = (x * 73856093 ^ y * 19349663 ^ z * 83492791) * np.uint64(2654435761)
     speckle = ((mixed >> np.uint64(20)) % np.uint64(256)) / 255.0
     grey = np.clip(0.5 * colour + 0.5 * speckle[..., None], 0, 1)
-    return cv2.GaussianBlur((grey * 255).astype(np.uint8), (0, 0), 0.8)
+    return np.asarray(cv2.GaussianBlur((grey * 255).astype(np.uint8), (0, 0), 0.8), dtype=np.uint8)
 
 
 def _found(second: Array) -> tuple[Motion | None, Array]:
