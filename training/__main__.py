@@ -20,6 +20,7 @@ from training.commands.pictures import pictures
 from training.commands.quantize import quantize
 from training.commands.skies import skies
 from training.commands.synthesize import synthesize
+from training.commands.synthesize_walks import synthesize_walks
 from training.commands.terminal import CONSOLE
 from training.commands.tune import tune
 from training.commands.untrained import untrained
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
 )
-for command in (synthesize, skies, clip, fit, tune, evaluate, export, calibrate, quantize, untrained):
+for command in (synthesize, synthesize_walks, skies, clip, fit, tune, evaluate, export, calibrate, quantize, untrained):
     app.command()(command)
 app.command("import")(import_published)
 app.command()(pictures)

@@ -63,6 +63,8 @@ class Studied:
     sources: list[list[Source]]
     rights: list[ImageArray]
     baseline_m: float | None
+    metric: bool = False
+    """Whether the motions are in metres."""
 
     @property
     def usable(self) -> list[int]:
@@ -104,7 +106,7 @@ def studied(footage: Footage, width_px: int, height_px: int) -> Studied:
             "walk through the room for two minutes with steps of 5 to 20 cm, lights on, and film textured things too"
         )
     at_size = [[_rescaled(s, width_px / left.width_px, height_px / left.height_px) for s in row] for row in sources]
-    return Studied(footage.name, left.images, lens, at_size, [], None)
+    return Studied(footage.name, left.images, lens, at_size, [], None, footage.T_world_camera is not None)
 
 
 def _scaled(lens: Lens, across: float, down: float) -> Lens:
