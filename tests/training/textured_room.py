@@ -6,13 +6,19 @@ sampled: a picture made from another differs from the truth by interpolation alo
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.scene import ImageArray
+
 Array = npt.NDArray[np.float64]
-LENS = (110.0, 108.0, 66.5, 47.0)
+Lens = tuple[float, float, float, float]
+LENS: Lens = (110.0, 108.0, 66.5, 47.0)
 """fx, fy, cx, cy in px of `SIZE_PX`; neither square nor centred."""
 SIZE_PX = (128, 96)
+BOX = (np.array([0.3, 0.9, 2.2]), 0.35)
+"""A thing that stands before the walls: middle and half size, m."""
 _PLANES = (
     (np.array([0.0, 1.0, 0.0]), 1.3),  # floor
     (np.array([0.0, 0.0, 1.0]), 4.0),  # the wall ahead
@@ -33,7 +39,7 @@ def _colour(points: Array) -> Array:
     return np.asarray(out)
 
 
-def rays(lens: tuple[float, float, float, float] = LENS, size_px: tuple[int, int] = SIZE_PX) -> Array:
+def rays(lens: Lens = LENS, size_px: tuple[int, int] = SIZE_PX) -> Array:
     """(H, W, 3) directions of pixel centres with z = 1."""
     fx, fy, cx, cy = lens
     x, y = np.meshgrid(np.arange(size_px[0]) + 0.5, np.arange(size_px[1]) + 0.5)
@@ -42,7 +48,7 @@ def rays(lens: tuple[float, float, float, float] = LENS, size_px: tuple[int, int
 
 def seen_from(
     T_room_camera: Array,
-    lens: tuple[float, float, float, float] = LENS,
+    lens: Lens = LENS,
     size_px: tuple[int, int] = SIZE_PX,
     box: tuple[Array, float] | None = None,
 ) -> tuple[Array, Array]:
@@ -69,3 +75,16 @@ def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, yaw_deg: float = 0.0, p
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = yaw @ pitch, (x, y, z)
     return T
+
+
+def speckled(
+    T_room_camera: Array, lens: Lens = LENS, size_px: tuple[int, int] = SIZE_PX, box: tuple[Array, float] | None = BOX
+) -> ImageArray:
+    """(H, W, 3) uint8: the room with sharp speckles on its surfaces, which can be found again."""
+    colour, depth = seen_from(T_room_camera, lens, size_px, box)
+    points = T_room_camera[:3, 3] + (rays(lens, size_px) * depth[..., None]) @ T_room_camera[:3, :3].T
+    x, y, z = np.moveaxis(np.floor((points + 0.053) / 0.14).astype(np.int64).astype(np.uint64), -1, 0)
+    mixed = (x * 73856093 ^ y * 19349663 ^ z * 83492791) * np.uint64(2654435761)
+    speckle = ((mixed >> np.uint64(20)) % np.uint64(256)) / 255.0
+    grey = np.clip(0.5 * colour + 0.5 * speckle[..., None], 0, 1)
+    return np.asarray(cv2.GaussianBlur((grey * 255).astype(np.uint8), (0, 0), 0.8), dtype=np.uint8)

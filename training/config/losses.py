@@ -27,7 +27,7 @@ class DepthLossConfig(Section):
 class SelfDepthLossConfig(Section):
     """Of `task: self_depth`: what a moved camera's pictures say; see `training/losses/photometric.py`."""
 
-    photometric: Weight = Field(default=1.0, description="how unlike a picture its sources are once moved")
+    photometric: Weight = Field(default=1.0, description="how unlike a picture its moved sources are")
     geometric: Weight = Field(default=0.1, description="how much the depths of two pictures contradict each other")
     smoothness: Weight = Field(default=1e-3, description="steps of log depth where the picture has no edge")
     scale: Weight = Field(default=1.0, description="squared median of ln(depth / that of the network it started from)")
@@ -36,7 +36,7 @@ class SelfDepthLossConfig(Section):
     supervised: DepthLossConfig = Field(default=DepthLossConfig(), description="that loss")
     motion: Literal["matches", "network"] = Field(
         default="matches",
-        description="matches: as found from points, with a correction learnt for each pair; network: from the pictures, "
+        description="matches: as found from points, corrected for each pair; network: from the pictures, "
         "once the turn that points show is undone. Poses and baselines that are known are taken as they are",
     )
     motion_lr_factor: Positive = Field(default=1.0, description="learning rate of motions, of the network's")

@@ -21,6 +21,8 @@ _C1, _C2 = 0.01**2, 0.03**2
 _GAIN, _OFFSET = (0.5, 2.0), 0.2
 """Limits of how far two pictures' exposures may differ, in shares of full scale."""
 _DARK, _BRIGHT = 5 / 255, 250 / 255
+_NEVER = 1e6
+"""Unlikeness of a source that does not show a pixel."""
 
 
 class Warped(NamedTuple):
@@ -172,13 +174,13 @@ class Comparison(NamedTuple):
     """A target beside its sources."""
 
     photometric: Tensor
-    """Scalar: how unlike the best of the sources is, a mean over the pixels that count; 0 where none do."""
+    """Scalar: the mean of `residual`."""
     geometric: Tensor
     """Scalar: how much the depths contradict each other; 0 where no source's depth is given."""
     counted: Tensor
     """(B, 1, H, W) bool: pixels that some source sees, and that match it better moved than unmoved."""
     residual: Tensor
-    """(B, 1, H, W) the unlikeness of each pixel's best source."""
+    """(B, 1, H, W) how unlike each pixel's best source is; of one that does not count, what it is unmoved."""
 
 
 def compared(
@@ -196,6 +198,7 @@ def compared(
     Of each pixel the source that fits best counts (an occluded one does not), and only if it fits better than the
     same source unmoved: a still camera and what moves with it say nothing (Godard et al. 2019). Where depths
     contradict each other a pixel counts less, by 1 - contradiction, through which nothing is learnt (Bian et al. 2019).
+    A pixel that does not count costs what it costs unmoved: depth gains nothing by pushing pixels out of the picture.
 
     Args:
         target: (B, 3, H, W) in 0..1.
@@ -206,32 +209,27 @@ def compared(
         sources_depth_m: (B, S, 1, H, W), where the depths are to agree.
         usable: (B, S) bool; sources that are there. All of them if not given.
     """
-    residuals, unmoved, differences, weights, seen_by = [], [], [], [], []
+    residuals, unmoved, contradictions, shown = [], [], [], []
     for s in range(sources.shape[1]):
         warp = synthesised(sources[:, s], depth_m, lens, T_source_target[:, s])
-        seen = warp.seen & unclipped(target) & unclipped(warp.image.detach())
-        if usable is not None:
-            seen = seen & usable[:, s, None, None, None]
-        moved, still = exposed_alike(warp.image, target, seen), exposed_alike(sources[:, s], target, seen)
-        residuals.append(unlikeness(target, moved))
-        unmoved.append(unlikeness(target, still))
-        seen_by.append(seen)
+        there = torch.ones_like(warp.seen) if usable is None else usable[:, s, None, None, None]
+        seen = warp.seen & there & unclipped(target) & unclipped(warp.image.detach())
+        residuals.append(unlikeness(target, exposed_alike(warp.image, target, seen)))
+        still = exposed_alike(sources[:, s], target, there.expand_as(seen))
+        unmoved.append(torch.where(there, unlikeness(target, still), _NEVER))
+        shown.append(seen)
         if sources_depth_m is not None:
-            differences.append(contradiction(warp.depth_m, sampled(sources_depth_m[:, s], warp.pixels)))
-            weights.append(1 - differences[-1].detach())
-    far = torch.finfo(target.dtype).max
-    shown = torch.stack(seen_by)
-    each = torch.where(shown, torch.stack(residuals), far)
-    best, which = each.min(dim=0)
-    identity = torch.where(shown, torch.stack(unmoved), far).min(dim=0).values
-    counted = shown.any(dim=0) & (best < identity).detach()
+            contradictions.append(contradiction(warp.depth_m, sampled(sources_depth_m[:, s], warp.pixels)))
+    seen_by = torch.stack(shown)
+    best, which = torch.where(seen_by, torch.stack(residuals), _NEVER).min(dim=0)
+    identity = torch.stack(unmoved).min(dim=0).values.detach()
+    counted = seen_by.any(dim=0) & (best < identity).detach()
     mask = counted.to(target.dtype)
-    geometric = target.new_zeros(())
-    weight = mask
-    if differences:
-        found = torch.gather(torch.stack(differences), 0, which[None])[0]
-        geometric = (torch.where(counted, found, 0.0)).sum() / mask.sum().clamp(min=1.0)
-        weight = mask * torch.gather(torch.stack(weights), 0, which[None])[0]
-    residual = torch.where(counted, best, 0.0)
-    photometric = (residual * weight).sum() / mask.sum().clamp(min=1.0)
-    return Comparison(photometric, geometric, counted, residual)
+    weight, geometric = mask, target.new_zeros(())
+    if contradictions:
+        found = torch.gather(torch.stack(contradictions), 0, which[None])[0]
+        geometric = torch.where(counted, found, 0.0).sum() / mask.sum().clamp(min=1.0)
+        weight = mask * (1 - found.detach())
+    base = torch.where(identity < _NEVER, identity, 0.0)
+    residual = base + weight * torch.where(counted, best - base, 0.0)
+    return Comparison(residual.mean(), geometric, counted, residual)

@@ -184,7 +184,7 @@ class SelfDepthTask(NounTask):
         return total
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:
-        """Held-out footage: how unlike its sources a picture is (`error`), what it was before, and the scale's drift."""
+        """Held-out footage: how unlike its sources a picture is (`error`), what it was, and the scale's drift."""
         log_depth = self.log_depth(net, batch["image"], batch["per_canonical"])
         found = self._compared(batch, torch.exp(log_depth), None)
         start = self.log_depth(self.start, batch["image"], batch["per_canonical"])

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from edge.scene import ImageArray
-from tests.training.textured_room import pose, rays, seen_from
+from tests.training.textured_room import BOX, pose, seen_from, speckled
 from training.arrays import Array
 from training.data.motion.two_views import STILL, Motion, motion_between, points_in_second, points_of
 
 LENS, SIZE_PX = (265.0, 265.0, 160.0, 120.0), (320, 240)
-BOX = (np.array([0.3, 0.9, 2.2]), 0.35)
-"""A thing nearer than the walls, so that there is parallax within the picture."""
 
 
 def picture(T: Array) -> ImageArray:
@@ -25,14 +23,7 @@ def picture(T: Array) -> ImageArray:
 
 @lru_cache(maxsize=64)
 def _drawn(pose_bytes: bytes) -> ImageArray:
-    T = np.frombuffer(pose_bytes).reshape(4, 4)
-    colour, depth = seen_from(T, LENS, SIZE_PX, BOX)
-    points = T[:3, 3] + (rays(LENS, SIZE_PX) * depth[..., None]) @ T[:3, :3].T
-    x, y, z = np.moveaxis(np.floor((points + 0.053) / 0.14).astype(np.int64).astype(np.uint64), -1, 0)
-    mixed = (x * 73856093 ^ y * 19349663 ^ z * 83492791) * np.uint64(2654435761)
-    speckle = ((mixed >> np.uint64(20)) % np.uint64(256)) / 255.0
-    grey = np.clip(0.5 * colour + 0.5 * speckle[..., None], 0, 1)
-    return np.asarray(cv2.GaussianBlur((grey * 255).astype(np.uint8), (0, 0), 0.8), dtype=np.uint8)
+    return speckled(np.frombuffer(pose_bytes).reshape(4, 4), LENS, SIZE_PX, BOX)
 
 
 def _found(second: Array) -> tuple[Motion | None, Array]:
