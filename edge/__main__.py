@@ -76,6 +76,10 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print(f"interrupted after {time.monotonic() - begun_s:.0f} s", style="dim")
         raise SystemExit(130) from None
+    except SystemExit as ended:
+        if signals.serving() and not isinstance(ended.code, str):
+            signals.leave(ended.code or 0)
+        raise
 
 
 if __name__ == "__main__":

@@ -45,11 +45,11 @@ def run(
     restart, which it says; with a mistake in it, it goes on as it was.
     """
     outlive_output()  # first: what opens a descriptor before it may get the number of an output that was closed
-    ended, reread = signals_end(), signal_rereads()
     from edge.daemon.supervisor import Daemon
 
     with errors_as_exit_codes():
         settings = loaded(config)
+        ended, reread = signals_end(), signal_rereads()  # until here there is nothing to stop, and it ends at once
         if settings.mqtt.exposure is not None:
             _log.warning("%s", settings.mqtt.exposure)
         try:
