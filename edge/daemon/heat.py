@@ -29,16 +29,21 @@ class HeatWatch:
     """For the supervisor's thread; `degraded` for any."""
 
     def __init__(
-        self, machine: Machine, limits: HeatLimits | None, slow_down: Callable[[int], None], tell: Tell
+        self,
+        machine: Machine,
+        limits: HeatLimits | None,
+        slow_down: Callable[[int], None],
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`limits` None: it only looks; `slow_down`: runs every task so many times as rarely."""
         self._machine, self._slow_down, self._tell = machine, slow_down, tell
         self._rule = None if limits is None else HeatRule(limits)
-        self._due = Periodic(_EVERY_S)
+        self._clock, self._due = clock, Periodic(_EVERY_S, clock)
 
     def look(self) -> bool:
         """If it is time to; whether the pace changed."""
-        if self._rule is None or not self._due.due() or not self._rule.judge(self._machine.zones(), time.monotonic()):
+        if self._rule is None or not self._due.due() or not self._rule.judge(self._machine.zones(), self._clock()):
             return False
         try:
             self._slow_down(self._rule.slowdown)

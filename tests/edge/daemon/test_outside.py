@@ -39,9 +39,7 @@ def exposed() -> dict[str, Metric]:
 
 
 def test_the_exposition_keeps_prometheus_conventions() -> None:
-    """Parsed by prometheus_client's own parser: a prefix, base units, `_total` on counters and on nothing else, `_info`
-    on what is always 1, a sentence of help, and no value of a label in a name.
-    """
+    """Parsed by prometheus_client: a prefix, base units, a sentence of help, `_total` on counters, `_info` is 1."""
     families = exposed()
     assert len(families) >= 30
     for name, family in families.items():

@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_an_orin_says_all_of_it(root: Path) -> None:
-    """Every zone with where it throttles, nothing held back by a fan, mode by name, the GPU's load and not another's."""
+    """Every zone with where it throttles, a fan holds nothing back, the mode by name, the GPU's load and no other's."""
     state = Machine(root).read()
     assert state.model == "NVIDIA Jetson AGX Orin Developer Kit"
     assert [zone.name for zone in state.zones] == list(ZONES)
@@ -84,9 +84,7 @@ limits = st.builds(
 
 @given(limits=limits, course=courses)
 def test_the_pace_follows_the_heat_and_never_flaps(limits: HeatLimits, course: list[tuple[float, float]]) -> None:
-    """Whatever the temperature does: within 1 and the most; slower only when hot, faster only when cool, never in
-    between; never twice within a step; and `degraded` speaks exactly while it is slower than configured.
-    """
+    """Within 1 and the most; slower only when hot, faster only when cool; never twice in a step; and it is said."""
     rule, now_s, changed_s = HeatRule(limits), 0.0, None
     hot_celsius = limits.hot_celsius or 0.0
     for seconds, celsius in course:
