@@ -14,6 +14,7 @@ import edge
 from edge.commands import engines
 from edge.commands.bench import bench
 from edge.commands.check import check
+from edge.commands.diagnostics import diagnostics
 from edge.commands.export import export
 from edge.commands.report import report
 from edge.commands.request import request
@@ -35,6 +36,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge watch --json | jq .topic     one message a line
   edge report --host broker         what do its rooms lose? a page to print
   edge export room.glb plan.svg     the room a device published, for other programs; --picture: of one picture
+  edge diagnostics edge.tar.gz      what to send to whoever helps, without secrets
   edge schema --out schemas         what to build against: JSON Schemas and AsyncAPI
 
 Every configuration key is explained in the config.yaml that is shipped. Exit codes: 0 well, 1 failed, 69 what
@@ -52,6 +54,7 @@ app = typer.Typer(
 app.add_typer(engines.app, name="engines")
 app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
+app.command(short_help="Write a file to send to whoever helps, without secrets.")(diagnostics)
 app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)
 app.command(short_help="Ask a device for something.")(request)
