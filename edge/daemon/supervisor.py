@@ -53,6 +53,7 @@ from edge.scene import Task
 _log = logging.getLogger(__name__)
 
 _DRIFT_EVERY_S = 60.0
+_STATUS_EVERY_S = 2.0
 
 _POLL_S = 0.1
 _LAST_INFERENCE_S = 2.0
@@ -220,7 +221,7 @@ class Daemon:
             EdgeError: a thread died once more than is forgiven.
         """
         until_s = None if for_s is None else time.monotonic() + for_s
-        watchdog = Watchdog()
+        watchdog, status_due = Watchdog(), Periodic(_STATUS_EVERY_S)
         while not self._stop.wait(_POLL_S):
             if until_s is not None and time.monotonic() >= until_s:
                 return
@@ -236,6 +237,8 @@ class Daemon:
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
             watchdog.look((self.metrics.done.total, self.metrics.idle.total), excused=down)
+            if status_due.due():
+                notify(f"STATUS={reports.status_line(self.cameras, self.metrics.done.total)}")
 
     def request_stop(self) -> None:
         """End `supervise`; callable from a signal handler."""
