@@ -16,6 +16,7 @@ from edge.commands.bench import bench
 from edge.commands.check import check
 from edge.commands.diagnostics import diagnostics
 from edge.commands.export import export
+from edge.commands.fleet import app as fleet
 from edge.commands.report import report
 from edge.commands.request import request
 from edge.commands.run import run
@@ -34,6 +35,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge view --host broker           the same as a web page: rooms one can turn, plans, depth, light
   edge request snapshot camera=hall ask a device; what for, and whether it may be: docs/requests.md
   edge watch --json | jq .topic     one message a line
+  edge fleet --host broker          every device of a broker: state, version, engines; ask many at once
   edge report --host broker         what do its rooms lose? a page to print
   edge export room.glb plan.svg     the room a device published, for other programs; --picture: of one picture
   edge diagnostics edge.tar.gz      what to send to whoever helps, without secrets
@@ -52,6 +54,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(engines.app, name="engines")
+app.add_typer(fleet, name="fleet")
 app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
 app.command(short_help="Write a file to send to whoever helps, without secrets.")(diagnostics)

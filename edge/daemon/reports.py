@@ -193,6 +193,15 @@ def event(device: str, at: float, kind: str, message: str, camera: str | None, d
     return BridgeEvent(device=device, at=timestamp(at), type=kind, camera=camera, message=message, data=data)
 
 
+def status_line(cameras: Iterable[CameraProcess], results: int) -> str:
+    """How it is, for `systemctl status`; the installer keeps an update by what stands between `serving:` and `of`."""
+    states = [camera.state for camera in cameras]
+    online = states.count("online")
+    if online and not results:
+        return f"no result yet: {online} of {len(states)} cameras online"
+    return f"serving: {online} of {len(states)} cameras online"
+
+
 def degraded(
     cameras: Iterable[CameraProcess],
     engines: tuple[str, ...],

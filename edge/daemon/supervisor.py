@@ -55,6 +55,7 @@ from edge.scene import Task
 _log = logging.getLogger(__name__)
 
 _DRIFT_EVERY_S = 60.0
+_STATUS_EVERY_S = 2.0
 
 _POLL_S = 0.1
 _LAST_INFERENCE_S = 2.0
@@ -224,7 +225,7 @@ class Daemon:
             EdgeError: a thread died once more than is forgiven.
         """
         until_s = None if for_s is None else time.monotonic() + for_s
-        watchdog = Watchdog()
+        watchdog, status_due = Watchdog(), Periodic(_STATUS_EVERY_S)
         while not self._stop.wait(_POLL_S):
             if until_s is not None and time.monotonic() >= until_s:
                 return
@@ -245,6 +246,8 @@ class Daemon:
             progress = self.metrics.done.total, self.metrics.idle.total
             watchdog.look(progress, excused=down)
             self._pulse.note(progress, excused=down)
+            if status_due.due():
+                notify(f"STATUS={reports.status_line(self.cameras, self.metrics.done.total)}")
 
     def request_stop(self) -> None:
         """End `supervise`; callable from a signal handler."""
