@@ -7,10 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.cameras.base import ComposedSpec, Member, SourceSpec, View
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.lenses import LensConfig
+from edge.config.rigs import CameraSource, ComposedSourceConfig
 from edge.config.scene import SeenOpeningConfig
-from edge.config.sources import SourceConfig
+from edge.config.sources import spec_for
 from edge.config.values import Name, Positive, Section, problem
 from edge.geometry.polygon import is_simple
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES
@@ -39,7 +41,10 @@ class CameraConfig(LensConfig):
     """One camera: where its pictures come from, its lens, how it hangs, what is done with it."""
 
     name: Name = Field(description="name in its topics; unique on this device", examples=["hall"])
-    source: SourceConfig = Field(description="where the pictures come from: type replay, v4l2, rtsp, http or csi")
+    source: CameraSource = Field(
+        description="where the pictures come from: type replay, v4l2, rtsp, http or csi; or composed of several: rig, "
+        "dual_fisheye, cube"
+    )
     camera_height_m: float | None = Field(
         default=None, gt=0.05, le=20, description="height of the lens above the floor, m; null: nothing is metric"
     )
@@ -93,6 +98,29 @@ class CameraConfig(LensConfig):
         if len(set(self.tasks)) < len(self.tasks):
             raise problem("a task is listed twice", "List each of depth, layout, lighting once", "tasks")
         return self
+
+    @model_validator(mode="after")
+    def _composed_is_a_panorama(self) -> CameraConfig:
+        if not isinstance(self.source, ComposedSourceConfig):
+            return self
+        if self.projection != "equirectangular":
+            what, remedy = f"a {self.source.type} gives a panorama", "Say projection: equirectangular"
+            raise problem(what, remedy, "projection" if "projection" in self.model_fields_set else "source")
+        if self.panorama is not None:
+            what = f"a {self.source.type} says itself which part of the sphere it shows"
+            raise problem(what, "Remove panorama", "panorama")
+        return self
+
+    @property
+    def spec(self) -> SourceSpec:
+        """Where its pictures come from, as the capture process takes it."""
+        if isinstance(self.source, ComposedSourceConfig):
+            return self.source.spec
+        spec = spec_for(self.source, self.projection)
+        if self.panorama is None:
+            return spec
+        view = View(CameraModel("equirectangular", part=self.panorama.part))
+        return ComposedSpec((Member(self.name, spec, (view,)),))
 
     @property
     def model(self) -> CameraModel:

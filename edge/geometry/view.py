@@ -17,6 +17,8 @@ Size = tuple[int, int]
 """Width and height, px."""
 _FloatMap = npt.NDArray[np.float32]
 _SAME_SHAPE = 0.02
+_EDGE_PX = 1e-6
+"""So far beyond its border a picture still shows what lies exactly there: faces of a cube leave no gap."""
 _OUTSIDE_PX = -10.0
 """A sampling position that reads the border."""
 
@@ -108,7 +110,7 @@ def camera_pixels(model: CameraModel, camera: Array, image_wh: Size, wh: Size | 
         pixels, seen = _part_pixels(camera, model.part or WHOLE, size)
         if model.part is None:
             return pixels, seen
-    inside = (pixels >= 0).all(-1) & (pixels[..., 0] <= size[0]) & (pixels[..., 1] <= size[1])
+    inside = (pixels >= -_EDGE_PX).all(-1) & (pixels <= np.array(size) + _EDGE_PX).all(-1)
     return pixels, np.asarray(seen & inside)
 
 

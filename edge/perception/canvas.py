@@ -107,6 +107,11 @@ class CanvasInput:
         return self._image_wh
 
     @property
+    def seen(self) -> BoolArray | None:
+        """What the last prepared picture shows, see `Frame`."""
+        return self._seen
+
+    @property
     def mask(self) -> BoolArray:
         """(H, W) what the camera of the last prepared picture sees."""
         assert self._mask is not None
