@@ -242,8 +242,7 @@ class ComposedSource(Source):
 
     def open(self) -> None:
         """Open the sources."""
-        in_step = self.spec.recorded or len(self.spec.members) == 1
-        self._feed = _InStep(self.spec.members, self._source_of) if in_step else _Live(self.spec)
+        self._feed = _feed_of(self.spec, self._source_of)
         self._feed.open()
 
     def read(self) -> Picture:
@@ -253,7 +252,7 @@ class ComposedSource(Source):
         together = self._feed.read()
         for warning in self._feed.take_warnings():
             self.warn(warning)
-        missing = self._feed.missing() if None in together.images else ()
+        missing = self._feed.missing() if any(image is None for image in together.images) else ()
         self.degraded = tuple(f"{reason}; its part of the panorama is masked" for reason in missing)
         try:
             if self._composer is None:
@@ -268,6 +267,27 @@ class ComposedSource(Source):
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
+
+
+def _feed_of(spec: ComposedSpec, source_of: SourceOf) -> _Feed:
+    return _InStep(spec.members, source_of) if spec.recorded or len(spec.members) == 1 else _Live(spec)
+
+
+def first_pictures(spec: ComposedSpec, source_of: SourceOf) -> list[ImageArray]:
+    """One picture of each member, for looking at how they meet.
+
+    Raises:
+        CameraError: one of them sends none.
+    """
+    feed = _feed_of(spec, source_of)
+    try:
+        feed.open()
+        images = feed.read().images
+        if any(image is None for image in images):
+            raise CameraError("; ".join(feed.missing()))
+        return [image for image in images if image is not None]
+    finally:
+        feed.close()
 
 
 def composer_of(spec: ComposedSpec, images: Sequence[ImageArray | None]) -> Composer:

@@ -90,6 +90,11 @@ class Exposure:
         return picture if table is None else np.asarray(cv2.LUT(picture, table), np.uint8)
 
 
+def exposed(picture: ImageArray, gain: Array) -> ImageArray:
+    """The picture with its linear light multiplied by a gain (3,)."""
+    return np.asarray(cv2.LUT(picture, _table(gain)), np.uint8)
+
+
 def _table(gain: Array) -> npt.NDArray[np.uint8]:
     """(1, 256, 3) what each byte of each colour becomes."""
     light = np.clip(LINEAR[:, None] * gain, 0.0, 1.0)

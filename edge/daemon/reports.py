@@ -75,6 +75,7 @@ def info(
                 camera_height_m=c.camera_height_m,
                 hfov_deg=c.hfov_deg,
                 lens=compose.calibrated_lens(c.model.intrinsics),
+                fisheye=compose.calibrated_fisheye(c.model.fisheye),
                 pose=compose.pose(c.model),
                 tasks=c.tasks,
                 settings={task: settings[c.name, task] for task in c.tasks},

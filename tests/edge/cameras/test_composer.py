@@ -116,7 +116,9 @@ def test_a_face_that_lies_on_its_side_is_set_upright() -> None:
     assert np.abs(panorama.astype(int) - expected).max() <= 2
 
 
-@pytest.mark.parametrize(("sizes", "says"), [([(64, 64)] * 5 + [(32, 32)], "squares of one size"), ([(70, 64)] * 6, "70x64")])
+@pytest.mark.parametrize(
+    ("sizes", "says"), [([(64, 64)] * 5 + [(32, 32)], "squares of one size"), ([(70, 64)] * 6, "70x64")]
+)
 def test_faces_that_make_no_cube_are_refused(sizes: list[tuple[int, int]], says: str) -> None:
     """Faces of different sizes, or that are no squares."""
     composer = Composer(views_of(CubeFaces(FACES), sizes), 256, square=True)
