@@ -55,7 +55,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
     """The capture process of a camera."""
     return CameraProcess(
         camera.name,
-        camera.source.spec,
+        camera.spec,
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_after_s,

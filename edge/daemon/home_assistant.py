@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from edge.cameras.base import HttpSpec, ReplaySpec
+from edge.cameras.base import ComposedSpec, HttpSpec, ReplaySpec
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
 from edge.monitor.machine import Machine
@@ -80,12 +80,13 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
 
 def _period_s(camera: CameraConfig, every_s: float | None) -> float | None:
     """Time between two results of a task; None where pictures come whenever they do, or are counted."""
-    source = camera.source.spec
-    if every_s is None or (isinstance(source, ReplaySpec) and source.watch):
+    spec = camera.spec
+    sources = [member.spec for member in spec.members] if isinstance(spec, ComposedSpec) else [spec]
+    if every_s is None or any(isinstance(source, ReplaySpec) and source.watch for source in sources):
         return None
-    if isinstance(source, HttpSpec):
-        return max(every_s, source.every_s)
-    return max(every_s, 1.0 / source.fps) if isinstance(source, ReplaySpec) and source.fps else every_s
+    asked_s = [source.every_s for source in sources if isinstance(source, HttpSpec)]
+    replayed_s = [1.0 / source.fps for source in sources if isinstance(source, ReplaySpec) and source.fps]
+    return max([every_s, *asked_s, *replayed_s])
 
 
 def discovery_topics(config: Config, topics: Topics) -> frozenset[str]:

@@ -77,6 +77,7 @@ def info(
                 camera_height_m=c.camera_height_m,
                 hfov_deg=c.hfov_deg,
                 lens=compose.calibrated_lens(c.model.intrinsics),
+                fisheye=compose.calibrated_fisheye(c.model.fisheye),
                 pose=compose.pose(c.model),
                 tasks=c.tasks,
                 settings={task: settings[c.name, task] for task in c.tasks},
@@ -169,7 +170,8 @@ def machine_health(machine: MachineState, slowdown: int) -> MachineHealth:
 def source_of(device: str, result: Result) -> Source:
     """Who made a result, and why it is worse than configured, if it is."""
     manifest, shortfall = result.engine.manifest, result.engine.backend.degraded
-    return Source(device, manifest.name, manifest.onnx.sha256, () if shortfall is None else (shortfall,))
+    shortfalls = () if shortfall is None else (shortfall,)
+    return Source(device, manifest.name, manifest.onnx.sha256, (*shortfalls, *result.frame.degraded))
 
 
 def passed_over(metrics: Metrics) -> dict[str, int]:
@@ -209,7 +211,9 @@ def degraded(
     *others: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Everything that is worse than configured, in words; `failing`: the error of each (camera, task) that fails."""
-    down = [c for c in cameras if c.state != "online"]
+    all_ = tuple(cameras)
+    down = [c for c in all_ if c.state != "online"]
     lost = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
+    lost += [f"camera {c.name}: {reason}" for c in all_ if c.state == "online" for reason in c.degraded]
     tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()]
     return (*lost, *engines, *tasks, *(text for texts in others for text in texts))

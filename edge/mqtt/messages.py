@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
-from edge.mqtt.lens import CalibratedLens, Lens, Pose
+from edge.mqtt.lens import CalibratedFisheye, CalibratedLens, FisheyeLens, Lens, Pose
 from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.topics import Kind
 from edge.mqtt.values import (
@@ -103,7 +103,11 @@ class DepthImage(Part):
 
 
 class DepthMessage(Result):
-    """Statistics of one depth map. `kind` z: along the optical axis (perspective); range: Euclidean (panorama)."""
+    """Statistics of one depth map.
+
+    `kind` z: along the optical axis (perspective); range: Euclidean, in the geometry of a fisheye where `fisheye` is
+    given, else of a panorama.
+    """
 
     schema_: Literal["edge.depth/1"] = Field(default="edge.depth/1", alias="schema")
     kind: Literal["z", "range"]
@@ -123,7 +127,12 @@ class DepthMessage(Result):
         description="Mean relative error of maps like this one on held-out pictures; null: the model does not say.",
     )
     image: DepthImage | None
-    lens: Lens | None = Field(description="In px of the depth map, width_px x height_px; null for a panorama.")
+    lens: Lens | None = Field(
+        description="In px of the depth map, width_px x height_px; null for a panorama and a fisheye."
+    )
+    fisheye: FisheyeLens | None = Field(
+        default=None, description="In px of the depth map; null for a perspective camera and a panorama."
+    )
     pose: Pose
 
     @model_validator(mode="after")
@@ -314,6 +323,9 @@ class CameraInfo(Part):
     camera_height_m: Positive | None
     hfov_deg: Positive | None = Field(description="Horizontal field of view as configured; null: see `lens`.")
     lens: CalibratedLens | None = Field(description="As calibrated; null for a panorama, or where hfov_deg is given.")
+    fisheye: CalibratedFisheye | None = Field(
+        default=None, description="A fisheye's lens as calibrated; null for another, or where it is not calibrated."
+    )
     pose: Pose
     tasks: tuple[Task, ...]
     settings: dict[Task, TaskSettings] = Field(description="By task, how it runs now.")
