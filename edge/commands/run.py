@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.commands.page import PageHost, PagePort, show_address
+from edge.commands.page import PageHost, PagePort, flag_over, show_address
 from edge.commands.signals import signal_rereads, signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
@@ -107,11 +107,13 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
 def _page(daemon: Daemon, host: str, port: int) -> Iterator[None]:
     """The live page, fed by a real subscriber to the daemon's broker; without it the daemon serves all the same."""
     from edge.subscribe.watcher import Watcher
+    from edge.viewer.live import LivePage
     from edge.viewer.relay import Relay
     from edge.viewer.server import PageServer
 
     device, relay = daemon.config.device, Relay()
-    server = PageServer(relay, host=host, port=port)
+    site = LivePage(relay, flag_over(lambda: daemon.endpoint, device.base_topic))
+    server = PageServer(site, host=host, port=port)
     watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name, on_message=relay.accept)
     try:
         server.start()

@@ -8,7 +8,7 @@ import typer
 
 from edge.commands import broker
 from edge.commands.log import log_to_stderr
-from edge.commands.page import PageHost, PagePort, show_address
+from edge.commands.page import PageHost, PagePort, flag_over, show_address
 from edge.commands.signals import signals_end
 from edge.commands.terminal import errors_as_exit_codes
 
@@ -30,6 +30,7 @@ def view(
     The page is on this machine alone unless --page-host says otherwise; then its address has a key.
     """
     from edge.subscribe.watcher import Watcher
+    from edge.viewer.live import LivePage
     from edge.viewer.relay import Relay
     from edge.viewer.server import PageServer
 
@@ -37,13 +38,14 @@ def view(
     stop = signals_end()
     with errors_as_exit_codes():
         relay = Relay()
+        endpoint = broker.endpoint_at(host, port, username, password_file, ca)
         watcher = Watcher(
-            broker.endpoint_at(host, port, username, password_file, ca),
+            endpoint,
             base=base,
             device=device,
             on_message=relay.accept,
         )
-        server = PageServer(relay, host=page_host, port=page_port)
+        server = PageServer(LivePage(relay, flag_over(lambda: endpoint, base)), host=page_host, port=page_port)
         server.start()
         watcher.start()
         try:

@@ -24,7 +24,8 @@ from edge.config.cameras import CameraConfig
 from edge.config.drift import DriftConfig
 from edge.config.file import ConfigFile
 from edge.config.home_assistant import HomeAssistantConfig
-from edge.config.requests import RequestsConfig, ReviewConfig
+from edge.config.requests import RequestsConfig
+from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
 from edge.config.values import (
     ExistingFolder,

@@ -59,6 +59,7 @@ def devices(config: Config, topics: Topics, settings: Settings) -> dict[str | No
         topics, health_every_s=config.health.every_s, has_temperature=temperature_celsius() is not None
     )
     found: dict[str | None, DiscoveryMessage] = {None: bridge}
+    verbs = set(config.requests.allow) - ({"flag"} if config.review.folder is None else set())
     for camera in config.cameras:
         every_s = {task: settings[camera.name, task].every_s for task in camera.tasks}
         described = CameraDevice(
@@ -71,7 +72,7 @@ def devices(config: Config, topics: Topics, settings: Settings) -> dict[str | No
             heat_loss=camera.heat_loss is not None,
             depth_view=config.home_assistant.depth_view_every_s is not None,
         )
-        found[camera.name] = camera_device(topics, described, verbs=config.requests.allow)
+        found[camera.name] = camera_device(topics, described, verbs=verbs)
     return found
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import GeometryError
-from edge.geometry.pinhole import intrinsics_from_fov, project, rays_at
+from edge.geometry.panorama import rays
+from edge.geometry.pinhole import intrinsics_from_fov, project, rays_at, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
 from edge.scene import BoolArray, CameraModel, Intrinsics
 
@@ -36,6 +37,27 @@ def lens(model: CameraModel, width_px: int, height_px: int) -> Intrinsics:
 def rotation(model: CameraModel) -> npt.NDArray[np.float64]:
     """(3, 3) room vectors from camera (OpenCV) vectors, by how the camera is mounted."""
     return rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)
+
+
+def depth_directions(
+    model: CameraModel, image_wh: tuple[int, int], map_wh: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | float]:
+    """Room-frame unit directions (H, W, 3) of a depth map's pixels, and range per unit of its depth: 1 on a panorama.
+
+    Args:
+        model: the camera.
+        image_wh: size of its picture, px.
+        map_wh: size of the map, which covers the same view.
+
+    Raises:
+        GeometryError: see `lens`.
+    """
+    turn = rotation(model)
+    if model.projection == "equirectangular":
+        return rays(*map_wh) @ LEVEL_FORWARD @ turn.T, 1.0
+    camera = rays_from_pixels(lens(model, *image_wh).resized(*map_wh))
+    per_z = np.linalg.norm(camera, axis=-1)
+    return camera / per_z[..., None] @ turn.T, per_z
 
 
 def perspective_pixels(

@@ -331,6 +331,15 @@ class EngineInfo(Part):
     )
 
 
+class ReviewInfo(Part):
+    """Pictures that this device keeps for somebody to look at."""
+
+    people: Literal["removed", "kept"] = Field(description="removed: a picture is the median of an hour.")
+    automatic: bool = Field(description="Whether also without being asked.")
+    by_request: bool = Field(description="Whether the request `flag` may be sent.")
+    most_days: float = Field(gt=0, description="How long one waits at most; what was labelled stays until deleted.")
+
+
 class BridgeInfo(Message):
     """What this device runs."""
 
@@ -345,6 +354,7 @@ class BridgeInfo(Message):
     restart_required: tuple[str, ...] = Field(
         default=(), description="Keys that changed in the configuration file and hold after the next start."
     )
+    review: ReviewInfo | None = Field(default=None, description="null: no picture is kept for review.")
     config_schema: dict[str, Any] | None = Field(
         description="The JSON Schema of its configuration file; null on bridge/info, given in the response to the "
         "request `info`."

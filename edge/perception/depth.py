@@ -25,7 +25,7 @@ from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
-from edge.geometry.view import lens, rotation
+from edge.geometry.view import depth_directions, lens, rotation
 from edge.inference.manifest import DepthMetres, DepthSign, InverseDepthRelative, Manifest
 from edge.perception.alignment import (
     RANGE_M,
@@ -328,13 +328,7 @@ class DepthReader:
     def _directions(self, wh: tuple[int, int]) -> tuple[Array, Array | float]:
         """Room-frame unit directions of the depth map's pixels and range per unit of depth; cached by size."""
         if self._grid is None or self._grid[0] != wh:
-            turn = rotation(self._camera)
-            if self._camera.projection == "equirectangular":
-                self._grid = (wh, rays(*wh) @ LEVEL_FORWARD @ turn.T, 1.0)
-            else:
-                camera = rays_from_pixels(lens(self._camera, *self._image_wh).resized(*wh))
-                per_z = np.linalg.norm(camera, axis=-1)
-                self._grid = (wh, camera / per_z[..., None] @ turn.T, per_z)
+            self._grid = (wh, *depth_directions(self._camera, self._image_wh, wh))
         return self._grid[1], self._grid[2]
 
     def reset(self) -> None:
