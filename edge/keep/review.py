@@ -1,8 +1,8 @@
 """Pictures that wait for somebody to look at them, within bounds, and those that somebody has labelled.
 
 What waits is one folder each, `<time>-<camera>-<number>/`; the oldest go first. What was labelled is moved to
-`labelled/train/`, laid out as HorizonNet's data set: `img/`, `label_cor/`, and beside them `about/`, `camera_heights.csv` and
-`ignore_spans.csv`. It stays until it is deleted. Nothing is kept anywhere else.
+`labelled/train/`, laid out as HorizonNet's data set: `img/`, `label_cor/`, and beside them `about/`,
+`camera_heights.csv` and `ignore_spans.csv`. It stays until it is deleted. Nothing is kept anywhere else.
 """
 
 from __future__ import annotations
@@ -189,10 +189,10 @@ class Review:
             "label_cor": ("txt", label.corners.encode()),
         }
         try:
+            for path in (self._labelled.parent, self._labelled, *(self._labelled / folder for folder in made)):
+                make_private_folder(path, remedy=_REMEDY)
             for folder, (ending, data) in made.items():
-                make_private_folder(self._labelled / folder, remedy=_REMEDY)
                 write_private(self._labelled / folder / f"{name}.{ending}", data, remedy=_REMEDY)
-            self._labelled.chmod(0o700)
             self._write_tables()
             if (self.folder / name).is_dir():
                 shutil.rmtree(self.folder / name)
@@ -204,7 +204,7 @@ class Review:
         heights: list[tuple[object, ...]] = [("name", "camera_height_m")]
         spans: list[tuple[object, ...]] = [("name", "boundary", "x0", "x1", "reason")]
         for name in self.labelled():
-            label = json.loads(self.file(name, ABOUT))["label"]
+            label = json.loads(read_private(self._labelled / "about" / f"{name}.json"))["label"]
             heights.append((name, label["room"]["camera_height_m"]))
             spans += [(name, *span, "not visible") for span in label["hidden"]]
         for file_name, rows in (("camera_heights.csv", heights), ("ignore_spans.csv", spans)):
