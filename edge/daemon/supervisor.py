@@ -326,10 +326,10 @@ class Daemon:
             self._publish_state(camera)
 
     def _look_after_drift(self) -> None:
-        if not self._drift_due.due():
-            return
         if self._review is not None:
             self._review.look(time.monotonic())
+        if not self._drift_due.due():
+            return
         for camera, message in ({} if self._drift is None else self._drift.look(self._clock.now())).items():
             self.publisher.publish("drift", message, camera=camera)
 

@@ -197,6 +197,7 @@ def test_what_is_asked_is_what_the_request_takes() -> None:
         "set": [switch.payload_on, switch.payload_off, text],
         "restart-camera": [entities["restart_camera"].payload_press],
         "snapshot": [entities["snapshot"].payload_press],
+        "flag": [entities["flag"].payload_press],
     }
     for verb, payloads in asked_for.items():
         for payload in payloads:
@@ -208,7 +209,7 @@ def test_what_is_asked_is_what_the_request_takes() -> None:
     assert rendered(switch.value_template, {"cameras": []}) == ""
 
 
-@pytest.mark.parametrize("verb", ["set", "snapshot", "restart-camera"])
+@pytest.mark.parametrize("verb", ["set", "snapshot", "restart-camera", "flag"])
 def test_what_may_not_be_asked_has_no_entity(verb: str) -> None:
     """Each verb that is not allowed takes its switches, numbers or buttons away, and nothing else."""
     allowed = [v for v in ALL_VERBS if v != verb]
