@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from edge.mqtt.link import Incoming
 from edge.subscribe.watcher import validated
+from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
 
@@ -29,7 +30,7 @@ def serve() -> Iterator[Serve]:
 
     def start(host: str = "127.0.0.1") -> tuple[Relay, PageServer]:
         relay = Relay()
-        server = PageServer(relay, host=host, port=0)
+        server = PageServer(LivePage(relay), host=host, port=0)
         server.start()
         servers.append(server)
         return relay, server
@@ -177,7 +178,7 @@ def test_addresses_for_dashboards(serve: Serve) -> None:
 def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:
     """Two daemons on one machine have a page each."""
     _, first = serve()
-    second = PageServer(Relay(), port=first.port)
+    second = PageServer(LivePage(Relay()), port=first.port)
     second.start()
     try:
         assert second.port != first.port
