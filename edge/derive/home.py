@@ -206,8 +206,8 @@ def _passages(rooms: Sequence[PlacedRoom], i: int, j: int) -> Iterator[Passage]:
 def snapped(rooms: Sequence[PlacedRoom], index: int, wall_m: float = WALL_M) -> PlacedRoom:
     """A room laid against the nearest wall of another, if one is within half a metre and 12 degrees.
 
-    Its wall then runs along that one, a wall's thickness away, and slides by up to half a metre until a passage or a corner
-    meets its counterpart.
+    Its wall then runs along that one, a wall's thickness away, and slides by up to half a metre until a passage or a
+    corner meets its counterpart.
     """
     room = rooms[index]
     others = [(n, r) for n, r in enumerate(rooms) if n != index]

@@ -16,7 +16,7 @@ def room(
     doors: tuple[tuple[int, float, float], ...] = (),
     eye: tuple[float, float] = (0.5, 0.5),
 ) -> RoomModel:
-    """A rectangle; its camera at `eye`, in fractions of it. Doors: (wall, middle along it, width), m; wall 0 is behind."""
+    """A rectangle; its camera at `eye`, in fractions of it. Doors: (wall, middle along it, width); wall 0 is behind."""
     low = -np.array(eye) * (width_m, depth_m)
     polygon = np.array([[0, 0], [width_m, 0], [width_m, depth_m], [0, depth_m]], float) + low
     openings = []

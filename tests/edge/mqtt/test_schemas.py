@@ -196,7 +196,7 @@ def test_every_topic_has_a_channel_and_an_operation_with_its_quality() -> None:
     assert set(document["channels"]) == {*plain, *by_verb} == set(operations)
     for kind, channel in plain.items():
         address = document["channels"][kind]["address"]
-        below = "homeassistant" if channel.below == "home_assistant" else "site/{device}"
+        below = {"home_assistant": "homeassistant", "base": "site", "device": "site/{device}"}[channel.below]
         assert address == f"{below}/{channel.path}"
         assert {f"{{{p}}}" for p in document["channels"][kind]["parameters"]} == {
             p for p in address.split("/") if "{" in p
