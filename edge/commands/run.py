@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.commands.page import PageHost, PagePort, flag_over, show_address
+from edge.commands.page import HomesFile, PageHost, PagePort, page_served
 from edge.commands.signals import signal_rereads, signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
@@ -37,6 +37,7 @@ def run(
     ] = None,
     page_host: PageHost = "127.0.0.1",
     page_port: PagePort = 8088,
+    homes: HomesFile = None,
 ) -> None:
     """Run the daemon until Ctrl-C or SIGTERM.
 
@@ -70,7 +71,7 @@ def run(
             visible = show if show is not None else "INVOCATION_ID" not in os.environ
             with ExitStack() as beside:
                 if visible if page is None else page:
-                    beside.enter_context(_page(daemon, page_host, page_port))
+                    beside.enter_context(_page(daemon, page_host, page_port, homes))
                 if visible:
                     beside.enter_context(_shown(daemon, for_s))
                 daemon.supervise(for_s)
@@ -104,28 +105,19 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
 
 
 @contextmanager
-def _page(daemon: Daemon, host: str, port: int) -> Iterator[None]:
-    """The live page, fed by a real subscriber to the daemon's broker; without it the daemon serves all the same."""
-    from edge.subscribe.watcher import Watcher
-    from edge.viewer.live import LivePage
-    from edge.viewer.relay import Relay
-    from edge.viewer.server import PageServer
-
-    device, relay = daemon.config.device, Relay()
-    site = LivePage(relay, flag_over(lambda: daemon.endpoint, device.base_topic))
-    server = PageServer(site, host=host, port=port)
-    watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name, on_message=relay.accept)
-    try:
-        server.start()
-        watcher.start()
-        show_address(server)
-    except EdgeError as error:
-        _log.warning("%s", error)
-    try:
+def _page(daemon: Daemon, host: str, port: int, homes: Path | None) -> Iterator[None]:
+    """The live page, beside the daemon; without it the daemon serves all the same."""
+    device = daemon.config.device
+    with ExitStack() as served:
+        try:
+            served.enter_context(
+                page_served(
+                    daemon.endpoint, base=device.base_topic, device=device.name, host=host, port=port, homes_file=homes
+                )
+            )
+        except EdgeError as error:
+            _log.warning("%s", error)
         yield
-    finally:
-        watcher.stop()
-        server.stop()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 
 from edge.commands import broker
 from edge.commands.log import log_to_stderr
-from edge.commands.page import PageHost, PagePort, flag_over, show_address
+from edge.commands.page import HomesFile, PageHost, PagePort, page_served
 from edge.commands.signals import signals_end
 from edge.commands.terminal import errors_as_exit_codes
 
@@ -23,34 +23,17 @@ def view(
     device: broker.Device = None,
     page_host: PageHost = "127.0.0.1",
     page_port: PagePort = 8088,
+    homes: HomesFile = None,
     for_s: Annotated[float | None, typer.Option("--for", min=0.1, help="Stop after so many seconds.")] = None,
 ) -> None:
     """Show what devices publish in a web page: rooms one can turn, plans, depth and light.
 
     The page is on this machine alone unless --page-host says otherwise; then its address has a key.
     """
-    from edge.subscribe.watcher import Watcher
-    from edge.viewer.live import LivePage
-    from edge.viewer.relay import Relay
-    from edge.viewer.server import PageServer
-
     log_to_stderr("WARNING", "%(message)s")
     stop = signals_end()
     with errors_as_exit_codes():
-        relay = Relay()
         endpoint = broker.endpoint_at(host, port, username, password_file, ca)
-        watcher = Watcher(
-            endpoint,
-            base=base,
-            device=device,
-            on_message=relay.accept,
-        )
-        server = PageServer(LivePage(relay, flag_over(lambda: endpoint, base)), host=page_host, port=page_port)
-        server.start()
-        watcher.start()
-        try:
-            show_address(server)
+        served = page_served(endpoint, base=base, device=device, host=page_host, port=page_port, homes_file=homes)
+        with served:
             stop.wait(for_s)
-        finally:
-            watcher.stop()
-            server.stop()

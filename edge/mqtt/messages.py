@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
+from edge.mqtt.home_message import HomeMessage
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.topics import Kind
 from edge.mqtt.values import (
@@ -475,6 +476,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "heat_loss": HeatLossMessage,
     "drift": DriftMessage,
     "discovery": DiscoveryMessage,
+    "home": HomeMessage,
 }
 """The model of each kind of topic that carries JSON."""
 

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Site(Protocol):
-    """What is shown. Its methods are called on the server's thread, and must not wait for anything else."""
+    """What is shown."""
 
     index: str
     """The file in `static` that is its page."""
@@ -48,7 +48,11 @@ class Site(Protocol):
     """That a browser may send."""
 
     def get(self, path: str) -> tuple[bytes, str] | None:
-        """Content and content type of an address that is no file; None: there is none."""
+        """Content and content type of an address that is no file; None: there is none. Called on a thread of its own.
+
+        Raises:
+            EdgeError: there should be, but is not; says why.
+        """
         ...
 
     async def talk(self, connection: ServerConnection) -> None:
@@ -136,13 +140,13 @@ class PageServer:
 
     # One request, one page ------------------------------------------------------------------------------------------
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a GET; None lets a page's WebSocket through."""
         parts = urlsplit(request.path)
         if not self._is_ours(request.headers.get("Host", "")):
             return _response(http.HTTPStatus.FORBIDDEN, b"this address is not served here\n")
         if parts.path in self._files and not parts.path.endswith(".html"):
-            return self._file(parts.path)
+            return await self._file(parts.path)
         given = parse_qs(parts.query).get("key", [""])[0]
         if self.key is not None and not hmac.compare_digest(given.encode(), self.key.encode()):
             return _response(
@@ -152,13 +156,16 @@ class PageServer:
             origin = request.headers.get("Origin")
             same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
             return None if same else _response(http.HTTPStatus.FORBIDDEN, b"only for the page itself\n")
-        return self._file(f"/{self._site.index}" if parts.path == "/" else parts.path)
+        return await self._file(f"/{self._site.index}" if parts.path == "/" else parts.path)
 
-    def _file(self, path: str) -> Response:
+    async def _file(self, path: str) -> Response:
         content = self._files.get(path)
         if content is not None:
             return _response(http.HTTPStatus.OK, content, _TYPES[Path(path).suffix])
-        found = self._site.get(unquote(path))
+        try:
+            found = await asyncio.to_thread(self._site.get, unquote(path))
+        except EdgeError as error:
+            return _response(http.HTTPStatus.NOT_FOUND, f"{error}\n".encode())
         if found is None:
             return _response(http.HTTPStatus.NOT_FOUND, b"nothing is there; the page is at /\n")
         return _response(http.HTTPStatus.OK, *found)
