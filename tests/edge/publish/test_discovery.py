@@ -41,7 +41,7 @@ HALL = CameraDevice(
     depth_view=True,
     heat_loss=True,
 )
-ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera")
+ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera", "flag")
 
 
 def present(message: DiscoveryMessage) -> dict[str, Component]:

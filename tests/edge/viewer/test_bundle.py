@@ -25,7 +25,7 @@ def test_the_bundle_is_built_from_its_sources(tmp_path: Path) -> None:
 
 
 def test_the_page_is_small_and_its_licences_are_with_it() -> None:
-    """At most 720 kB for both pages; whatever package the lock file puts into it is named with its licence; no foreign host."""
+    """At most 720 kB for both pages; what packages the lock file puts in are named with licences; no foreign host."""
     static = VIEWER / "static"
     assert sum(path.stat().st_size for path in static.glob("*.js")) <= 720_000
     third_party = (static / "THIRD_PARTY.txt").read_text(encoding="utf-8")

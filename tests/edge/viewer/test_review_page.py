@@ -18,6 +18,7 @@ from edge.keep.review import Bounds, Review
 from edge.viewer.review import ReviewPage
 from edge.viewer.server import PageServer
 from tests.edge.viewer.chromium import EXECUTABLE, Browser, browser
+from tests.edge.viewer.dragging import corners_of, drag_corner
 from tests.painted import painted_room
 
 TRUE_M = np.array([[-2.0, -1.5], [2.5, -1.5], [2.5, 3.0], [-2.0, 3.0]])
@@ -169,30 +170,6 @@ def shown(server: PageServer, tmp_path: Path) -> Iterator[Browser]:
         yield opened
 
 
-def drag_corner(shown: Browser, corner: int, end: str, polygon_m: np.ndarray, ceiling_m: float) -> None:
-    """Drag an end of a corner to where it is in truth, by the places of the other handles alone.
-
-    The picture is as high as its canvas, twice as wide, and goes on round.
-    """
-    x, y = polygon_m[corner]
-    up_m = (ceiling_m if end == "ceiling" else 0.0) - CAMERA_M
-    wanted = ((np.arctan2(x, y) / (2 * np.pi) + 0.5), 0.5 - np.arctan2(up_m, np.hypot(x, y)) / np.pi)
-    handle = shown.value(f"state.handles[{corner}].{end}")
-    box = shown.value(
-        "(b => [b.left, b.top, b.width, b.height])(document.getElementById('picture').getBoundingClientRect())"
-    )
-    width_px, height_px = 2 * box[3], box[3]
-    to_x = box[0] + box[2] / 2 + (wanted[0] - 0.5) * width_px
-    to_y = box[1] + wanted[1] * height_px
-    to_x += width_px * round((handle[0] - to_x) / width_px)
-    shown.drag(handle, (to_x, to_y))
-
-
-def seen_px(shown: Browser) -> np.ndarray:
-    """(N, 2) floor corners as the page has them, metres."""
-    return np.array([[c["x"], c["y"]] for c in shown.value("state.room.corners")])
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium (apt install chromium)")
 def test_two_drags_and_a_press_make_the_label(review: Review, shown: Browser, tmp_path: Path) -> None:
@@ -200,20 +177,20 @@ def test_two_drags_and_a_press_make_the_label(review: Review, shown: Browser, tm
 
     Undo and redo, right angles, a corner more and less, by keys; the model in three dimensions follows.
     """
-    corner = int(np.argmax(np.abs(seen_px(shown) - TRUE_M).sum(axis=1)))
-    drag_corner(shown, corner, "floor", TRUE_M, CEILING_M)
-    drag_corner(shown, corner, "ceiling", TRUE_M, CEILING_M)
-    assert np.abs(seen_px(shown) - TRUE_M).max() < 0.03
+    corner = int(np.argmax(np.abs(corners_of(shown) - TRUE_M).sum(axis=1)))
+    drag_corner(shown, corner, "floor", TRUE_M[corner], CAMERA_M, CEILING_M)
+    drag_corner(shown, corner, "ceiling", TRUE_M[corner], CAMERA_M, CEILING_M)
+    assert np.abs(corners_of(shown) - TRUE_M).max() < 0.03
     shown.until("state.glb >= 2")
     for key, corners in (("n", 5), ("Delete", 4)):
         shown.key(key)
-        assert len(seen_px(shown)) == corners
+        assert len(corners_of(shown)) == corners
     for label, count in (("Undo", 5), ("Undo", 4), ("Redo", 5), ("Undo", 4)):
         shown.press(label)
-        assert len(seen_px(shown)) == count
-    before = seen_px(shown)
+        assert len(corners_of(shown)) == count
+    before = corners_of(shown)
     shown.key("m")
-    assert np.abs(seen_px(shown) - before).max() < 0.05
+    assert np.abs(corners_of(shown) - before).max() < 0.05
     shown.press("Undo")
     shown.key("ArrowLeft")
     shown.press("Undo")
@@ -253,9 +230,9 @@ def test_it_goes_by_a_finger_on_a_phone(server: PageServer, tmp_path: Path) -> N
             if box[0] + 20 < h["floor"][0] < box[2] - 20 and box[1] < h["floor"][1] < box[3]
         ]
         x, y = shown.value(f"state.handles[{inside[0]}].floor")
-        before = seen_px(shown)
+        before = corners_of(shown)
         shown.drag((x, y), (x + 12, y + 5), touch=True)
-        moved = np.abs(seen_px(shown) - before).max(axis=1) > 0.01
+        moved = np.abs(corners_of(shown) - before).max(axis=1) > 0.01
         assert list(np.flatnonzero(moved)) == [inside[0]]
         shown.drag(((box[0] + box[2]) / 2, box[1] + 10), ((box[0] + box[2]) / 2 + 60, box[1] + 10), touch=True)
         assert abs(shown.value(f"state.handles[{inside[0]}].floor[0]") - x - 72) < 2

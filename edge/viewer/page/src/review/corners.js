@@ -25,6 +25,29 @@ export function onFloor([u, v], cameraHeight) {
   return at((u - 0.5) * 2 * Math.PI, limited(cameraHeight / Math.tan(below), 0.1, MOST_M));
 }
 
+/** As few corners as draw an outline to a tolerance, at most so many as are good to drag (Douglas and Peucker). */
+export function simplified(room, most = 24) {
+  let { corners } = room;
+  for (let tolerance = 0.05; corners.length > most; tolerance *= 1.5) {
+    const [i, j] = [0, farthest(room.corners, room.corners[0])];
+    const halves = [room.corners.slice(i, j + 1), [...room.corners.slice(j), room.corners[0]]];
+    corners = halves.flatMap((half) => thinned(half, tolerance).slice(0, -1));
+  }
+  return { ...room, corners };
+}
+
+const apart = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
+const farthest = (points, from) => points.reduce((best, p, i) => (apart(p, from) > apart(points[best], from) ? i : best), 0);
+
+function thinned(points, tolerance) {
+  const [a, b] = [points[0], points.at(-1)];
+  const length = Math.max(apart(a, b), 1e-9);
+  const off = points.map((p) => Math.abs((b.x - a.x) * (p.y - a.y) - (b.y - a.y) * (p.x - a.x)) / length);
+  const worst = off.reduce((best, value, i) => (value > off[best] ? i : best), 0);
+  if (points.length < 3 || off[worst] <= tolerance) return [a, b];
+  return [...thinned(points.slice(0, worst + 1), tolerance).slice(0, -1), ...thinned(points.slice(worst), tolerance)];
+}
+
 /** A room of a layout message, or a square where there is none: {corners, cameraHeight, ceilingHeight}. */
 export function roomOf(layout, cameraHeight) {
   const m = layout?.metric;

@@ -47,13 +47,16 @@ export class Editor {
   /** Where the handles are, in px of the page. */
   handles() {
     if (!this.room || !this.editable) return [];
-    const box = this.canvas.getBoundingClientRect();
     const { cameraHeight, ceilingHeight, corners } = this.room;
-    const place = (corner, z) => {
-      const [x, y] = this.#screen(seen(corner, z, cameraHeight));
-      return [x + box.left, y + box.top];
-    };
+    const place = (corner, z) => this.onPage(seen(corner, z, cameraHeight));
     return corners.map((corner) => ({ floor: place(corner, 0), ceiling: place(corner, ceilingHeight) }));
+  }
+
+  /** Where a place on the picture is, in px of the page. */
+  onPage(spot) {
+    const box = this.canvas.getBoundingClientRect();
+    const [x, y] = this.#screen(spot);
+    return [x + box.left, y + box.top];
   }
 
   zoomBy(factor, at = null) {

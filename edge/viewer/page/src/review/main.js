@@ -65,10 +65,11 @@ async function opened(name) {
     const about = await (await fetched(name, "about.json")).json();
     const image = await createImageBitmap(await (await fetched(name, "picture.jpg")).blob());
     const layout = about.results?.layout;
-    const room = about.label?.room ? labelled(about.label) : edit.roomOf(layout, about.picture.camera_height_m);
+    const found = edit.roomOf(layout, about.picture.camera_height_m);
+    const room = about.label?.room ? labelled(about.label) : edit.simplified(found);
     $("entries").value = name;
     editor.show(image, room, entry.editable);
-    if (about.label?.room) editor.before = edit.roomOf(layout, room.cameraHeight);
+    editor.before = edit.scaled(found, room.cameraHeight);
     room3d.clear();
     preview();
   } else {
@@ -247,4 +248,5 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 Object.defineProperty(window.state, "handles", { get: () => editor.handles() });
+window.state.place = (spot) => editor.onPage(spot);
 listed();
