@@ -48,13 +48,13 @@ class OptimConfig(Section):
     def learning_on(self, steps: int | None = None) -> OptimConfig:
         """The same for a network that has learnt already: short, gently, without a long memory of where it began.
 
-        A tenth of the rate, normalisation as it was; warm-up, averaging and validation fit the run's length.
+        A fifth of the rate, normalisation as it was; warm-up, averaging and validation fit the run's length.
         """
         length = min(self.steps, _LEARNING_ON_STEPS) if steps is None else steps
         return self.model_copy(
             update={
                 "steps": length,
-                "lr": self.lr / 10,
+                "lr": self.lr / 5,
                 "warmup_steps": min(self.warmup_steps, max(1, length // 10)),
                 "ema_decay": min(self.ema_decay, max(0.0, 1 - 10 / length)),
                 "freeze_norm": True,
