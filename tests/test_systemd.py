@@ -493,6 +493,25 @@ def test_example_rules_let_a_device_describe_itself_alone(
     assert ("hello" in received.stdout) == arrives
 
 
+@pytest.mark.parametrize(
+    ("writer", "topic", "arrives"),
+    [
+        ("edge-demo", "edge/home/flat 3", True),
+        ("edge-demo", "edge/home/flat 3/layout", False),
+        ("edge-demo", "edge/homes/flat 3", False),
+    ],
+)
+def test_example_rules_let_a_home_be_told_by_who_serves_a_page(
+    broker_port: int, writer: str, topic: str, arrives: bool
+) -> None:
+    """A home is one level below edge/home, heard by the others who serve a page; nothing deeper, nothing beside."""
+    login = ("-h", "127.0.0.1", "-p", str(broker_port), "-P", "pw", "-q", "1")
+    run(program("mosquitto_pub"), *login, "-r", "-t", topic, "-u", writer, "-m", "hello")
+    reader = "edge-other" if arrives else "homeassistant"
+    received = run(program("mosquitto_sub"), *login, "-u", reader, "-t", topic, "-C", "1", "-W", "1")
+    assert ("hello" in received.stdout) == arrives
+
+
 def test_example_admits_nobody_without_a_password(broker_port: int) -> None:
     """An anonymous client is refused."""
     result = run(program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(broker_port), "-t", "edge/x", "-m", "hello")

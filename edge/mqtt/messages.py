@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
+from edge.mqtt.home_message import HomeMessage
 from edge.mqtt.lens import CalibratedFisheye, CalibratedLens, FisheyeLens, Lens, Pose
 from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.topics import Kind
@@ -344,6 +345,15 @@ class EngineInfo(Part):
     )
 
 
+class ReviewInfo(Part):
+    """Pictures that this device keeps for somebody to look at."""
+
+    people: Literal["removed", "kept"] = Field(description="removed: a picture is the median of an hour.")
+    automatic: bool = Field(description="Whether also without being asked.")
+    by_request: bool = Field(description="Whether the request `flag` may be sent.")
+    most_days: float = Field(gt=0, description="How long one waits at most; what was labelled stays until deleted.")
+
+
 class BridgeInfo(Message):
     """What this device runs."""
 
@@ -358,6 +368,7 @@ class BridgeInfo(Message):
     restart_required: tuple[str, ...] = Field(
         default=(), description="Keys that changed in the configuration file and hold after the next start."
     )
+    review: ReviewInfo | None = Field(default=None, description="null: no picture is kept for review.")
     config_schema: dict[str, Any] | None = Field(
         description="The JSON Schema of its configuration file; null on bridge/info, given in the response to the "
         "request `info`."
@@ -479,6 +490,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "heat_loss": HeatLossMessage,
     "drift": DriftMessage,
     "discovery": DiscoveryMessage,
+    "home": HomeMessage,
 }
 """The model of each kind of topic that carries JSON."""
 
