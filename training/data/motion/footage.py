@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge.scene import ImageArray
-from training.arrays import Array
-from training.data.sets.rgbd import Lens
+from training.arrays import Array, Lens
 
 LARGEST_PX = 512
 """Frames are brought to at most this width before anything else: points are found as well there, in less time."""

@@ -16,7 +16,7 @@ import numpy as np
 from edge.errors import DataError
 from edge.perception.preprocess import resize
 from edge.scene import BoolArray, ImageArray
-from training.arrays import Array
+from training.arrays import Array, Lens
 from training.data.motion.footage import LARGEST_PX, Footage
 from training.data.motion.two_views import (
     STILL,
@@ -28,7 +28,6 @@ from training.data.motion.two_views import (
     points_in_second,
     points_of,
 )
-from training.data.sets.rgbd import Lens
 
 APART = (1, 2, 3, 5, 8, 13, 20)
 """How many frames before and after one are tried as its sources, nearest first."""

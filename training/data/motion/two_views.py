@@ -15,8 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from edge.scene import ImageArray
-from training.arrays import Array
-from training.data.sets.rgbd import Lens
+from training.arrays import Array, Lens
 
 MOST_POINTS = 1500
 FEWEST_MATCHES = 60

@@ -31,10 +31,10 @@ from training.data.sets import (
     structured3d,
     tum,
     video,
+    walks,
     zind,
 )
 from training.data.sets.hdr_files import Radiance
-from training.data.synthetic import walks
 from training.data.vary.panoramic import PanoramaRoom
 from training.data.vary.perspective import DepthPicture
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from edge.errors import DataError
 from edge.scene import ImageArray
+from training.arrays import Lens
 from training.config.values import Positive
 from training.data.mix.entries import Entry
 from training.data.motion.footage import Footage
 from training.data.sets import video
 from training.data.sets.pictures import read_picture
-from training.data.sets.rgbd import Lens
 
 Packing = Literal["side_by_side", "side_by_side_half", "top_bottom", "top_bottom_half"]
 

@@ -17,11 +17,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from edge.errors import DataError
-from training.arrays import Array
+from training.arrays import Array, Lens
 from training.config.values import Count, Positive
 from training.data.mix.entries import Entry
 from training.data.motion.footage import Footage
-from training.data.sets.rgbd import Lens, depth_picture
+from training.data.sets.rgbd import depth_picture
 from training.data.sets.video import MOST_FRAMES, frames_of
 from training.data.vary.perspective import DepthPicture
 

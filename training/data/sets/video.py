@@ -20,11 +20,12 @@ import numpy as np
 
 from edge.errors import DataError
 from edge.scene import ImageArray
+from training.arrays import Lens
 from training.config.values import Positive
 from training.data.mix.entries import Entry
 from training.data.motion.footage import Footage
 from training.data.sets.pictures import read_picture
-from training.data.sets.rgbd import Lens, matrix_file
+from training.data.sets.rgbd import matrix_file
 
 VIDEOS = {".mp4", ".mkv", ".avi", ".mov", ".webm"}
 PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
