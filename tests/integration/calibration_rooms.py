@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import DataError
+from edge.cameras.picture import decoded
+from edge.derive.calibrate.verticals import level
+from edge.errors import CalibrationError, DataError
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
+from edge.scene import CameraModel
 from training.data.synthetic.assets import read_catalog
 from training.data.synthetic.clips import corner_view
 from training.data.synthetic.description import Room
@@ -52,7 +56,6 @@ def _written(
     image = picture(shot.radiance, exposure_scale(shot.radiance, exposure))
     noisy = np.clip(image + rng.normal(0, NOISE, image.shape), 0, 255).astype(np.uint8)
     cv2.imwrite(str(out / f"{name}.jpg"), noisy[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    np.save(out / f"{name}.npy", shot.distance_m.astype(np.float32))
     (out / f"{name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
@@ -85,6 +88,35 @@ def render(out: Path, rooms: int, assets: Path | None, seed: int = 1, samples: i
         print(f"room {index}", flush=True)
 
 
+def errors(folder: Path, kind: str) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """(N, 2) errors of pitch and roll, degrees, of the pictures of a kind, and why the others were refused."""
+    found, refused = [], []
+    for path in sorted(folder.glob(f"{kind}-*.json")):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        hfov = np.deg2rad(about["hfov_deg"]) if kind == "view" else None
+        image = decoded(path.with_suffix(".jpg").read_bytes())
+        try:
+            tilt = level([image], CameraModel(about["projection"], hfov_rad=hfov))
+        except CalibrationError as error:
+            refused.append(f"{path.stem}: {error}")
+            continue
+        there = np.degrees([tilt.pitch_rad, tilt.roll_rad])
+        found.append(np.abs(there - (about["pitch_deg"], about["roll_deg"])))
+    return np.array(found).reshape(-1, 2), refused
+
+
+def measure(folder: Path) -> None:
+    """Print the table of docs/calibration.md."""
+    print("| pictures | | median | 90th percentile | worst | refused |")
+    print("|---|---|---|---|---|---|")
+    for kind in ("view", "panorama"):
+        off, refused = errors(folder, kind)
+        for i, name in enumerate(("pitch", "roll")):
+            values = " | ".join(f"{v:.2f}°" for v in (*np.quantile(off[:, i], [0.5, 0.9]), off[:, i].max()))
+            print(f"| {kind}, {len(off)} of {len(off) + len(refused)} | {name} | {values} | {len(refused)} |")
+        print("\n".join(refused), file=sys.stderr)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,6 +127,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.step == "render":
         render(asked.folder, asked.rooms, asked.assets)
+    else:
+        measure(asked.folder)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ _WORST_FOCAL = 0.005
 _HOPELESS_FOCAL = 0.05
 _LEAST_COVERED = 0.35
 _OUTLIER = 3.0
+_LEAST_TILT_RAD = np.deg2rad(12.0)
 _NO_TANGENT = cv2.CALIB_ZERO_TANGENT_DIST
 _NO_THIRD = cv2.CALIB_FIX_K3
 _NONE = cv2.CALIB_FIX_K1 | cv2.CALIB_FIX_K2
@@ -43,12 +44,14 @@ class Lens:
     """Share of the picture's width and height that corners were seen over."""
 
 
-def _calibrated(sightings: Sequence[Sighting], wh: tuple[int, int], flags: int) -> tuple[Array, Array, Array, Array]:
-    """Camera matrix, distortion, standard deviations of the lens, and each view's root mean square error."""
+def _calibrated(
+    sightings: Sequence[Sighting], wh: tuple[int, int], flags: int
+) -> tuple[Array, Array, Array, Array, float]:
+    """Camera matrix, distortion, the lens's standard deviations, each view's error, the board's greatest turn (rad)."""
     points = [np.column_stack([s.points_m, np.zeros(len(s.points_m))]).astype(np.float32) for s in sightings]
     pixels = [s.pixels.astype(np.float32).reshape(-1, 1, 2) for s in sightings]
     try:
-        _, matrix, distortion, _, _, errors, _, views = cv2.calibrateCameraExtended(
+        _, matrix, distortion, turns, _, errors, _, views = cv2.calibrateCameraExtended(
             points, pixels, wh, np.eye(3), np.zeros(5), flags=flags
         )
     except cv2.error as error:
@@ -56,7 +59,9 @@ def _calibrated(sightings: Sequence[Sighting], wh: tuple[int, int], flags: int) 
             f"the pictures of the board determine no lens ({error.err}); take new ones, with the board turned "
             "differently in each"
         ) from error
-    return np.asarray(matrix), np.ravel(distortion), np.ravel(errors), np.ravel(views)
+    normals = np.stack([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
+    tilt_rad = float(np.arccos(np.clip(normals @ normals.T, -1, 1)).max())
+    return np.asarray(matrix), np.ravel(distortion), np.ravel(errors), np.ravel(views), tilt_rad
 
 
 def _without_outliers(sightings: Sequence[Sighting], wh: tuple[int, int]) -> list[Sighting]:
@@ -86,10 +91,10 @@ def lens_of(sightings: Sequence[Sighting], width_px: int, height_px: int) -> Len
     wh = (width_px, height_px)
     kept = _without_outliers(sightings, wh)
     for flags in (_NO_THIRD, _NO_THIRD | _NO_TANGENT, _NO_THIRD | _NO_TANGENT | _NONE):
-        matrix, d, errors, views = _calibrated(kept, wh, flags)
+        matrix, d, errors, views, tilt_rad = _calibrated(kept, wh, flags)
         k = Intrinsics(*wh, *(float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2))), *(float(v) for v in d[:5]))
         focal_error = float(max(errors[0] / k.fx_px, errors[1] / k.fy_px))
-        if not np.isfinite(focal_error) or focal_error > _HOPELESS_FOCAL:
+        if not np.isfinite(focal_error) or focal_error > _HOPELESS_FOCAL or tilt_rad < _LEAST_TILT_RAD:
             continue
         try:
             rays_from_pixels(k)

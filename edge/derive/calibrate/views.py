@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.geometry import fisheye as fisheyes
 from edge.geometry.mask import covered
-from edge.geometry.panorama import check_panorama_size
+from edge.geometry.panorama import check_panorama_size, direction_from_angles
 from edge.geometry.pinhole import rays_at, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
-from edge.geometry.view import lens, picture_positions, pixels_per_radian
+from edge.geometry.view import fisheye, lens, picture_positions, pixels_per_radian
 from edge.scene import BoolArray, CameraModel, ImageArray, Intrinsics
 
 Array = npt.NDArray[np.float64]
@@ -54,8 +55,21 @@ def flat_views(
     usable = ~covered(model.masks, width, height)
     if model.projection == "perspective":
         return [FlatView(grey, usable, lens(model, width, height), np.eye(3))]
-    check_panorama_size(width, height)
+    if model.projection == "equirectangular":
+        check_panorama_size(width, height)
     return [_cut(grey, usable, model, look) for look in cut]
+
+
+def pixel_rays(model: CameraModel, pixels: npt.ArrayLike, width_px: int, height_px: int) -> Array:
+    """(..., 3) unit rays in the camera's axes through pixels (..., 2) of its picture."""
+    at = np.asarray(pixels, np.float64)
+    if model.projection == "fisheye":
+        return fisheyes.rays_at(at, fisheye(model, width_px, height_px))[0]
+    if model.projection == "perspective":
+        rays = rays_at(at, lens(model, width_px, height_px))
+        return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
+    longitude, latitude = (at[..., 0] / width_px - 0.5) * 2 * np.pi, (0.5 - at[..., 1] / height_px) * np.pi
+    return direction_from_angles(longitude, latitude) @ LEVEL_FORWARD
 
 
 def _cut(grey: Grey, usable: BoolArray, model: CameraModel, look: tuple[float, float, float, float]) -> FlatView:

@@ -1,5 +1,6 @@
 // The live page: what devices publish, as a room one can turn, a plan, a picture and numbers.
 
+import { calibration } from "./calibrate.js";
 import { Connection, saved } from "./connection.js";
 import { flagButton } from "./flag.js";
 import { LEVEL, area, length, pointsFromDepth, volume } from "./geometry.js";
@@ -419,6 +420,7 @@ function toggles() {
     tool("Light probe", true, (on) => room3d.setLayer("light", on)),
     tool("Depth points", false, (on) => room3d.setLayer("points", on)),
     tool("Measure", false, (on) => (room3d.measuring = on), "Click two points; ± is one pixel of the network's picture"),
+    calibration(() => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit })),
   );
 }
 
