@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
 from edge.errors import EdgeError
@@ -43,4 +45,4 @@ def _next(process: CameraProcess) -> ImageArray:
         if time.monotonic() - begun_s > _FIRST_PICTURE_S:
             raise EdgeError(f"no picture within {_FIRST_PICTURE_S:.0f} s; check the source's address and cabling")
         time.sleep(0.02)
-    return got.image.copy()
+    return np.array(got.image, np.uint8)

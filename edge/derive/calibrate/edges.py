@@ -21,9 +21,8 @@ _PLACES = np.array([0.25, 0.5, 0.75])
 def line_segments(view: FlatView) -> Array:
     """(N, 2, 2) ends of straight edges, px; those at the border of what is unusable are left out."""
     found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(view.grey)[0]
-    if found is None:
-        return np.zeros((0, 2, 2))
-    ends = np.asarray(found, np.float64).reshape(-1, 2, 2) + 0.5
+    # OpenCV gives None where there is nothing, whatever its types say
+    ends = np.asarray(() if found is None else found, np.float64).reshape(-1, 2, 2) + 0.5
     shortest = SHORTEST_SHARE * np.hypot(*view.grey.shape)
     ends = ends[np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) >= shortest]
     if not view.usable.all():
@@ -31,7 +30,7 @@ def line_segments(view: FlatView) -> Array:
         along = ends[:, None, 0] + np.linspace(0, 1, 9)[:, None] * (ends[:, 1] - ends[:, 0])[:, None]
         x, y = (np.clip(along[..., i].astype(int), 0, view.grey.shape[1 - i] - 1) for i in (0, 1))
         ends = ends[(hidden[y, x] == 0).all(axis=1)]
-    return ends
+    return np.asarray(ends)
 
 
 def edge_width_px(grey: Grey, ends: Array) -> float:
