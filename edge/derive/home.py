@@ -25,6 +25,7 @@ _SAME_WIDTH_M = 0.2
 """Openings whose widths differ by less may be one, seen from both rooms."""
 _SAME_PLACE_M = 0.3
 _SNAP_RAD, _SNAP_M = np.radians(12.0), 0.5
+_HALVINGS = 20
 _MOST_OVERLAP = 0.1
 """Share of a room's floor that a first guess may lay over others."""
 
@@ -286,13 +287,22 @@ def _at_passage(there: PlacedRoom, theirs: Opening, model: RoomModel, own: Openi
 
 
 def _beside(rooms: Sequence[PlacedRoom], model: RoomModel, wall_m: float) -> PlacedRoom:
+    """To the right of all rooms, parallel to them, as near as a wall lets it come."""
     longest = max((wall for room in rooms for wall in room.walls), key=lambda wall: wall.length)
     mine = max(model.walls, key=lambda wall: wall.length, default=None)
     turn = 0.0 if mine is None else _turn_between(mine, longest)
     turn = float(
         np.remainder(turn + np.pi / 4, np.pi / 2) - np.pi / 4
     )  # the smallest that makes them parallel or square
-    guess = PlacedRoom(model, turn_rad=turn)
-    low_x, low_y, _, _ = guess.floor.bounds
-    _, bottom, right, _ = shapely.union_all([room.floor for room in rooms]).bounds
-    return guess.moved(np.array([right + wall_m - low_x, bottom - low_y]))
+    guess, covered = PlacedRoom(model, turn_rad=turn), shapely.union_all([room.floor for room in rooms])
+    low_x, low_y, high_x, _ = guess.floor.bounds
+    left, bottom, right, _ = covered.bounds
+    guess = guess.moved(np.array([right + wall_m - low_x, bottom - low_y]))
+    near_m, far_m = 0.0, right - left + high_x - low_x
+    for _ in range(_HALVINGS):
+        middle_m = (near_m + far_m) / 2
+        closer = guess.moved(np.array([-middle_m, 0.0])).floor
+        near_m, far_m = (middle_m, far_m) if closer.distance(covered) >= wall_m else (near_m, middle_m)
+    guess = guess.moved(np.array([-near_m, 0.0]))
+    found = snapped([*rooms, guess], len(rooms), wall_m)
+    return found if found.floor.intersection(covered).area < _SMALLEST_OVERLAP_M2 else guess

@@ -5,11 +5,12 @@ const text = new TextDecoder();
 export const saved = document.getElementById("saved");
 
 export class Connection {
-  /** @param onMessage called with (topic, Uint8Array); @param onState with whether it is connected; @param onSpan */
-  constructor({ onMessage, onState, onSpan }) {
-    this.onMessage = onMessage;
-    this.onState = onState;
-    this.onSpan = onSpan;
+  /**
+   * @param onMessage called with (topic, Uint8Array). @param onState with whether it is connected
+   * @param onAnswer with what the server answers: {span} or {draft}
+   */
+  constructor({ onMessage, onState, onAnswer }) {
+    Object.assign(this, { onMessage, onState, onAnswer });
     this.waitMs = 500;
     if (saved) queueMicrotask(() => this.#replay(JSON.parse(saved.textContent)));
     else this.#open();
@@ -30,6 +31,11 @@ export class Connection {
     this.#send({});
   }
 
+  /** Have the server do something with a home that is being put together. */
+  home(draft) {
+    this.#send({ home: draft });
+  }
+
   #send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -44,7 +50,7 @@ export class Connection {
     };
     this.socket.onmessage = ({ data }) => {
       if (typeof data === "string") {
-        this.onSpan(JSON.parse(data).span);
+        this.onAnswer(JSON.parse(data));
         return;
       }
       const length = new DataView(data).getUint16(0);
