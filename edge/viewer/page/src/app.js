@@ -201,6 +201,7 @@ function redraw() {
     $("plan").replaceChildren(...(room ? [plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) })] : []));
   }
   if (view === "all") drawAll();
+  if (view === "home") home.refresh();
   const seen = { plan: room, picture: camera?.picture || camera?.grey, home: true, all: camera }[view] ?? camera?.room;
   $("empty").hidden = Boolean(seen);
   $("empty").textContent = emptyText(camera);
@@ -288,7 +289,7 @@ function showView(name) {
   );
   drawTools();
   drawn();
-  soon();
+  redraw();
 }
 
 function changeUnit() {

@@ -27,7 +27,7 @@ export class HomeView {
     else this.saved.delete(name);
     const untouched = !this.dirty && (this.home.name === name || !this.home.rooms.length);
     if (message && untouched) this.open(name);
-    else this.draw();
+    else if (!this.dragging) this.draw();
   }
 
   open(name) {
@@ -58,7 +58,15 @@ export class HomeView {
     this.ask({ do: what, name, wall_thickness_m, rooms, ...more });
   }
 
+  /** Draw if another room can be added now. */
+  refresh() {
+    if (!this.dragging && this.offered !== this.#offers().map((c) => c.id).join()) this.draw();
+  }
+
+  #offers = () => this.cameras().filter((c) => c.layout?.metric);
+
   draw() {
+    this.offered = this.#offers().map((c) => c.id).join();
     window.state.home = { name: this.home.name, rooms: this.home.rooms.length, area_m2: this.home.area_m2, dirty: this.dirty, problem: this.problem, passages: this.home.passages.length, overlaps: this.home.overlaps.length };
     if (!this.host.hidden) {
       this.host.replaceChildren(this.#bar(), this.#drawing(), this.#roomBar());
@@ -76,7 +84,7 @@ export class HomeView {
       this.draw();
     } });
     name.setAttribute("aria-label", "Name of this home");
-    const add = this.cameras().filter((c) => c.layout?.metric).map((c) => button(`+ ${c.name}`, null, () => this.#do("place", { room: c.id })));
+    const add = this.#offers().map((c) => button(`+ ${c.name}`, null, () => this.#do("place", { room: c.id })));
     return element("div", { className: "bar" }, pick, name, ...add, this.home.rooms.length > 0 && button("Save", this.dirty, () => this.#do("save")), this.saved.has(this.home.name) && button("Delete", null, () => confirm(`Delete ${this.home.name}?`) && this.#do("remove")), this.saved.size > 0 && button("New", null, () => this.open(this.saved.has(NEW) ? `${NEW} ${this.saved.size + 1}` : NEW)));
   }
 
@@ -161,6 +169,7 @@ export class HomeView {
     const at = ({ clientX, clientY }) => new DOMPoint(clientX, clientY).matrixTransform(inverse);
     const [from, x, y] = [at(event), room.x_m, room.y_m];
     let moved = false;
+    this.dragging = true;
     group.onpointermove = (move) => {
       const to = at(move);
       moved = moved || Math.hypot(move.clientX - event.clientX, move.clientY - event.clientY) > 4;
@@ -170,6 +179,7 @@ export class HomeView {
     };
     group.onpointerup = group.onpointercancel = () => {
       group.onpointermove = group.onpointerup = group.onpointercancel = null;
+      this.dragging = false;
       this.chosen = index;
       if (moved) this.#do("snap", { index });
       else this.draw();

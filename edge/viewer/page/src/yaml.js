@@ -31,11 +31,11 @@ export function heatLossYaml(polygon, behind, known) {
     .filter(([side]) => /^\d+$/.test(side))
     .map(([side, to]) => {
       const [start, end] = [polygon[side], polygon[(Number(side) + 1) % polygon.length]];
-      const [left, right] = [bearing(end), bearing(start)]; // counter-clockwise from above: a wall begins on its right
+      const [left, right] = bearings(start, end);
       return { to, left, right, width: (((right - left) % 360) + 360) % 360 };
     })
     .sort((a, b) => a.width - b.width)
-    .map(({ to, left, right }) => `    - {bearing_deg: [${round(left, 1)}, ${round(right, 1)}], to: ${to}}`);
+    .map(({ to, left, right }) => `    - {bearing_deg: [${left}, ${right}], to: ${to}}`);
   const text = ["heat_loss:", `  design: {outside_c: ${known.outside_c ?? -3}, mean_outside_c: ${known.mean_outside_c ?? 10}}`];
   if (known.preset) text.push(`  preset: ${known.preset}`, `  room: ${known.room}`);
   text.push("  walls:", ...walls);
