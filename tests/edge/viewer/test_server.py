@@ -14,10 +14,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from edge.mqtt.link import Incoming
+from edge.publish.compose import Source, layout_message
+from edge.scene import Frame
 from edge.subscribe.watcher import validated
 from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
+from tests.edge.derive.rooms import layout as box
 
 Serve = Callable[..., tuple[Relay, PageServer]]
 EVENT = '{"schema":"edge.event/1","device":"d","at":"2026-01-31T12:00:00.000000Z","type":"x","message":"%d"}'
@@ -173,6 +176,23 @@ def test_addresses_for_dashboards(serve: Serve) -> None:
     say(relay, "edge/two/hall/room", b"glTF2")
     assert get(server, "/camera/hall/room.glb")[0] == 404
     assert get(server, "/camera/two/hall/room.glb") == (200, b"glTF2")
+
+
+def test_every_export_has_an_address(serve: Serve, frame: Frame, source: Source) -> None:
+    """Plan and sizes from the layout alone, what is not published said with its remedy, and a picture by its name."""
+    relay, server = serve()
+    say(relay, "edge/d/hall/layout", layout_message(frame, box(), source, 0.1).encoded())
+    status, plan = get(server, "/camera/hall/plan.svg")
+    assert status == 200
+    assert b"5.00 m" in plan
+    assert get(server, "/camera/d/hall/plan.dxf")[1].startswith(b"  0\nSECTION")
+    assert get(server, "/camera/hall/room.csv")[1].startswith(b"kind,name")
+    assert get(server, "/camera/hall/room.html")[1].startswith(b"<!doctype html>")
+    for path in ("/camera/hall/room.svg", "/camera/hall/plan.glb", "/camera/hall/room.exe", "/home/x/plan.svg"):
+        assert get(server, path)[0] == 404, path
+    assert b"configure `picture`" in get(server, "/camera/hall.jpg")[1]
+    say(relay, "edge/d/hall/picture", b"\xff\xd8\xff...")
+    assert get(server, "/camera/hall.jpg") == get(server, "/camera/d/hall/picture.jpg") == (200, b"\xff\xd8\xff...")
 
 
 def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:

@@ -2,7 +2,7 @@
 
 import { depthCard, downloadsCard, healthCard, lightCard, roomCard } from "./cards.js";
 import { Connection, saved } from "./connection.js";
-import { $, button, element } from "./elements.js";
+import { $, button, element, fill } from "./elements.js";
 import { LEVEL, area, length, pointsFromDepth } from "./geometry.js";
 import { Behind, heatCard, legend, wallColours } from "./heat.js";
 import { HomeView } from "./home.js";
@@ -198,7 +198,7 @@ function redraw() {
   const room = camera?.layout?.metric;
   if (view === "plan") {
     const as = { unit, name: camera?.name, partial: camera?.layout?.extent !== "room", onWall: planClicked };
-    $("plan").replaceChildren(...(room ? [plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) })] : []));
+    fill($("plan"), room && plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) }));
   }
   if (view === "all") drawAll();
   if (view === "home") home.refresh();
@@ -220,9 +220,7 @@ function drawAll() {
     const sizes = element("small", { textContent: room ? `${area(room.area_m2, unit)}, height ${length(room.ceiling_height_m, unit)}` : stateOf(camera) });
     return element("button", { className: "tile", onclick: () => (choose(camera.id), showView("dollhouse")) }, picture, small, name, sizes);
   });
-  const focused = [...$("all").children].indexOf(document.activeElement);
-  $("all").replaceChildren(...tiles);
-  $("all").children[focused]?.focus();
+  fill($("all"), ...tiles);
 }
 
 function emptyText(camera) {
@@ -239,7 +237,8 @@ function drawCameras() {
   if (key === camerasShown) return;
   camerasShown = key;
   const several = devices.size > 1;
-  $("cameras").replaceChildren(
+  fill(
+    $("cameras"),
     ...cameras.map((camera) => {
       const node = button(several ? camera.id : camera.name, camera.id === chosen, () => choose(camera.id));
       node.dataset.state = stateOf(camera);
@@ -267,7 +266,7 @@ function drawFacts(camera) {
   if ($("cards").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return; // somebody types
   const open = $("cards").querySelector("details")?.open;
   const scroll = $("facts").scrollTop;
-  $("cards").replaceChildren(...cards.filter(Boolean));
+  fill($("cards"), ...cards);
   const details = $("cards").querySelector("details");
   if (details && open) details.open = true;
   $("facts").scrollTop = scroll;
@@ -283,7 +282,8 @@ function showView(name) {
   if (!flat) room3d.look(name);
   if (name === "home") home.draw();
   for (const panel of ["openings", "behind"]) $(panel).classList.toggle("away", name === "home" || name === "all");
-  $("views").replaceChildren(
+  fill(
+    $("views"),
     ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")),
     button(unit === "m" ? "m → ft" : "ft → m", null, changeUnit),
   );
@@ -324,7 +324,7 @@ function drawTools() {
   parts.push(heat);
   if (!saved) parts.push(button("Add door or window", openings.adding, () => act("opening", !openings.adding)));
   const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click a wall to say what is behind it." }) : legend(painted);
-  $("tools").replaceChildren(...[said, ...parts].filter(Boolean));
+  fill($("tools"), said, ...parts);
 }
 
 function setLayer(name, on) {

@@ -53,6 +53,14 @@ export function lines(text, hint) {
   return element("div", { className: "lines" }, paragraph(hint), pre, copy);
 }
 
+/** Put nodes into a place; what had the keyboard's focus there has it again, known by what it says. */
+export function fill(parent, ...nodes) {
+  const named = (node) => `${node.tagName} ${node.getAttribute("aria-label") ?? node.textContent}`;
+  const focused = parent.contains(document.activeElement) && parent !== document.activeElement ? named(document.activeElement) : null;
+  parent.replaceChildren(...nodes.filter(Boolean));
+  if (focused) [...parent.querySelectorAll("*")].find((node) => named(node) === focused)?.focus();
+}
+
 /** Offer bytes as a file. */
 export function save(name, blob) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });

@@ -1,6 +1,6 @@
 // What a room loses: walls in colours, a table, and what is behind each wall as lines of configuration.
 
-import { $, button, card, choice, element, lines, paragraph, rows } from "./elements.js";
+import { $, button, card, choice, element, fill, lines, paragraph, rows } from "./elements.js";
 import { heatLossYaml } from "./yaml.js";
 
 /** Up to so many W for each square metre of a wall with its openings; the report's colours. */
@@ -73,7 +73,7 @@ export class Behind {
   clicked(camera, side) {
     const draft = this.of(camera);
     if (!draft.touched) {
-      draft.touched = true;
+      Object.assign(draft, { touched: true, corners: camera.layout.metric.polygon_m.length });
       camera.layout.metric.polygon_m.forEach((_, i) => {
         const known = camera.heat_loss?.elements.find(({ edge, kind }) => edge === i && kind === "wall")?.to;
         draft.walls[i] = known ?? (camera.heat_loss ? "heated" : "outside");
@@ -85,9 +85,17 @@ export class Behind {
 
   panel(camera) {
     const draft = camera && this.of(camera);
+    const corners = camera?.layout?.metric?.polygon_m.length;
+    if (draft?.touched && draft.corners !== corners) Object.assign(draft, { walls: {}, touched: false, chosen: null }); // other walls now
     $("behind").hidden = !draft?.touched || !camera.layout?.metric;
-    if ($("behind").hidden) return;
+    if ($("behind").hidden) {
+      this.shown = null;
+      return;
+    }
     const { polygon_m: polygon } = camera.layout.metric;
+    const shown = JSON.stringify([camera.id, draft]);
+    if (shown === this.shown) return; // a list that is open would be closed
+    this.shown = shown;
     const set = (part) => (to) => {
       if (to) draft.walls[part] = to;
       else delete draft.walls[part];
@@ -105,6 +113,6 @@ export class Behind {
       this.byCamera.delete(camera.id);
       this.changed();
     });
-    $("behind").replaceChildren(...card("What is behind the walls", rows([...walls, ...flats]), lines(text, hint), done).children);
+    fill($("behind"), ...card("What is behind the walls", rows([...walls, ...flats]), lines(text, hint), done).children);
   }
 }

@@ -1,6 +1,6 @@
 // Several rooms beside each other as one home: dragged, turned, snapped wall to wall, and kept where the page is served.
 
-import { $, button, card, choice, element, paragraph, rows, shape } from "./elements.js";
+import { button, card, choice, element, fill, paragraph, rows, shape } from "./elements.js";
 import { area, length, volume } from "./geometry.js";
 import { drawnOpening } from "./plan.js";
 
@@ -69,8 +69,7 @@ export class HomeView {
     this.offered = this.#offers().map((c) => c.id).join();
     window.state.home = { name: this.home.name, rooms: this.home.rooms.length, area_m2: this.home.area_m2, dirty: this.dirty, problem: this.problem, passages: this.home.passages.length, overlaps: this.home.overlaps.length };
     if (!this.host.hidden) {
-      this.host.replaceChildren(this.#bar(), this.#drawing(), this.#roomBar());
-      if (this.focused !== undefined) this.host.querySelector(`[data-room="${this.focused}"]`)?.focus();
+      fill(this.host, this.#bar(), this.#drawing(), this.#roomBar());
     }
     this.changed();
   }
@@ -117,7 +116,6 @@ export class HomeView {
   #remove(index) {
     this.home.rooms.splice(index, 1);
     this.chosen = -1;
-    this.focused = undefined;
     this.#do("measure");
   }
 
@@ -155,8 +153,6 @@ export class HomeView {
     upright.append(shape("text", { ...text, y: -y, class: "area" }, room.name), shape("text", { ...text, y: -y + text["font-size"] * 1.3, class: "size" }, area(room.area_m2, this.unit)));
     group.append(upright);
     group.onpointerdown = (event) => this.#drag(event, svg, group, room, index);
-    group.onfocus = () => (this.focused = index);
-    group.onblur = () => (this.focused = undefined);
     group.onkeydown = (event) => this.#key(event, room, index);
     return group;
   }

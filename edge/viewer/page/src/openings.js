@@ -1,6 +1,6 @@
 // Doors, windows and passages: where the camera sees them in a wall, drawn on plans, and added by two clicks.
 
-import { $, button, card, choice, lines, paragraph, rows } from "./elements.js";
+import { $, button, card, choice, fill, lines, paragraph, rows } from "./elements.js";
 import { length } from "./geometry.js";
 import { bearing, bearings, openingsYaml } from "./yaml.js";
 
@@ -87,10 +87,16 @@ export class Draft {
   panel(camera, unit) {
     const added = this.of(camera?.id);
     $("openings").hidden = !this.adding && !added.length;
-    if ($("openings").hidden) return;
+    if ($("openings").hidden) {
+      this.shown = null;
+      return;
+    }
     const text = openingsYaml(added);
     window.state.openingsYaml = added.length ? text : null;
     const last = added.at(-1);
+    const shown = JSON.stringify([camera.id, text, this.first, this.adding, unit]);
+    if (shown === this.shown) return; // a list that is open would be closed
+    this.shown = shown;
     const sizes = last && rows([["sill", length(last.sill_m, unit)], ["height", length(last.height_m, unit)]]);
     const undo = added.length ? button("Undo the last", null, () => (this.byCamera.set(camera.id, added.slice(0, -1)), this.changed())) : null;
     const kinds = [["door", "Door"], ["window", "Window"], ["opening", "Passage without a door"]];
@@ -104,6 +110,6 @@ export class Draft {
       added.length > 0 && lines(text, `Into config.yaml, at camera ${camera.name}; where it has openings already, only the lines below that word:`),
       undo,
     ];
-    $("openings").replaceChildren(...card("New door or window", ...content).children);
+    fill($("openings"), ...card("New door or window", ...content).children);
   }
 }
