@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from edge.commands.terminal import console, err
 
 if TYPE_CHECKING:
     from edge.mqtt.endpoint import Endpoint
-    from edge.viewer.server import PageServer
+    from edge.viewer.server import PageServer, Site
 
 PageHost = Annotated[
     str, typer.Option("--page-host", help="Address to serve the page on; 0.0.0.0: to every machine, with a key.")
@@ -37,15 +37,21 @@ def default_homes() -> Path:
 
 @contextmanager
 def page_served(
+    server_of: Callable[[Site], PageServer],
     endpoint: Endpoint,
     *,
     base: str,
     device: str | None,
-    host: str,
-    port: int,
     homes_file: Path | None,
 ) -> Iterator[None]:
     """The live page, fed by a subscriber to the broker, which homes that are put together in it are told on.
+
+    Args:
+        server_of: makes the server of a site.
+        endpoint: the broker.
+        base: first level of the topics.
+        device: whose messages are shown; None: of all.
+        homes_file: where homes are kept; None: in the state folder.
 
     Raises:
         EdgeError: no port could be had.
@@ -55,7 +61,6 @@ def page_served(
     from edge.viewer.homes import Homes, HomeTeller
     from edge.viewer.live import LivePage
     from edge.viewer.relay import Relay
-    from edge.viewer.server import PageServer
 
     relay, teller = Relay(), HomeTeller(endpoint)
 
@@ -72,7 +77,7 @@ def page_served(
         if isinstance(received.message, HomeMessage):
             homes.heard(received.message)
 
-    server = PageServer(LivePage(relay, homes=homes), host=host, port=port)
+    server = server_of(LivePage(relay, homes=homes))
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
     with ExitStack() as served:
         server.start()

@@ -16,7 +16,8 @@ from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.home_message import HomeMessage
-from edge.mqtt.lens import CalibratedLens, Lens, Pose
+from edge.mqtt.lens import CalibratedFisheye, CalibratedLens, FisheyeLens, Lens, Pose
+from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.topics import Kind
 from edge.mqtt.values import (
     MAX_COLUMNS,
@@ -103,7 +104,11 @@ class DepthImage(Part):
 
 
 class DepthMessage(Result):
-    """Statistics of one depth map. `kind` z: along the optical axis (perspective); range: Euclidean (panorama)."""
+    """Statistics of one depth map.
+
+    `kind` z: along the optical axis (perspective); range: Euclidean, in the geometry of a fisheye where `fisheye` is
+    given, else of a panorama.
+    """
 
     schema_: Literal["edge.depth/1"] = Field(default="edge.depth/1", alias="schema")
     kind: Literal["z", "range"]
@@ -123,7 +128,12 @@ class DepthMessage(Result):
         description="Mean relative error of maps like this one on held-out pictures; null: the model does not say.",
     )
     image: DepthImage | None
-    lens: Lens | None = Field(description="In px of the depth map, width_px x height_px; null for a panorama.")
+    lens: Lens | None = Field(
+        description="In px of the depth map, width_px x height_px; null for a panorama and a fisheye."
+    )
+    fisheye: FisheyeLens | None = Field(
+        default=None, description="In px of the depth map; null for a perspective camera and a panorama."
+    )
     pose: Pose
 
     @model_validator(mode="after")
@@ -314,6 +324,9 @@ class CameraInfo(Part):
     camera_height_m: Positive | None
     hfov_deg: Positive | None = Field(description="Horizontal field of view as configured; null: see `lens`.")
     lens: CalibratedLens | None = Field(description="As calibrated; null for a panorama, or where hfov_deg is given.")
+    fisheye: CalibratedFisheye | None = Field(
+        default=None, description="A fisheye's lens as calibrated; null for another, or where it is not calibrated."
+    )
     pose: Pose
     tasks: tuple[Task, ...]
     settings: dict[Task, TaskSettings] = Field(description="By task, how it runs now.")
@@ -405,7 +418,8 @@ class BridgeHealth(Message):
     broker: BrokerHealth
     dropped: dict[str, Count]
     memory_bytes: Count
-    temperature_celsius: float | None
+    temperature_celsius: float | None = Field(description="The hottest zone's.")
+    machine: MachineHealth | None = Field(default=None, description="Null from versions before 0.3.")
     degraded: tuple[str, ...]
 
 
