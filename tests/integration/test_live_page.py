@@ -54,7 +54,7 @@ def page(tmp_path: Path, daemon: Starter) -> Iterator[tuple[Browser, str]]:
     address = next(line.split("live page: ")[1] for line in run.lines if "live page: " in line)
     with browser(tmp_path / "profile") as shown:
         shown.open(address)
-        shown.until("window.state?.glb && state.light && state.points && state.cameras.length === 2", 90)
+        shown.until("window.state?.glb && state.light && state.cameras.length === 2", 90)
         yield shown, address
 
 
@@ -73,6 +73,7 @@ def test_everything_is_shown(page: tuple[Browser, str], tmp_path: Path) -> None:
     room = picture(shown)[stage]
     assert (np.abs(room.astype(int) - ground).sum(-1) > 24).mean() > 0.2
     shown.press("Depth points")
+    shown.until("state.points > 1000")
     assert np.abs(picture(shown)[stage].astype(int) - room).sum(-1).max() > 100
     shown.press("Depth points")
 

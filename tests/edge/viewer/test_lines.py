@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +13,9 @@ from edge.derive.heat_loss.walls import known_walls
 from edge.derive.mesh import outline
 from edge.derive.openings import placed
 from tests.edge.derive.rooms import BOX, L_SHAPE, model
-
-NODE = shutil.which("node")
-SOURCES = Path(__file__).parents[3] / "edge" / "viewer" / "page" / "src"
+from tests.edge.viewer.node import NODE, in_page
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
-
-
-def in_page(expressions: list[str], **values: Any) -> list[Any]:
-    """What JavaScript expressions over the page's own functions come to."""
-    code = f"""
-        import {{ bearings, heatLossYaml, openingsYaml }} from {json.dumps(str(SOURCES / "yaml.js"))};
-        import {{ placed, sideAt }} from {json.dumps(str(SOURCES / "openings.js"))};
-        const {{ {", ".join(values)} }} = {json.dumps(values)};
-        console.log(JSON.stringify([{", ".join(expressions)}]));
-    """
-    assert NODE is not None
-    command = [NODE, "--no-warnings", "--experimental-default-type=module", "--input-type=module", "-e", code]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
-    found: list[Any] = json.loads(said.stdout)
-    return found
 
 
 def loaded(path: Path, lines: str) -> Config:

@@ -45,6 +45,7 @@ const connection = new Connection({
     $("connection").dataset.state = up ? "online" : "offline";
     $("connection").textContent = up ? (saved ? "saved" : "connected") : "not connected; trying again";
     if (up) devices.clear();
+    if (up) home.reconnected();
   },
   onAnswer(answer) {
     if ("span" in answer) spanKnown(answer.span);
@@ -122,8 +123,8 @@ async function shown(camera, kind) {
     } else if (kind === "layout" && camera.layout?.metric) {
       room3d.heightM = camera.layout.metric.camera_height_m;
       room3d.showWalls(camera.layout.metric.walls, 0.05);
-    } else if (kind === "depth/image") {
-      await showPoints(camera);
+    } else if (kind === "depth/image" && (layers.points || !camera.picture)) {
+      await showDepth(camera); // else nobody sees it
     }
     if (kind === "layout" || kind === "heat_loss") drawn();
     if (kind === "picture" || kind === "layout" || kind === "depth/image") await drawPicture($("picture"), camera, infoOf(camera));
@@ -161,19 +162,18 @@ function planClicked(side, [x, y]) {
   else behind.clicked(current(), side);
 }
 
-async function showPoints(camera) {
+async function showDepth(camera) {
   const { depth, layout } = camera;
   const png = camera["depth/image"];
-  if (!png || !depth?.image || depth.scale !== "metric") return;
-  if (depth.kind === "z" && !depth.lens) return;
-  const { width, height, counts } = await decodePng16(png);
+  if (!png) return;
+  camera.grey = await decodePng16(png);
+  const placeable = depth?.image && depth.scale === "metric" && (depth.kind !== "z" || depth.lens);
+  if (camera.id !== chosen || !layers.points || !placeable) return;
+  const { width, height, counts } = camera.grey;
   const metres = Float32Array.from(counts, (count) => count * depth.image.value_per_count);
-  const heightM = depth.pose?.height_m ?? layout?.metric?.camera_height_m ?? infoOf(camera)?.camera_height_m ?? 0;
-  const rotation = depth.pose?.rotation ?? LEVEL;
+  const height_m = depth.pose?.height_m ?? layout?.metric?.camera_height_m ?? infoOf(camera)?.camera_height_m ?? 0;
   const { kind, lens, fisheye } = depth;
-  const points = pointsFromDepth({ width, height, metres }, { kind, height_m: heightM, lens, fisheye, rotation });
-  camera.grey = { width, height, counts };
-  if (camera.id !== chosen) return;
+  const points = pointsFromDepth({ width, height, metres }, { kind, height_m, lens, fisheye, rotation: depth.pose?.rotation ?? LEVEL });
   room3d.showPoints(points, layout?.metric?.ceiling_height_m);
   window.state.points = points.length / 3;
 }
@@ -331,6 +331,8 @@ function drawTools() {
 function setLayer(name, on) {
   layers[name] = on;
   room3d.setLayer(name, on);
+  const camera = current();
+  if (name === "points" && on && camera) shown(camera, "depth/image");
   drawTools();
 }
 

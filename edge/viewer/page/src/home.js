@@ -6,6 +6,7 @@ import { drawnOpening } from "./plan.js";
 
 const STEP_M = 0.05;
 const NEW = "Home";
+const REMOVED = "removed";
 const empty = (name) => ({ name, wall_thickness_m: 0.1, rooms: [], area_m2: 0, rooms_area_m2: 0, volume_m3: 0, overlaps: [], shared_walls: [], passages: [] });
 
 export class HomeView {
@@ -19,6 +20,14 @@ export class HomeView {
     this.problem = null;
     this.said = "";
     this.unit = "m";
+    this.reconnected();
+  }
+
+  /** Nothing that was asked will be answered any more. */
+  reconnected() {
+    this.busy = false;
+    this.queue = [];
+    this.edited = new Set(); // rooms that were moved since the server was asked
   }
 
   /** A home as it was saved somewhere; null: it is gone. */
@@ -41,20 +50,41 @@ export class HomeView {
   /** What the server made of a draft. */
   answered({ home, saved, error }) {
     this.problem = error ?? null;
-    if (error) return this.draw();
-    const grown = home && home.rooms.length !== this.home.rooms.length;
-    if (home) this.home = home;
-    if (grown) this.chosen = home.rooms.length - 1;
-    this.dirty = !saved;
+    this.busy = false;
+    if (saved && !home) this.open(NEW);
+    else if (home) this.#take(home, saved);
+    else this.draw();
+    const next = this.queue.shift();
+    if (next) this.#do(...next);
+  }
+
+  #take(home, saved) {
+    const grown = home.rooms.length > this.home.rooms.length;
+    if (home.rooms.length < this.home.rooms.length || this.edited.has(REMOVED)) return; // rooms changed meanwhile: what waits measures them
+    for (const i of this.edited) {
+      const { x_m, y_m, turn_deg } = this.home.rooms[i];
+      Object.assign(home.rooms[i], { x_m, y_m, turn_deg });
+    }
+    this.home = home;
+    this.dirty = !saved || this.edited.size > 0;
     this.said = saved ? "saved" : "";
-    if (saved && !home) return this.open(NEW);
-    if (grown) this.fitted = null;
+    if (grown) {
+      this.chosen = home.rooms.length - 1;
+      this.fitted = null;
+    }
     this.draw();
   }
 
+  /** Ask the server, one thing after the other; of measuring the last counts. */
   #do(what, more = {}) {
-    const { name, wall_thickness_m, rooms } = this.home;
     this.dirty = this.dirty || what !== "save";
+    if (this.busy) {
+      if (what !== "measure" || this.queue.at(-1)?.[0] !== "measure") this.queue.push([what, more]);
+      return;
+    }
+    const { name, wall_thickness_m, rooms } = this.home;
+    this.busy = true;
+    this.edited.clear();
     this.ask({ do: what, name, wall_thickness_m, rooms, ...more });
   }
 
@@ -68,7 +98,7 @@ export class HomeView {
   draw() {
     this.offered = this.#offers().map((c) => c.id).join();
     window.state.home = { name: this.home.name, rooms: this.home.rooms.length, area_m2: this.home.area_m2, dirty: this.dirty, problem: this.problem, passages: this.home.passages.length, overlaps: this.home.overlaps.length };
-    if (!this.host.hidden) {
+    if (!this.host.hidden && !this.dragging) {
       fill(this.host, this.#bar(), this.#drawing(), this.#roomBar());
     }
     this.changed();
@@ -109,12 +139,14 @@ export class HomeView {
     const [before, after] = [room.turn_deg, room.turn_deg + degrees].map((d) => (d * Math.PI) / 180);
     room.x_m += Math.cos(before) * cx - Math.sin(before) * cy - Math.cos(after) * cx + Math.sin(after) * cy;
     room.y_m += Math.sin(before) * cx + Math.cos(before) * cy - Math.sin(after) * cx - Math.cos(after) * cy;
+    this.edited.add(index);
     room.turn_deg = ((((room.turn_deg + degrees + 180) % 360) + 360) % 360) - 180;
     this.#do("measure");
   }
 
   #remove(index) {
     this.home.rooms.splice(index, 1);
+    this.edited.add(REMOVED);
     this.chosen = -1;
     this.#do("measure");
   }
@@ -170,8 +202,9 @@ export class HomeView {
       const to = at(move);
       moved = moved || Math.hypot(move.clientX - event.clientX, move.clientY - event.clientY) > 4;
       if (!moved) return;
-      [room.x_m, room.y_m] = [x + to.x - from.x, y - (to.y - from.y)];
-      group.setAttribute("transform", placement(room));
+      this.edited.add(index);
+      const now = Object.assign(this.home.rooms[index], { x_m: x + to.x - from.x, y_m: y - (to.y - from.y) });
+      group.setAttribute("transform", placement(now));
     };
     group.onpointerup = group.onpointercancel = () => {
       group.onpointermove = group.onpointerup = group.onpointercancel = null;
@@ -189,6 +222,8 @@ export class HomeView {
     if (step) {
       room.x_m += step[0];
       room.y_m += step[1];
+      this.edited.add(index);
+      event.currentTarget.setAttribute("transform", placement(room));
       this.#do("measure");
     } else if (event.key === "q" || event.key === "e") this.#turn(index, (event.key === "q" ? 1 : -1) * (event.shiftKey ? 90 : 1));
     else if (event.key === "Delete") this.#remove(index);

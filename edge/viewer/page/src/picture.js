@@ -1,5 +1,7 @@
 // The camera's picture, or its depth where no picture is published, with the room's edges on it.
 
+import { inPicture } from "./geometry.js";
+
 /** @returns whether there was anything to draw */
 export async function drawPicture(figure, camera, info) {
   const canvas = figure.querySelector("canvas");
@@ -11,11 +13,22 @@ export async function drawPicture(figure, camera, info) {
     bitmap.close();
   } else if (camera.grey) drawDepth(canvas, context, camera.grey);
   else return;
-  const panorama = info?.projection === "equirectangular";
+  const view = viewOf(camera, info, canvas);
   figure.querySelector("figcaption").textContent = camera.picture
-    ? `The camera's picture${panorama ? "; lines: where walls meet ceiling and floor" : ""}`
+    ? `The camera's picture${view ? "; lines: where walls meet ceiling and floor" : ""}`
     : "Depth, near is bright; to see the camera's picture, have it published: picture in its configuration";
-  if (panorama && camera.layout) drawBoundary(canvas, context, camera.layout.boundary);
+  if (view && camera.layout) window.state.edges = drawBoundary(canvas, context, camera.layout.boundary, view);
+}
+
+/** How the camera's picture comes about; null where that is not known. */
+function viewOf({ depth, layout }, info, canvas) {
+  if (!info) return null;
+  const { projection, pose } = info;
+  const rotation = pose?.rotation ?? depth?.pose?.rotation;
+  if (!rotation || !layout) return null;
+  if (projection === "equirectangular") return Math.abs(canvas.width / canvas.height - 2) < 0.02 ? { projection, rotation } : null; // else a part
+  const given = depth?.lens || depth?.fisheye ? depth : (info.lens ?? info.fisheye) && { ...info, ...(info.lens ?? info.fisheye) };
+  return given ? { projection, rotation, lens: given.lens, fisheye: given.fisheye, width_px: given.width_px, height_px: given.height_px } : null;
 }
 
 function drawDepth(canvas, context, { width, height, counts }) {
@@ -30,20 +43,25 @@ function drawDepth(canvas, context, { width, height, counts }) {
   context.putImageData(image, 0, 0);
 }
 
-function drawBoundary(canvas, context, { ceiling_rad, floor_rad }) {
+/** @returns how many of its points are in the picture */
+function drawBoundary(canvas, context, { ceiling_rad, floor_rad }, view) {
+  let seen = 0;
   for (const [latitudes, colour] of [[ceiling_rad, "#38d9a9"], [floor_rad, "#ff6b35"]]) {
     context.beginPath();
-    let pen = false;
-    latitudes.forEach((latitude, i) => {
-      if (latitude === null) pen = false;
-      else {
-        const [x, y] = [((i + 0.5) / latitudes.length) * canvas.width, (0.5 - latitude / Math.PI) * canvas.height];
-        pen ? context.lineTo(x, y) : context.moveTo(x, y);
-        pen = true;
-      }
-    });
+    let last = null;
+    for (let i = 0; i <= latitudes.length; i++) {
+      const latitude = latitudes[i % latitudes.length];
+      const longitude = ((i + 0.5) / latitudes.length - 0.5) * 2 * Math.PI;
+      const [flat, up] = latitude === null ? [] : [Math.cos(latitude), Math.sin(latitude)];
+      const at = latitude === null ? null : inPicture([flat * Math.sin(longitude), flat * Math.cos(longitude), up], view);
+      if (at && last && Math.abs(at[0] - last[0]) < 0.5) context.lineTo(at[0] * canvas.width, at[1] * canvas.height);
+      else if (at) context.moveTo(at[0] * canvas.width, at[1] * canvas.height);
+      if (at && Math.abs(at[0] - 0.5) <= 0.5 && Math.abs(at[1] - 0.5) <= 0.5) seen++;
+      last = at;
+    }
     context.strokeStyle = colour;
     context.lineWidth = Math.max(1, canvas.width / 400);
     context.stroke();
   }
+  return seen;
 }
