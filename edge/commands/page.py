@@ -15,6 +15,7 @@ from edge.commands.terminal import console, err
 
 if TYPE_CHECKING:
     from edge.mqtt.endpoint import Endpoint
+    from edge.viewer.live import Flag
     from edge.viewer.server import PageServer, Site
 
 PageHost = Annotated[
@@ -35,23 +36,35 @@ def default_homes() -> Path:
     return (state_folder() or Path(home).absolute() / "edge") / "homes.json"
 
 
+def flag_over(endpoint: Endpoint, base: str) -> Flag:
+    """What asks a device to keep a picture for review, over a broker."""
+    from edge.errors import EdgeError
+    from edge.mqtt.topics import Topics
+    from edge.mqtt.verbs import VERBS
+    from edge.subscribe.ask import ask
+
+    def flag(device: str, camera: str) -> str:
+        arguments = {"camera": camera, "note": "live page"}
+        answer = ask(endpoint, Topics(device, base), "flag", arguments, timeout_s=VERBS["flag"].within_s + 2.0)
+        if answer.status != "ok":
+            raise EdgeError(str(answer.error))
+        return str(answer.data["entry"])
+
+    return flag
+
+
 @contextmanager
 def page_served(
-    server_of: Callable[[Site], PageServer],
     endpoint: Endpoint,
     *,
     base: str,
     device: str | None,
     homes_file: Path | None,
+    serve: Callable[[Site], PageServer],
 ) -> Iterator[None]:
     """The live page, fed by a subscriber to the broker, which homes that are put together in it are told on.
 
-    Args:
-        server_of: makes the server of a site.
-        endpoint: the broker.
-        base: first level of the topics.
-        device: whose messages are shown; None: of all.
-        homes_file: where homes are kept; None: in the state folder.
+    `serve` makes the server that shows it; `device`: whose messages, None: of all.
 
     Raises:
         EdgeError: no port could be had.
@@ -77,7 +90,7 @@ def page_served(
         if isinstance(received.message, HomeMessage):
             homes.heard(received.message)
 
-    server = server_of(LivePage(relay, homes=homes))
+    server = serve(LivePage(relay, flag_over(endpoint, base), homes))
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
     with ExitStack() as served:
         server.start()
@@ -90,9 +103,9 @@ def page_served(
         yield
 
 
-def show_address(server: PageServer) -> None:
+def show_address(server: PageServer, what: str = "live page") -> None:
     """Print where the page is; where others may open it, also as a QR code for a phone."""
-    err.print(f"live page: {server.address}", markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{what}: {server.address}", markup=False, highlight=False, soft_wrap=True)
     if server.key is None or not console.is_terminal:
         return
     import segno

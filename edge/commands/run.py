@@ -80,8 +80,8 @@ def run(
             daemon.start()
             visible = show if show is not None else not log_json and "INVOCATION_ID" not in os.environ
             with ExitStack() as beside:
-                with_page = visible if page is None else page
-                beside.enter_context(_served(daemon, page_host, page_port, homes, page=with_page))
+                shown = visible if page is None else page
+                beside.enter_context(_served(daemon, page_host, page_port, homes, page=shown))
                 if visible:
                     beside.enter_context(_shown(daemon, for_s))
                 daemon.supervise(for_s)
@@ -120,30 +120,26 @@ def _served(daemon: Daemon, host: str | None, port: int | None, homes: Path | No
 
     Without a port for them the daemon serves all the same.
     """
-    from edge.viewer.server import PageServer, Site
+    from edge.viewer.server import PageServer
 
     device, own = daemon.config.device, daemon.config.http
-
-    def server(site: Site | None) -> PageServer:
-        return PageServer(
-            site,
-            host=host or own.host,
-            port=own.port if port is None else port,
-            addresses=addresses(daemon) if own.enabled else {},
-            key=own.key(),
-        )
-
+    serve = partial(
+        PageServer,
+        host=host or own.host,
+        port=own.port if port is None else port,
+        addresses=addresses(daemon) if own.enabled else {},
+        key=own.key(),
+    )
     with ExitStack() as running:
         try:
             if page:
-                running.enter_context(
-                    page_served(server, daemon.endpoint, base=device.base_topic, device=device.name, homes_file=homes)
-                )
+                broker = partial(page_served, daemon.endpoint, base=device.base_topic, device=device.name)
+                running.enter_context(broker(homes_file=homes, serve=serve))
             elif own.enabled:
-                bare = server(None)
-                bare.start()
-                running.callback(bare.stop)
-                _log.info("health and metrics on %s", bare.address_without_key)
+                server = serve(None)
+                server.start()
+                running.callback(server.stop)
+                _log.info("health and metrics on %s", server.address_without_key)
         except EdgeError as error:
             _log.warning("%s", error)
         yield

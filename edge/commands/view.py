@@ -37,6 +37,6 @@ def view(
     stop = signals_end()
     with errors_as_exit_codes():
         endpoint = broker.endpoint_at(host, port, username, password_file, ca)
-        server = partial(PageServer, host=page_host, port=page_port)
-        with page_served(server, endpoint, base=base, device=device, homes_file=homes):
+        serve = partial(PageServer, host=page_host, port=page_port)
+        with page_served(endpoint, base=base, device=device, homes_file=homes, serve=serve):
             stop.wait(for_s)

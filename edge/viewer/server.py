@@ -144,7 +144,7 @@ class PageServer:
                     port,
                     process_request=self._answer,
                     compression=None,
-                    max_size=0 if self._site is None else self._site.longest_message_bytes,
+                    max_size=self._site.longest_message_bytes if self._site is not None else 0,
                     server_header=None,
                     logger=_quiet(),
                 )
@@ -157,6 +157,10 @@ class PageServer:
             server.close()
             await server.wait_closed()
             return
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        if self._site is not None:
+            await self._site.talk(connection)
 
     # One request, one page ------------------------------------------------------------------------------------------
 
@@ -179,12 +183,8 @@ class PageServer:
             origin = request.headers.get("Origin")
             same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
             return None if same else _response(http.HTTPStatus.FORBIDDEN, b"only for the page itself\n")
-        index = "/" if self._site is None else f"/{self._site.index}"
+        index = f"/{self._site.index}" if self._site is not None else ""
         return await self._file(index if parts.path == "/" else parts.path)
-
-    async def _talk(self, connection: ServerConnection) -> None:
-        assert self._site is not None, "without a site no WebSocket is let in"
-        await self._site.talk(connection)
 
     async def _file(self, path: str) -> Response:
         content = self._files.get(path)

@@ -21,7 +21,7 @@ function trimmed(code) {
 }
 
 await build({
-  entryPoints: ["src/app.js"],
+  entryPoints: { app: "src/main.js" },
   bundle: true,
   minify: true,
   format: "esm",

@@ -3,6 +3,7 @@
 import { depthCard, downloadsCard, healthCard, lightCard, roomCard } from "./cards.js";
 import { Connection, saved } from "./connection.js";
 import { $, button, element, fill } from "./elements.js";
+import { flagButton } from "./flag.js";
 import { LEVEL, area, length, pointsFromDepth } from "./geometry.js";
 import { Behind, heatCard, legend, wallColours } from "./heat.js";
 import { HomeView } from "./home.js";
@@ -263,7 +264,7 @@ async function choose(id) {
 
 function drawFacts(camera) {
   if (!camera) return;
-  const cards = view === "home" ? home.cards() : [roomCard(camera, unit), heatCard(camera), depthCard(camera, unit), lightCard(camera), downloadsCard(camera, unit), healthCard(camera.device)];
+  const cards = view === "home" ? home.cards() : [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), downloadsCard(camera, unit), healthCard(camera.device)];
   if ($("cards").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return; // somebody types
   const open = $("cards").querySelector("details")?.open;
   const scroll = $("facts").scrollTop;

@@ -19,7 +19,8 @@ const ABOUT = {
   "room.json": "HorizonNet's layout",
 };
 
-export function roomCard({ layout }, unit) {
+/** @param asking what may be asked of the device about it, or null */
+export function roomCard({ layout }, unit, asking) {
   if (!layout) return null;
   const room = layout.metric;
   if (!room) return card("Room", paragraph("Sizes are relative: configure camera_height_m for metres."));
@@ -37,6 +38,7 @@ export function roomCard({ layout }, unit) {
     ]),
     layout.extent !== "room" && paragraph("Only what this camera sees; the room goes on behind it."),
     paragraph("What stands before a wall is projected onto it: furniture, mirrors and glass are pictures of themselves."),
+    asking,
     layout.fit_reason && element("details", { className: "note" }, element("summary", { textContent: `fit: ${layout.fit}` }), layout.fit_reason),
   );
 }

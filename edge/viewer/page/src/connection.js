@@ -36,6 +36,12 @@ export class Connection {
     this.#send({ home: draft });
   }
 
+  /** Ask a device to keep what a camera shows; `then` is called with {flagged, error}. */
+  flag(camera, then) {
+    this.flagged = then;
+    this.#send({ flag: camera });
+  }
+
   #send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -50,7 +56,9 @@ export class Connection {
     };
     this.socket.onmessage = ({ data }) => {
       if (typeof data === "string") {
-        this.onAnswer(JSON.parse(data));
+        const said = JSON.parse(data);
+        if ("flagged" in said) this.flagged?.(said);
+        else this.onAnswer(said);
         return;
       }
       const length = new DataView(data).getUint16(0);
