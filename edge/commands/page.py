@@ -87,8 +87,11 @@ def page_served(
 
     def take(received: Received) -> None:
         relay.accept(received)
-        if isinstance(received.message, HomeMessage):
-            homes.heard(received.message)
+        if received.address is not None and received.address.home is not None:
+            if isinstance(received.message, HomeMessage):
+                homes.heard(received.address.home, received.message)
+            elif not received.payload:
+                homes.heard(received.address.home, None)
 
     server = serve(LivePage(relay, flag_over(endpoint, base), homes))
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
