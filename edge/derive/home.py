@@ -140,11 +140,14 @@ def sizes_of(rooms: Sequence[PlacedRoom]) -> HomeSizes:
     overlaps: list[Overlap] = []
     shared: list[SharedWall] = []
     passages: list[Passage] = []
+    walls = [_long_walls(room) for room in rooms]
     for i, j in itertools.combinations(range(len(rooms)), 2):
+        if floors[i].distance(floors[j]) > _THICKEST_M:
+            continue
         area_m2 = float(floors[i].intersection(floors[j]).area)
         if area_m2 >= _SMALLEST_OVERLAP_M2:
             overlaps.append(Overlap((i, j), area_m2))
-        for a, b in itertools.product(rooms[i].walls, rooms[j].walls):
+        for a, b in itertools.product(walls[i], walls[j]):
             if (found := _shared(a, b)) is not None:
                 shared.append(SharedWall((i, j), (a.index, b.index), *found))
         passages += _passages(rooms, i, j)
@@ -156,6 +159,11 @@ def sizes_of(rooms: Sequence[PlacedRoom]) -> HomeSizes:
         tuple(shared),
         tuple(passages),
     )
+
+
+def _long_walls(room: PlacedRoom) -> list[Edge]:
+    """Walls that can be a part of another room's."""
+    return [wall for wall in room.walls if wall.length >= _SHORTEST_SHARED_M]
 
 
 def _along(edge: Edge) -> Array:
@@ -211,10 +219,10 @@ def snapped(rooms: Sequence[PlacedRoom], index: int, wall_m: float = WALL_M) -> 
     corner meets its counterpart.
     """
     room = rooms[index]
-    others = [(n, r) for n, r in enumerate(rooms) if n != index]
+    others = [(n, r) for n, r in enumerate(rooms) if n != index and r.floor.distance(room.floor) <= 2 * _SNAP_M]
     best: tuple[float, PlacedRoom] | None = None
-    for number, wall in ((n, w) for n, r in others for w in r.walls):
-        for mine in room.walls:
+    for number, wall in ((n, w) for n, r in others for w in _long_walls(r)):
+        for mine in _long_walls(room):
             turn = _turn_between(mine, wall)
             if abs(turn) > _SNAP_RAD:
                 continue
