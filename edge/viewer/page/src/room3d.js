@@ -194,7 +194,7 @@ export class Room3D {
     } else {
       const half = Math.atan(Math.tan((fov * Math.PI) / 360) * Math.min(1, this.camera.aspect));
       if (view === "top") position.set(centre.x, centre.y + size.y / 2 + (Math.hypot(size.x, size.z) / 2.3) / Math.tan(half), centre.z + 0.001);
-      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((1.02 * size.length()) / 2 / Math.sin(half)).add(centre);
+      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((1.12 * size.length()) / 2 / Math.sin(half)).add(centre);
     }
     this.#go({ position, target, fov }, at === "once" || matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : TURN_MS);
   }
