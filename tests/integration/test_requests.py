@@ -110,7 +110,7 @@ def started(folder: Path, **change: Any) -> Served:
         "inference": {"engines": str(REPOSITORY / "engines"), "threads": 1},
         "mqtt": {"host": "127.0.0.1", "port": broker.port},
         "requests": {"allow": list(VERBS)},
-        "review": {"folder": "review"},
+        "review": {"folder": "review", "people": "kept"},
     }
     client = Subscriber(broker.port).start()
     served = Served(folder, broker, client, config=config | change)

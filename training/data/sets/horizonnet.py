@@ -3,8 +3,8 @@
 A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the layout's order
 (either way round, from any corner). As in HorizonNet's `panostretch.py`, pixel 0's centre is at 0. Two corners with one
 x are an occlusion edge. `ignore_spans.csv`, where there is one, lists the columns of a picture in which its ceiling or
-floor edge is not visible: `name,boundary,x0,x1,reason`. `camera_heights.csv`, where there is one, has the height of each
-picture's camera: `name,camera_height_m`; `edge review` writes both.
+floor edge is not visible: `name,boundary,x0,x1,reason`. `camera_heights.csv`, where there is one, has the height of
+each picture's camera: `name,camera_height_m`; `edge review` writes both.
 """
 
 from __future__ import annotations
