@@ -80,9 +80,7 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    process = CameraProcess(
-        camera.name, camera.source.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S)
-    )
+    process = CameraProcess(camera.name, camera.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S))
     begun_s = time.monotonic()
     process.start()
     try:

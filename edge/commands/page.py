@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from edge.commands.terminal import console, err
 if TYPE_CHECKING:
     from edge.mqtt.endpoint import Endpoint
     from edge.viewer.live import Flag
-    from edge.viewer.server import PageServer
+    from edge.viewer.server import PageServer, Site
 
 PageHost = Annotated[
     str, typer.Option("--page-host", help="Address to serve the page on; 0.0.0.0: to every machine, with a key.")
@@ -59,11 +59,12 @@ def page_served(
     *,
     base: str,
     device: str | None,
-    host: str,
-    port: int,
     homes_file: Path | None,
+    serve: Callable[[Site], PageServer],
 ) -> Iterator[None]:
     """The live page, fed by a subscriber to the broker, which homes that are put together in it are told on.
+
+    `serve` makes the server that shows it.
 
     Raises:
         EdgeError: no port could be had.
@@ -73,7 +74,6 @@ def page_served(
     from edge.viewer.homes import Homes, HomeTeller
     from edge.viewer.live import LivePage
     from edge.viewer.relay import Relay
-    from edge.viewer.server import PageServer
 
     relay, teller = Relay(), HomeTeller(endpoint)
 
@@ -90,7 +90,7 @@ def page_served(
         if isinstance(received.message, HomeMessage):
             homes.heard(received.message)
 
-    server = PageServer(LivePage(relay, flag_over(endpoint, base), homes), host=host, port=port)
+    server = serve(LivePage(relay, flag_over(endpoint, base), homes))
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
     with ExitStack() as served:
         server.start()

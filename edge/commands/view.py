@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -30,10 +31,12 @@ def view(
 
     The page is on this machine alone unless --page-host says otherwise; then its address has a key.
     """
+    from edge.viewer.server import PageServer
+
     log_to_stderr("WARNING", "%(message)s")
     stop = signals_end()
     with errors_as_exit_codes():
         endpoint = broker.endpoint_at(host, port, username, password_file, ca)
-        served = page_served(endpoint, base=base, device=device, host=page_host, port=page_port, homes_file=homes)
-        with served:
+        serve = partial(PageServer, host=page_host, port=page_port)
+        with page_served(endpoint, base=base, device=device, homes_file=homes, serve=serve):
             stop.wait(for_s)

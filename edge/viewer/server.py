@@ -9,6 +9,7 @@ import http
 import logging
 import secrets
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -18,6 +19,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from edge.errors import EdgeError
+from edge.viewer.addresses import Address
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {
@@ -64,16 +66,28 @@ class PageServer:
     """Serves a site; `start` it, `stop` it. Loopback needs no key; any other address does.
 
     Args:
-        site: what to show.
+        site: what to show; None: no page, only `addresses`.
         host: address to listen on.
         port: the first of twenty to try; 0: any that is free.
+        addresses: of programs, by path; they take the key as a bearer token too.
+        key: that must be given where one must; None: a new one.
     """
 
-    def __init__(self, site: Site, *, host: str = "127.0.0.1", port: int = 8088) -> None:
+    def __init__(
+        self,
+        site: Site | None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8088,
+        addresses: Mapping[str, Address] | None = None,
+        key: str | None = None,
+    ) -> None:
         self._site, self._host, self._asked_port = site, host, port
+        self._addresses = addresses or {}
         self.port = 0
-        self.key = None if _is_loopback(host) else secrets.token_urlsafe(12)
-        self._files = {f"/{path.name}": path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
+        self.key = None if _is_loopback(host) else (key or secrets.token_urlsafe(12))
+        files = [path for path in _STATIC.iterdir() if path.suffix in _TYPES] if site is not None else []
+        self._files = {f"/{path.name}": path.read_bytes() for path in files}
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._started = threading.Event()
@@ -83,8 +97,13 @@ class PageServer:
     @property
     def address(self) -> str:
         """Where the page is, with its key if it has one."""
+        return self.address_without_key + (f"?key={self.key}" if self.key else "")
+
+    @property
+    def address_without_key(self) -> str:
+        """The same for logs."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}/" + (f"?key={self.key}" if self.key else "")
+        return f"http://{host}:{self.port}/"
 
     def start(self) -> None:
         """Begin to serve.
@@ -110,6 +129,7 @@ class PageServer:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._started.set()
             self._loop.close()
@@ -119,12 +139,12 @@ class PageServer:
         for port in ports:
             try:
                 server = await serve(
-                    self._site.talk,
+                    self._talk,
                     self._host,
                     port,
                     process_request=self._answer,
                     compression=None,
-                    max_size=self._site.longest_message_bytes,
+                    max_size=self._site.longest_message_bytes if self._site is not None else 0,
                     server_header=None,
                     logger=_quiet(),
                 )
@@ -138,6 +158,10 @@ class PageServer:
             await server.wait_closed()
             return
 
+    async def _talk(self, connection: ServerConnection) -> None:
+        if self._site is not None:
+            await self._site.talk(connection)
+
     # One request, one page ------------------------------------------------------------------------------------------
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -147,21 +171,27 @@ class PageServer:
             return _response(http.HTTPStatus.FORBIDDEN, b"this address is not served here\n")
         if parts.path in self._files and not parts.path.endswith(".html"):
             return await self._file(parts.path)
-        given = parse_qs(parts.query).get("key", [""])[0]
-        if self.key is not None and not hmac.compare_digest(given.encode(), self.key.encode()):
+        address = self._addresses.get(parts.path)
+        if not (address is not None and address.public) and not self._has_key(parts.query, request.headers):
             return _response(
                 http.HTTPStatus.UNAUTHORIZED, b"add ?key=... to the address, as it was printed when this was started\n"
             )
-        if parts.path == "/ws":
+        if address is not None:
+            said = await asyncio.to_thread(address.answer)
+            return _response(said.status, said.body, said.content_type)
+        if parts.path == "/ws" and self._site is not None:
             origin = request.headers.get("Origin")
             same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
             return None if same else _response(http.HTTPStatus.FORBIDDEN, b"only for the page itself\n")
-        return await self._file(f"/{self._site.index}" if parts.path == "/" else parts.path)
+        index = f"/{self._site.index}" if self._site is not None else ""
+        return await self._file(index if parts.path == "/" else parts.path)
 
     async def _file(self, path: str) -> Response:
         content = self._files.get(path)
         if content is not None:
             return _response(http.HTTPStatus.OK, content, _TYPES[Path(path).suffix])
+        if self._site is None:
+            return _response(http.HTTPStatus.NOT_FOUND, f"there are {', '.join(self._addresses)}\n".encode())
         try:
             found = await asyncio.to_thread(self._site.get, unquote(path))
         except EdgeError as error:
@@ -169,6 +199,11 @@ class PageServer:
         if found is None:
             return _response(http.HTTPStatus.NOT_FOUND, b"nothing is there; the page is at /\n")
         return _response(http.HTTPStatus.OK, *found)
+
+    def _has_key(self, query: str, headers: Headers) -> bool:
+        """Whether the key came along, in the address or as a bearer token, or none is needed."""
+        given = parse_qs(query).get("key", [headers.get("Authorization", "").removeprefix("Bearer ")])[0]
+        return self.key is None or hmac.compare_digest(given.encode(), self.key.encode())
 
     def _is_ours(self, host: str) -> bool:
         """Whether a request was meant for us: other names may be another site's that points here (DNS rebinding)."""

@@ -114,7 +114,8 @@ async function showPoints(camera) {
   const metres = Float32Array.from(counts, (count) => count * depth.image.value_per_count);
   const heightM = depth.pose?.height_m ?? layout?.metric?.camera_height_m ?? infoOf(camera)?.camera_height_m ?? 0;
   const rotation = depth.pose?.rotation ?? LEVEL;
-  const points = pointsFromDepth({ width, height, metres }, { kind: depth.kind, height_m: heightM, lens: depth.lens, rotation });
+  const { kind, lens, fisheye } = depth;
+  const points = pointsFromDepth({ width, height, metres }, { kind, height_m: heightM, lens, fisheye, rotation });
   camera.grey = { width, height, counts };
   if (camera.id !== chosen) return;
   room3d.showPoints(points, layout?.metric?.ceiling_height_m);
