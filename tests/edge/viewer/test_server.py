@@ -226,7 +226,7 @@ def test_programs_have_addresses_of_their_own(serve: Serve) -> None:
     assert get(server, "/healthz") == (200, b"alive\n")
     assert get(server, "/readyz?verbose") == (503, b"no camera\n")
     assert get(server, "/")[0] == 200
-    _, bare = serve(relay=None, addresses=ADDRESSES)
+    _, bare = serve(site=None, addresses=ADDRESSES)
     assert get(bare, "/healthz")[0] == 200
     assert [get(bare, path) for path in ("/", "/index.html", "/camera/c/picture.jpg", "/ws")] == [
         (404, b"there are /healthz, /readyz\n")
