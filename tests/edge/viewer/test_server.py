@@ -16,6 +16,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from edge.errors import EdgeError
 from edge.mqtt.link import Incoming
 from edge.publish.compose import Source, layout_message
 from edge.scene import Frame
@@ -208,6 +209,29 @@ def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:
         assert second.port != first.port
     finally:
         second.stop()
+
+
+def test_the_page_may_ask_for_one_thing() -> None:
+    """To keep what a camera shows: the device's answer comes back, or why not; other pages are not disturbed."""
+
+    def flag(device: str, camera: str) -> str:
+        if device != "d":
+            raise EdgeError("not allowed; add flag to requests.allow")
+        return f"entry of {camera}"
+
+    for given, answer in (
+        ("d/hall", {"flagged": "entry of hall", "error": None}),
+        ("x/hall", {"flagged": None, "error": "not allowed; add flag to requests.allow"}),
+        ({"no": "text"}, {"flagged": None, "error": "this page cannot ask for that"}),
+    ):
+        server = PageServer(LivePage(Relay(), flag), port=0)
+        server.start()
+        try:
+            with connect(f"ws://127.0.0.1:{server.port}/ws") as page:
+                page.send(json.dumps({"flag": given}))
+                assert json.loads(page.recv(timeout=5)) == answer
+        finally:
+            server.stop()
 
 
 ADDRESSES = {
