@@ -1,5 +1,6 @@
 // The live page: what devices publish, as a room one can turn, a plan, a picture and numbers.
 
+import { calibration } from "./calibrate.js";
 import { depthCard, downloadsCard, healthCard, lightCard, roomCard } from "./cards.js";
 import { Connection, saved } from "./connection.js";
 import { $, button, element, fill } from "./elements.js";
@@ -305,6 +306,8 @@ function changeUnit() {
 const layers = { room: true, ceiling: true, light: true, points: false, openings: true };
 const LAYERS = { room: "Walls", ceiling: "Ceiling", openings: "Doors", light: "Light probe", points: "Depth points" };
 
+const trueLength = calibration(() => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
+
 /** The buttons below the room: layers, walls in colours, measuring, adding doors and windows. */
 function drawTools() {
   const model = !FLAT[view];
@@ -318,6 +321,7 @@ function drawTools() {
     const measure = button("Measure", room3d.measuring, () => act("measure", !room3d.measuring));
     measure.title = "Click two points; ± is one pixel of the network's picture";
     parts.push(measure);
+    if (!saved) parts.push(trueLength);
   }
   const camera = current();
   parts.push(button("Confidence", painted === "confidence", () => paint("confidence")));
