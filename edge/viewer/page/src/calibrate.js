@@ -1,25 +1,20 @@
 // A camera's height from one length that is known: a wall's, or that of the line measured last.
 
+import { element } from "./elements.js";
 import { length } from "./geometry.js";
 
 const FOOT_M = 0.3048;
-
-const made = (tag, properties, ...content) => {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...content);
-  return node;
-};
 
 /** The height at which what shows as `shownM` is as long as it truly is. */
 export const trueHeight = (heightM, trueM, shownM) => (heightM * trueM) / shownM;
 
 /** A button that opens the tool. `now` gives {room: metric of a layout message, measured: m or null, name, unit}. */
 export function calibration(now) {
-  const choice = made("select", { ariaLabel: "Which length" });
-  const truth = made("input", { type: "number", min: "0.1", step: "any", inputMode: "decimal", ariaLabel: "Its true length" });
-  const result = made("output", {});
-  const form = made("form", { className: "card calibrate", hidden: true }, choice, truth, result);
-  const button = made("button", { type: "button", textContent: "True length", title: "Correct the camera's height by a length you know" });
+  const choice = element("select", { ariaLabel: "Which length" });
+  const truth = element("input", { type: "number", min: "0.1", step: "any", inputMode: "decimal", ariaLabel: "Its true length" });
+  const result = element("output", {});
+  const form = element("form", { className: "card calibrate", hidden: true }, choice, truth, result);
+  const button = element("button", { type: "button", textContent: "True length", title: "Correct the camera's height by a length you know" });
   button.setAttribute("aria-pressed", "false");
 
   function offer() {
@@ -28,7 +23,7 @@ export function calibration(now) {
     if (measured) options.unshift(["measured line", measured]);
     const kept = choice.selectedOptions[0]?.label.split(",")[0];
     choice.replaceChildren(
-      ...options.map(([label, m]) => made("option", { value: String(m), label: `${label}, ${length(m, unit)}`, selected: label === kept })),
+      ...options.map(([label, m]) => element("option", { value: String(m), label: `${label}, ${length(m, unit)}`, selected: label === kept })),
     );
     truth.placeholder = unit === "ft" ? "is truly, feet" : "is truly, m";
     show();
@@ -56,5 +51,5 @@ export function calibration(now) {
   choice.onfocus = offer;
   choice.onchange = truth.oninput = show;
   form.onsubmit = (event) => event.preventDefault();
-  return made("span", { className: "tool" }, button, form);
+  return element("span", { className: "tool" }, button, form);
 }
