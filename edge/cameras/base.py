@@ -68,6 +68,8 @@ class RtspSpec:
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
+    decoder: Literal["auto", "cpu", "hardware"] = "auto"
+    """auto: the hardware's where this machine has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Source(ABC):
 
     def __init__(self) -> None:
         self._warnings: list[str] = []
+        self.shortfall: str | None = None
+        """Why it works less well than this machine could, if it does, and what to do."""
 
     @abstractmethod
     def open(self) -> None:

@@ -20,7 +20,8 @@ import time
 from typing import TypedDict
 
 from edge.cameras.base import EndOfStream, PictureError, ReplaySpec, Source, SourceSpec
-from edge.cameras.picture import content_hash, shrunk
+from edge.cameras.content import Content
+from edge.cameras.picture import shrunk
 from edge.cameras.privacy import Privacy
 from edge.cameras.slot import SlotWriter
 from edge.cameras.sources import open_source
@@ -80,7 +81,9 @@ class _Child:
         except CameraError as error:
             self.tell("error", str(error))
             return 1
-        self.tell("opened")
+        self.tell("opened", source.shortfall or "")
+        if source.shortfall is not None:
+            self.tell("warning", source.shortfall)
         slot = SlotWriter(self.slot_fd, job["capacity_bytes"], first_sequence=job["first_sequence"])
         self.sizes_vary, self.privacy = isinstance(job["spec"], ReplaySpec), Privacy(job["masks"])
         lockstep = isinstance(job["spec"], ReplaySpec) and job["spec"].pace == "fast"
@@ -97,7 +100,7 @@ class _Child:
 
     def capture(self, source: Source, slot: SlotWriter, *, lockstep: bool) -> None:
         """Pictures from the source into the slot; in lockstep the next follows when the last was taken."""
-        seen, changed_s, refused, good_s = -1, 0.0, 0, time.monotonic()
+        content, refused, good_s = Content(), 0, time.monotonic()
         while not self.stop.is_set():
             try:
                 picture = source.read()
@@ -111,9 +114,7 @@ class _Child:
                 for warning in source.take_warnings():
                     self.tell("warning", warning)
             image = self._fitting(self.privacy.paint(picture.image), slot.capacity_bytes)
-            now = content_hash(image)
-            if now != seen:
-                seen, changed_s = now, picture.captured_monotonic_s
+            changed_s = content.changed_s(image, picture.captured_monotonic_s)
             while lockstep and not slot.taken and not self.stop.is_set():
                 time.sleep(_LOCKSTEP_POLL_S)
             slot.write(image, picture.captured_at, picture.captured_monotonic_s, changed_s)

@@ -154,6 +154,8 @@ class CameraProcess:
         self.since_s = time.monotonic()
         """When `state` began."""
         self.restarts = 0
+        self.shortfall: str | None = None
+        """Why its pictures are got less well than this machine could, if they are."""
         self.ended = False
         """Whether a recording has been played to its end; it is not started again."""
         self._health = Health(
@@ -299,7 +301,9 @@ class CameraProcess:
         """Take what the capture process says, and end it if it hangs or has played all."""
         status = child.popen.poll()  # before the events, so that a dead child's last words are all read
         for kind, message in child.events():
-            if kind == "warning":
+            if kind == "opened":
+                self.shortfall = message or None
+            elif kind == "warning":
                 self._tell("warning", message)
             elif kind == "error":
                 child.failure = message

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.scene import SeenOpeningConfig
-from edge.config.sources import SourceConfig
+from edge.config.sources import HttpConfig, ReplayConfig, SourceConfig
 from edge.config.values import Name, Positive, Section, SidePx, problem
 from edge.geometry.polygon import is_simple
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES
 from edge.scene import TASKS, CameraModel, Intrinsics, Outline, Projection, Task
 
+_FROZEN_S, _FROZEN_PICTURES = 300.0, 10
+"""Encoders repeat a still picture until their next key frame; those that adapt to the scene wait up to two minutes."""
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Corner = Annotated[tuple[_Share, _Share], Field(strict=False)]
 _Corners = Annotated[tuple[_Corner, ...], Field(min_length=3, max_length=64, strict=False)]
@@ -94,8 +96,10 @@ class CameraConfig(Section):
         default=None, description="the camera's picture on <camera>/picture; null: not published; {}: as below"
     )
     stall_timeout_s: Positive = Field(default=10.0, description="no picture for so long: the capture is restarted, s")
-    frozen_after_s: Positive | None = Field(
-        default=None, description="the same picture for so long is reported as frozen, s; null: not checked"
+    frozen_after_s: Positive | Literal["auto"] | None = Field(
+        default="auto",
+        description="the very same picture for so long is reported as frozen, s; auto: 300, or ten pictures where they "
+        "are rarer, of live cameras; null: not checked",
     )
     openings: Annotated[tuple[SeenOpeningConfig, ...], Field(max_length=64, strict=False)] = Field(
         default=(), description="doors and windows of its room, by where it sees them; in the layout, plan and model"
@@ -139,6 +143,16 @@ class CameraConfig(Section):
         if len(lenses) > 1:
             raise problem("hfov_deg and intrinsics both describe the lens", "Remove hfov_deg", "hfov_deg")
         return self
+
+    @property
+    def frozen_s(self) -> float | None:
+        """After how long the very same picture is reported; None: never, as of recordings, which may show anything."""
+        if self.frozen_after_s != "auto":
+            return self.frozen_after_s
+        source = self.source
+        if isinstance(source, ReplayConfig):
+            return None
+        return max(_FROZEN_S, _FROZEN_PICTURES * source.every_s) if isinstance(source, HttpConfig) else _FROZEN_S
 
     @property
     def model(self) -> CameraModel:

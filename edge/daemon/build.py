@@ -58,7 +58,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.source.spec,
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
-        frozen_after_s=camera.frozen_after_s,
+        frozen_after_s=camera.frozen_s,
     )
 
 

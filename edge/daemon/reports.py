@@ -200,7 +200,9 @@ def degraded(
     *others: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Everything that is worse than configured, in words; `failing`: the error of each (camera, task) that fails."""
+    cameras = tuple(cameras)
     down = [c for c in cameras if c.state != "online"]
     lost = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
+    short = [f"camera {c.name}: {c.shortfall}" for c in cameras if c.shortfall is not None]
     tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()]
-    return (*lost, *engines, *tasks, *(text for texts in others for text in texts))
+    return (*lost, *short, *engines, *tasks, *(text for texts in others for text in texts))
