@@ -13,6 +13,7 @@ import typer
 import edge
 from edge.commands import engines
 from edge.commands.bench import bench
+from edge.commands.cameras import cameras
 from edge.commands.check import check
 from edge.commands.diagnostics import diagnostics
 from edge.commands.export import export
@@ -28,6 +29,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
 
 \b
   edge check -c config.yaml         is everything there? what to do about what is not
+  edge cameras --stills stills      which cameras are there? what to write into config.yaml
   edge run -c config.yaml           serve until Ctrl-C or SIGTERM
   edge engines build                build what TensorRT runs on this device; list, verify, rollback, clean
   edge watch --host broker          what do devices publish?
@@ -54,6 +56,7 @@ app = typer.Typer(
 app.add_typer(engines.app, name="engines")
 app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
+app.command(short_help="Find cameras, try each, print what to configure.")(cameras)
 app.command(short_help="Write a file to send to whoever helps, without secrets.")(diagnostics)
 app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)

@@ -166,8 +166,12 @@ class Decoder:
             if kind == _CAPS:
                 self._size = _size(told.tobytes().decode(errors="replace"))
 
+    def kill(self) -> None:
+        """End it at once; who feeds it or reads from it learns of that."""
+        self._process.kill()
+
     def close(self) -> None:
-        """End it."""
+        """Give back what it held, once nobody feeds it or reads from it any more."""
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_CLOSE_S)

@@ -74,11 +74,13 @@ class HardwareSource(Source):
         """Hang up; harmless when it is not open."""
         self._closing.set()
         decoder, self._decoder = self._decoder, None
-        if decoder is not None:
-            decoder.close()
         feeder, self._feeder = self._feeder, None
+        if decoder is not None:
+            decoder.kill()
         if feeder is not None:
             feeder.join(self.spec.read_timeout_s + 1.0)
+        if decoder is not None:
+            decoder.close()
         self._packets.close()
         by_cpu, self._by_cpu = self._by_cpu, None
         if by_cpu is not None:
