@@ -89,7 +89,7 @@ class HardwareSource(Source):
     def _fall_back(self, why: str | None) -> None:
         self._packets.close()
         if why is not None:
-            self.shortfall = f"the CPU decodes: {why}"
+            self.degraded = (f"the CPU decodes: {why}",)
         self._by_cpu = RtspSource(self.spec)
         self._by_cpu.open()
 

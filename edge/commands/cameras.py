@@ -111,8 +111,9 @@ def _tried(found: Found, username: str | None, password: str | None) -> _Tried:
     except EdgeError as error:
         return _Tried(str(error))
     height, width = got.frame.image.shape[:2]
-    but = f"; {got.shortfall}" if got.shortfall else ""
-    return _Tried(f"a picture of {width}x{height} px after {got.after_s:.1f} s{but}", got)
+    return _Tried(
+        f"a picture of {width}x{height} px after {got.after_s:.1f} s{''.join(f'; {why}' for why in got.degraded)}", got
+    )
 
 
 def _name(what: str, taken: set[str]) -> str:

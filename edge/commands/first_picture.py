@@ -19,8 +19,8 @@ class FirstPicture:
 
     frame: Frame
     after_s: float
-    shortfall: str | None
-    """Why it was got less well than this machine could, if it was."""
+    degraded: tuple[str, ...]
+    """Why it shows less, or came more slowly, than it should."""
 
 
 def first_picture(name: str, spec: SourceSpec, model: CameraModel) -> FirstPicture:
@@ -45,6 +45,6 @@ def first_picture(name: str, spec: SourceSpec, model: CameraModel) -> FirstPictu
             time.sleep(0.02)
         after_s = time.monotonic() - begun_s
         process.poll()
-        return FirstPicture(got, after_s, process.shortfall)
+        return FirstPicture(got, after_s, process.degraded)
     finally:
         process.stop()

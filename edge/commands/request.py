@@ -52,7 +52,7 @@ def request(
     log_to_stderr("WARNING", "%(message)s")
     with errors_as_exit_codes():
         settings = load_config(config)
-        values, wait_s = _parsed(verb, arguments or []), timeout_s or _patience_s(verb)
+        values, wait_s = parsed(verb, arguments or []), timeout_s or patience_s(verb)
         topics = Topics(device or settings.device.name, settings.device.base_topic)
         try:
             answer = ask(broker.configured(settings), topics, verb, values, timeout_s=wait_s)
@@ -71,7 +71,7 @@ def request(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _parsed(verb: str, arguments: list[str]) -> dict[str, Any]:
+def parsed(verb: str, arguments: list[str]) -> dict[str, Any]:
     """The arguments as JSON has them."""
     from edge.mqtt.verbs import VERBS
 
@@ -88,7 +88,8 @@ def _parsed(verb: str, arguments: list[str]) -> dict[str, Any]:
     return values
 
 
-def _patience_s(verb: str) -> float:
+def patience_s(verb: str) -> float:
+    """How long an answer is worth waiting for."""
     from edge.mqtt.verbs import VERBS
 
     return (VERBS[verb].within_s if verb in VERBS else 0.0) + _LATER_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from edge.cameras.base import HttpSpec, ReplaySpec
+from edge.cameras.base import ComposedSpec, HttpSpec, ReplaySpec
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
 from edge.monitor.machine import Machine
@@ -62,6 +62,7 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
         jetson=Machine().read().power_mode is not None,
     )
     found: dict[str | None, DiscoveryMessage] = {None: bridge}
+    verbs = set(config.requests.allow) - ({"flag"} if config.review.folder is None else set())
     for camera in config.cameras:
         every_s = {task: periods_s[camera.name, task] for task in camera.tasks}
         described = CameraDevice(
@@ -74,18 +75,19 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
             heat_loss=camera.heat_loss is not None,
             depth_view=config.home_assistant.depth_view_every_s is not None,
         )
-        found[camera.name] = camera_device(topics, described, verbs=config.requests.allow)
+        found[camera.name] = camera_device(topics, described, verbs=verbs)
     return found
 
 
 def _period_s(camera: CameraConfig, every_s: float | None) -> float | None:
     """Time between two results of a task; None where pictures come whenever they do, or are counted."""
-    source = camera.source.spec
-    if every_s is None or (isinstance(source, ReplaySpec) and source.watch):
+    spec = camera.spec
+    sources = [member.spec for member in spec.members] if isinstance(spec, ComposedSpec) else [spec]
+    if every_s is None or any(isinstance(source, ReplaySpec) and source.watch for source in sources):
         return None
-    if isinstance(source, HttpSpec):
-        return max(every_s, source.every_s)
-    return max(every_s, 1.0 / source.fps) if isinstance(source, ReplaySpec) and source.fps else every_s
+    asked_s = [source.every_s for source in sources if isinstance(source, HttpSpec)]
+    replayed_s = [1.0 / source.fps for source in sources if isinstance(source, ReplaySpec) and source.fps]
+    return max([every_s, *asked_s, *replayed_s])
 
 
 def discovery_topics(config: Config, topics: Topics) -> frozenset[str]:

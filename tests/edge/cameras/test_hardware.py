@@ -66,7 +66,7 @@ def test_real_gstreamer_gives_the_pictures_that_opencv_gives(spec: RtspSpec) -> 
     with open_source(cpu) as source:
         expected = [source.read().image.astype(np.int16) for _ in range(40)]
     with HardwareSource(spec, SOFTWARE) as source:
-        assert source.shortfall is None
+        assert source.degraded == ()
         for _ in range(30):
             picture = source.read()
             assert min(float(np.abs(picture.image - known).mean()) for known in expected) < 1.5
@@ -79,8 +79,7 @@ def test_a_stream_of_an_odd_size_is_decoded_by_the_cpu(spec: RtspSpec) -> None:
     needs_gstreamer()
     with HardwareSource(spec, "avdec_h264 ! videoscale ! video/x-raw,width=100 ! videoconvert") as source:
         assert source.read().image.shape == (128, 160, 3)
-        assert source.shortfall is not None
-        assert "multiple of 8" in source.shortfall
+        assert "multiple of 8" in source.degraded[0]
 
 
 def test_the_jetsons_decoder_is_used_and_never_told_the_address(
@@ -93,7 +92,7 @@ def test_the_jetsons_decoder_is_used_and_never_told_the_address(
     assert frame is not None
     assert frame.image.shape == (fake_gst.HEIGHT_PX, fake_gst.WIDTH_PX, 3)
     assert np.ptp(frame.image) == 0
-    assert front.shortfall is None
+    assert front.degraded == ()
     decoders = [c for c in psutil.Process(front.pid).children() if "gst-launch" in " ".join(c.cmdline())]
     assert len(decoders) == 1
     front.stop()
@@ -127,8 +126,7 @@ def test_what_is_not_installed_is_named(
     assert why_unusable() is None
     monkeypatch.setenv("FAKE_GST_LACKS", lacks)
     source = source_from_spec(spec)
-    assert source.shortfall is not None
-    assert f"GStreamer lacks {lacks}: sudo apt-get install" in source.shortfall
+    assert f"GStreamer lacks {lacks}: sudo apt-get install" in source.degraded[0]
     monkeypatch.setenv("PATH", "/nowhere")
     assert "gst-launch-1.0 is not installed" in str(why_unusable())
 
@@ -155,7 +153,7 @@ def test_it_is_chosen_where_there_is_one(tmp_path: Path) -> None:
         (root / "dev").mkdir(parents=True)
         (root / "dev" / device).touch()
         assert decoder_is_there(root)
-    assert source_from_spec(RtspSpec("rtsp://c/a", decoder="cpu")).shortfall is None
+    assert source_from_spec(RtspSpec("rtsp://c/a", decoder="cpu")).degraded == ()
 
 
 def test_a_camera_that_hangs_up_is_the_cameras_fault(jetson: Path) -> None:
