@@ -14,7 +14,7 @@ from edge.cameras.content import Content
 from edge.cameras.picture import decoded
 from edge.config.cameras import CameraConfig
 
-SIZE = (480, 640, 3)
+SIZE = (240, 320, 3)
 Picture = npt.NDArray[np.uint8]
 
 
@@ -38,10 +38,10 @@ def longest_still(pictures: list[Picture]) -> float:
     return max(n - content.changed_s(picture, float(n)) for n, picture in enumerate(pictures))
 
 
-@pytest.mark.parametrize("noise", [0.12, 0.3, 1.0])
+@pytest.mark.parametrize("noise", [0.14, 0.5])
 def test_noise_of_a_fraction_of_a_level_is_a_change(scene: Picture, noise: float) -> None:
-    """At an eighth of a level few pixels in a million flip: the last picture still is another than the one before."""
-    assert longest_still([night(n, 20.0, noise, scene) for n in range(12)]) <= 1
+    """At a seventh of a level few pixels in a million flip: the last picture still is another than the one before."""
+    assert longest_still([night(n, 20.0, noise, scene) for n in range(8)]) <= 1
 
 
 def test_a_still_room_through_an_encoder_changes(scene: Picture) -> None:
@@ -67,7 +67,7 @@ def test_one_level_in_one_pixel_is_a_change(scene: Picture) -> None:
     content, other = Content(), scene.copy()
     for n in range(3):
         content.changed_s(scene, float(n))
-    other[241, 333, 1] ^= 1
+    other[121, 167, 1] ^= 1
     assert content.changed_s(other, 3.0) == 3.0
     assert content.changed_s(other.copy(), 4.0) == 3.0
 

@@ -74,6 +74,7 @@ def test_real_gstreamer_gives_the_pictures_that_opencv_gives(spec: RtspSpec) -> 
     assert not psutil.Process().children(), "the decoder is gone with the source"
 
 
+@pytest.mark.slow
 def test_a_stream_of_an_odd_size_is_decoded_by_the_cpu(spec: RtspSpec) -> None:
     """Lines that may be filled up are not guessed at: the CPU decodes, and says what to ask the camera for."""
     needs_gstreamer()

@@ -77,12 +77,11 @@ def moving(path: Path, count: int = 75) -> list[npt.NDArray[np.uint8]]:
     return pictures
 
 
-@pytest.mark.parametrize("part", [0.11, 0.3])
-def test_a_stream_that_begins_between_key_frames(tmp_path: Path, part: float) -> None:
+def test_a_stream_that_begins_between_key_frames(tmp_path: Path) -> None:
     """What builds on pictures that never came is not shown: each picture is one of the whole clip."""
     whole = moving(tmp_path / "clip.ts")
     packets = (tmp_path / "clip.ts").read_bytes()
-    cut = round(len(packets) / TS_PACKET_BYTES * part) * TS_PACKET_BYTES
+    cut = round(len(packets) / TS_PACKET_BYTES * 0.3) * TS_PACKET_BYTES
 
     class Camera(Rtsp):
         ts, credentials = packets[: 3 * TS_PACKET_BYTES] + packets[cut:], "user:secret"  # tables, then the middle

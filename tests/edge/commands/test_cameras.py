@@ -102,6 +102,7 @@ def test_an_onvif_camera_is_found_tried_and_written_down(tmp_path: Path) -> None
     assert (config.cameras[0].name, config.cameras[0].hfov_deg) == ("hall-cam-at-10-77-0-1", 75.0)
 
 
+@pytest.mark.slow
 def test_a_camera_that_wants_a_login_says_so(tmp_path: Path) -> None:
     """It is named with what to give, nobody is led to another host, and nothing is written down."""
     done = in_a_network(tmp_path)
