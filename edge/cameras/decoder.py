@@ -57,6 +57,12 @@ class DecoderError(CameraError):
     """The decoder failed; the camera may be well."""
 
 
+def _environment() -> dict[str, str]:
+    """Where the service has a folder for it, GStreamer keeps there what it knows of its plug-ins."""
+    folder = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    return {**({"GST_REGISTRY": f"{folder}/gstreamer.bin"} if folder else {}), **os.environ}
+
+
 def decoder_is_there(root: Path = Path("/")) -> bool:
     """Whether this machine has a hardware decoder; `root`: of its file system."""
     return any((root / device).exists() for device in _DEVICES)
@@ -72,7 +78,12 @@ def why_unusable(elements: str = JETSON) -> str | None:
         command = [inspect, "--exists", element]
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_INSPECT_S, check=False
+                command,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_INSPECT_S,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"gst-inspect-1.0 does not answer ({type(error).__name__}): {_PACKAGES}"
@@ -116,6 +127,7 @@ class Decoder:
                 stdout=subprocess.PIPE,
                 stderr=self._words,
                 cwd="/",
+                env=_environment(),
             )
         except OSError as error:
             self._words.close()
