@@ -11,8 +11,9 @@ import pytest
 from edge.derive.glb import read_room, room_glb
 from edge.derive.model import model_of
 from edge.geometry import fisheye
-from edge.geometry.panorama import rays
+from edge.geometry.panorama import longitudes, rays
 from edge.geometry.pinhole import rays_from_pixels
+from edge.geometry.polygon import wall_distances
 from edge.geometry.view import picture_rays, rotation
 from edge.perception.alignment import shell_range
 from edge.perception.canvas import CanvasInput, CanvasMap
@@ -22,7 +23,7 @@ from edge.publish.compose import Source, depth_message
 from edge.scene import CameraModel, DepthMap, Fisheye, FisheyeCircle, Frame, RoomLayout
 from tests.edge.cameras.test_composer import coloured
 from tests.edge.perception.test_depth import METRES, exact_layout, manifest
-from tests.edge.perception.test_layout import BOX
+from tests.edge.perception.test_layout import BOX, _distance_reader
 
 CEILING = CameraModel("fisheye", fisheye=FisheyeCircle(np.deg2rad(185)), camera_height_m=1.6, pitch_rad=-np.pi / 2)
 AHEAD = CameraModel(
@@ -161,6 +162,18 @@ def test_a_canvas_follows_the_mask_of_its_picture() -> None:
     assert columns.mean() == pytest.approx(96 - 0.5, abs=1)
     canvas.prepare(picture)
     assert canvas.mask.all()
+
+
+@pytest.mark.parametrize(
+    ("fov_deg", "pitch_deg", "extent"), [(185, -90, "room"), (170, 0, "visible"), (200, 0, "visible")]
+)
+def test_a_lens_sees_a_room_whole_only_where_it_sees_its_walls(fov_deg: float, pitch_deg: float, extent: str) -> None:
+    """Of more than 180 degrees it sees straight up, and there every column, but not the wall behind it."""
+    lens = FisheyeCircle(np.deg2rad(fov_deg))
+    camera = CameraModel("fisheye", fisheye=lens, camera_height_m=1.6, pitch_rad=np.deg2rad(pitch_deg))
+    distance = wall_distances(BOX, longitudes(256)) / 1.6
+    answer = {"depth": distance[None].astype(np.float32), "ratio": np.full((1, 1), 1.1 / 1.6, np.float32)}
+    assert _distance_reader(camera, 64).read(answer, 0.0).extent == extent
 
 
 def test_a_fisheyes_depth_message_says_its_lens() -> None:
