@@ -12,10 +12,13 @@ from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
 from edge.daemon.drift import DriftWatch, Tell
+from edge.daemon.heat import HeatWatch
+from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
 from edge.inference.accelerator import Accelerator
 from edge.keep.review import Review
 from edge.keep.spool import Spool
+from edge.monitor.machine import Machine
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
@@ -66,11 +69,22 @@ def add_tasks(
     tasks: TasksConfig,
     engines: LoadedEngines,
     settings: Mapping[Task, TaskSettings],
+    slowdown: int = 1,
 ) -> None:
-    """Every task of one camera, on the engine that answers for it; `settings`: how often each runs, if at all."""
+    """Every task of one camera, on the engine that answers for it.
+
+    Args:
+        pipeline: where they are to run.
+        process: the camera.
+        camera: its configuration.
+        tasks: that of all tasks.
+        engines: what answers.
+        settings: how often each runs, if at all.
+        slowdown: they run so many times as rarely, for the heat.
+    """
     for task in camera.tasks:
         configured, runs = tasks[task], settings[task]
-        cadence = Cadence(runs.every_s, runs.every_frames)
+        cadence = Cadence(runs.every_s, runs.every_frames).slower(slowdown)
         pipeline.add(
             process,
             camera.model,
@@ -118,6 +132,11 @@ def drift_of(config: Config, tell: Tell) -> DriftWatch | None:
     if not config.drift.enabled:
         return None
     return DriftWatch(config.device.name, {c.name: c.tasks for c in config.cameras}, tell, config.drift.folder)
+
+
+def heat_of(config: Config, machine: Machine, slow_down: Callable[[int], None], tell: TellHeat) -> HeatWatch:
+    """What has tasks run more rarely while the machine is hot, or only looks where nobody asked for it."""
+    return HeatWatch(machine, config.heat.limits() if config.heat.enabled else None, slow_down, tell)
 
 
 def pictures_of(config: Config) -> CameraPictures:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from edge.cameras.base import ComposedSpec, HttpSpec, ReplaySpec
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
+from edge.monitor.machine import Machine
 from edge.monitor.process import temperature_celsius
 from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.link import Incoming
-from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import Topics
 from edge.publish.discovery import CameraDevice, bridge_device, camera_device
 from edge.scene import Task
 
-Settings = Mapping[tuple[str, Task], TaskSettings]
-"""How each task of each camera runs."""
+Periods = Mapping[tuple[str, Task], float | None]
+"""Time between two results of each task of each camera, s; None where pictures are counted."""
 
 
 class HomeAssistant:
@@ -44,23 +44,26 @@ class HomeAssistant:
         self._born.clear()
         return born
 
-    def changed(self, config: Config, settings: Settings) -> dict[str | None, DiscoveryMessage]:
+    def changed(self, config: Config, periods_s: Periods) -> dict[str | None, DiscoveryMessage]:
         """What is to be said on `discovery` since the last time, by camera, and None for the bridge."""
-        now = devices(config, self._topics, settings)
+        now = devices(config, self._topics, periods_s)
         before, self._told = self._told, now
         return {camera: device for camera, device in now.items() if device != before.get(camera)}
 
 
-def devices(config: Config, topics: Topics, settings: Settings) -> dict[str | None, DiscoveryMessage]:
+def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | None, DiscoveryMessage]:
     """By camera, and None for the bridge: what goes on `discovery`; nothing where it is switched off."""
     if not config.home_assistant.enabled:
         return {}
     bridge = bridge_device(
-        topics, health_every_s=config.health.every_s, has_temperature=temperature_celsius() is not None
+        topics,
+        health_every_s=config.health.every_s,
+        has_temperature=temperature_celsius() is not None,
+        jetson=Machine().read().power_mode is not None,
     )
     found: dict[str | None, DiscoveryMessage] = {None: bridge}
     for camera in config.cameras:
-        every_s = {task: settings[camera.name, task].every_s for task in camera.tasks}
+        every_s = {task: periods_s[camera.name, task] for task in camera.tasks}
         described = CameraDevice(
             camera.name,
             camera.source.type,

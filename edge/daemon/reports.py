@@ -11,9 +11,11 @@ from edge.config.sections import Config, config_schema
 from edge.errors import EdgeError
 from edge.inference.store import StoredModel
 from edge.monitor.clock import WallClock
+from edge.monitor.machine import MachineState
 from edge.monitor.metrics import Metrics
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Rate
+from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeHealth,
@@ -111,6 +113,7 @@ def health(
     rates: Iterable[Rate],
     broker: PublisherStatistics,
     metrics: Metrics,
+    machine: MachineHealth,
     degraded: tuple[str, ...],
 ) -> BridgeHealth:
     """How the daemon is, for `bridge/health`; `at`: now, s since the Unix epoch; `rates` since the last one."""
@@ -142,8 +145,25 @@ def health(
         ),
         dropped=broker.dropped | passed_over(metrics),
         memory_bytes=memory_bytes(),
-        temperature_celsius=temperature_celsius(),
+        temperature_celsius=max(machine.temperatures_celsius.values(), default=None) or temperature_celsius(),
+        machine=machine,
         degraded=degraded,
+    )
+
+
+def machine_health(machine: MachineState, slowdown: int) -> MachineHealth:
+    """The machine for `bridge/health`; of zones of one name the hottest. `slowdown`: of all tasks, for the heat."""
+    zones = sorted(machine.zones, key=lambda zone: zone.celsius)
+    return MachineHealth(
+        model=machine.model,
+        temperatures_celsius={zone.name: zone.celsius for zone in zones},
+        throttling=machine.throttling,
+        overcurrent_events=machine.overcurrent_events,
+        power_mode=machine.power_mode,
+        gpu_load=machine.gpu_load,
+        memory_total_bytes=machine.memory_total_bytes,
+        memory_available_bytes=machine.memory_available_bytes,
+        slowdown=slowdown,
     )
 
 
@@ -173,6 +193,15 @@ def camera_state(device: str, camera: CameraProcess, clock: WallClock) -> Camera
 def event(device: str, at: float, kind: str, message: str, camera: str | None, data: dict[str, Any]) -> BridgeEvent:
     """Something that happened, for `bridge/event`; `at`: s since the Unix epoch."""
     return BridgeEvent(device=device, at=timestamp(at), type=kind, camera=camera, message=message, data=data)
+
+
+def status_line(cameras: Iterable[CameraProcess], results: int) -> str:
+    """How it is, for `systemctl status`; the installer keeps an update by what stands between `serving:` and `of`."""
+    states = [camera.state for camera in cameras]
+    online = states.count("online")
+    if online and not results:
+        return f"no result yet: {online} of {len(states)} cameras online"
+    return f"serving: {online} of {len(states)} cameras online"
 
 
 def degraded(

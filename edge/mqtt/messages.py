@@ -16,6 +16,7 @@ from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.lens import CalibratedFisheye, CalibratedLens, FisheyeLens, Lens, Pose
+from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.topics import Kind
 from edge.mqtt.values import (
     MAX_COLUMNS,
@@ -416,7 +417,8 @@ class BridgeHealth(Message):
     broker: BrokerHealth
     dropped: dict[str, Count]
     memory_bytes: Count
-    temperature_celsius: float | None
+    temperature_celsius: float | None = Field(description="The hottest zone's.")
+    machine: MachineHealth | None = Field(default=None, description="Null from versions before 0.3.")
     degraded: tuple[str, ...]
 
 

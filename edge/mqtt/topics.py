@@ -72,7 +72,7 @@ class Channel:
 CHANNELS: dict[Kind, Channel] = {
     "bridge_state": Channel("bridge/state", 1, True, "Whether the daemon is there; also its last will."),
     "bridge_info": Channel("bridge/info", 1, True, "Version, cameras, tasks and engines."),
-    "bridge_health": Channel("bridge/health", 0, False, "Rates, latencies, drops, memory and what is degraded."),
+    "bridge_health": Channel("bridge/health", 1, True, "Rates, latencies, drops, memory and what is degraded."),
     "bridge_event": Channel("bridge/event", 1, False, "Something happened: a camera was lost, an engine was built."),
     "bridge_probe": Channel("bridge/probe", 1, False, "Nothing else was confirmed for a while: is the broker there?"),
     "request": Channel("request/{verb}", 1, False, "Ask the daemon to do something.", direction="receive"),

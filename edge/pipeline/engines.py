@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from edge.inference.trt.build_process import OnProgress, ignore_progress
 from edge.monitor.watchdog import extend_until_done, extending
 from edge.pipeline.batches import Engine
 from edge.scene import Task
+
+_GIVE_UP_S = 1.5
+"""What is told to stop gives up by itself within this time, as building does, or is left to the end of the process."""
 
 
 def load_engine(
@@ -117,8 +121,11 @@ class LoadedEngines:
                 partial(load_engine, *what, on_progress=tell, stop=self._stop, may_build=may_build)
             )
             # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
-            extend_until_done(loading, self._options.build.timeout_s)
-            model, serving = loading.result()
+            extend_until_done(loading, self._options.build.timeout_s, stop=self._stop)
+            try:
+                model, serving = loading.result(_GIVE_UP_S if self._stop.is_set() else None)
+            except futures.TimeoutError:
+                raise EngineError(f"interrupted while the {task} engine {name!r} was loaded; start again") from None
             self._serving = {**self._serving, name: serving}
             self._serves(task, model, Engine(model.manifest, serving))
 

@@ -11,6 +11,7 @@ import logging
 import math
 import secrets
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from edge.errors import EdgeError
+from edge.viewer.addresses import Address
 from edge.viewer.relay import Page, Relay
 
 _STATIC = Path(__file__).parent / "static"
@@ -49,16 +51,28 @@ class PageServer:
     """Serves the page; `start` it, `stop` it. Loopback needs no key; any other address does.
 
     Args:
-        relay: what to show.
+        relay: what to show; None: no page, only `addresses`.
         host: address to listen on.
         port: the first of twenty to try; 0: any that is free.
+        addresses: of programs, by path; they take the key as a bearer token too.
+        key: that must be given where one must; None: a new one.
     """
 
-    def __init__(self, relay: Relay, *, host: str = "127.0.0.1", port: int = 8088) -> None:
+    def __init__(
+        self,
+        relay: Relay | None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8088,
+        addresses: Mapping[str, Address] | None = None,
+        key: str | None = None,
+    ) -> None:
         self._relay, self._host, self._asked_port = relay, host, port
+        self._addresses = addresses or {}
         self.port = 0
-        self.key = None if _is_loopback(host) else secrets.token_urlsafe(12)
-        self._files = {f"/{path.name}": path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
+        self.key = None if _is_loopback(host) else (key or secrets.token_urlsafe(12))
+        files = [path for path in _STATIC.iterdir() if path.suffix in _TYPES] if relay is not None else []
+        self._files = {f"/{path.name}": path.read_bytes() for path in files}
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._started = threading.Event()
@@ -68,8 +82,13 @@ class PageServer:
     @property
     def address(self) -> str:
         """Where the page is, with its key if it has one."""
+        return self.address_without_key + (f"?key={self.key}" if self.key else "")
+
+    @property
+    def address_without_key(self) -> str:
+        """The same for logs."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}/" + (f"?key={self.key}" if self.key else "")
+        return f"http://{host}:{self.port}/"
 
     def start(self) -> None:
         """Begin to serve.
@@ -95,6 +114,7 @@ class PageServer:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._started.set()
             self._loop.close()
@@ -125,19 +145,22 @@ class PageServer:
 
     # One request, one page ------------------------------------------------------------------------------------------
 
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a GET; None lets a page's WebSocket through."""
         parts = urlsplit(request.path)
         if not self._is_ours(request.headers.get("Host", "")):
             return _response(http.HTTPStatus.FORBIDDEN, b"this address is not served here\n")
         if parts.path in self._files and parts.path != "/index.html":
             return self._file(parts.path)
-        given = parse_qs(parts.query).get("key", [""])[0]
-        if self.key is not None and not hmac.compare_digest(given.encode(), self.key.encode()):
+        address = self._addresses.get(parts.path)
+        if not (address is not None and address.public) and not self._has_key(parts.query, request.headers):
             return _response(
                 http.HTTPStatus.UNAUTHORIZED, b"add ?key=... to the address, as it was printed when this was started\n"
             )
-        if parts.path == "/ws":
+        if address is not None:
+            said = await asyncio.to_thread(address.answer)
+            return _response(said.status, said.body, said.content_type)
+        if parts.path == "/ws" and self._relay is not None:
             origin = request.headers.get("Origin")
             same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
             return None if same else _response(http.HTTPStatus.FORBIDDEN, b"only for the page itself\n")
@@ -147,6 +170,8 @@ class PageServer:
         content = self._files.get(path)
         if content is not None:
             return _response(http.HTTPStatus.OK, content, _TYPES[Path(path).suffix])
+        if self._relay is None:
+            return _response(http.HTTPStatus.NOT_FOUND, f"there are {', '.join(self._addresses)}\n".encode())
         camera, _, name = path.removeprefix("/camera/").rpartition("/")
         if not path.startswith("/camera/") or not camera or name not in _PICTURES:
             return _response(http.HTTPStatus.NOT_FOUND, b"no such address; the page is at /\n")
@@ -155,12 +180,18 @@ class PageServer:
             return _response(http.HTTPStatus.NOT_FOUND, b"nothing was published there yet\n")
         return _response(http.HTTPStatus.OK, found, _PICTURE_TYPES[Path(name).suffix])
 
+    def _has_key(self, query: str, headers: Headers) -> bool:
+        """Whether the key came along, in the address or as a bearer token, or none is needed."""
+        given = parse_qs(query).get("key", [headers.get("Authorization", "").removeprefix("Bearer ")])[0]
+        return self.key is None or hmac.compare_digest(given.encode(), self.key.encode())
+
     def _is_ours(self, host: str) -> bool:
         """Whether a request was meant for us: other names may be another site's that points here (DNS rebinding)."""
         name = urlsplit(f"//{host}").hostname or ""
         return self.key is not None or _is_loopback(name)
 
     async def _talk(self, connection: ServerConnection) -> None:
+        assert self._relay is not None
         page = self._relay.join(self._loop)
         sending = self._loop.create_task(_send(connection, page))
         try:
@@ -182,6 +213,7 @@ class PageServer:
                 return None
         except (ValueError, AttributeError, RecursionError):
             return None
+        assert self._relay is not None
         if "at" in asked:
             self._relay.show(page, at_s)
         return self._relay.span()

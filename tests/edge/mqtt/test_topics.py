@@ -10,7 +10,7 @@ from edge.mqtt.topics import CHANNELS, Address, Topics, everything, parse
 CONTRACT = {
     "edge/dev/bridge/state": (True, 1),
     "edge/dev/bridge/info": (True, 1),
-    "edge/dev/bridge/health": (False, 0),
+    "edge/dev/bridge/health": (True, 1),
     "edge/dev/bridge/event": (False, 1),
     "edge/dev/bridge/probe": (False, 1),
     "edge/dev/request/ping": (False, 1),
