@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.commands.outside import addresses
-from edge.commands.page import show_address
+from edge.commands.page import HomesFile, page_served
 from edge.commands.signals import signal_rereads, signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
@@ -43,6 +43,7 @@ def run(
     page_port: Annotated[
         int | None, typer.Option("--page-port", min=0, max=65535, help="Its port, or the next free one; not http.port.")
     ] = None,
+    homes: HomesFile = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Write the log as one JSON object a line on stderr; implies --quiet.")
     ] = False,
@@ -79,7 +80,8 @@ def run(
             daemon.start()
             visible = show if show is not None else not log_json and "INVOCATION_ID" not in os.environ
             with ExitStack() as beside:
-                beside.enter_context(_served(daemon, page_host, page_port, page=visible if page is None else page))
+                shown = visible if page is None else page
+                beside.enter_context(_served(daemon, page_host, page_port, homes, page=shown))
                 if visible:
                     beside.enter_context(_shown(daemon, for_s))
                 daemon.supervise(for_s)
@@ -113,18 +115,16 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
 
 
 @contextmanager
-def _served(daemon: Daemon, host: str | None, port: int | None, *, page: bool) -> Iterator[None]:
+def _served(daemon: Daemon, host: str | None, port: int | None, homes: Path | None, *, page: bool) -> Iterator[None]:
     """Health, metrics and, fed by a real subscriber to the daemon's broker, the live page.
 
     Without a port for them the daemon serves all the same.
     """
-    from edge.subscribe.watcher import Watcher
-    from edge.viewer.relay import Relay
     from edge.viewer.server import PageServer
 
-    device, own, relay = daemon.config.device, daemon.config.http, Relay()
-    server = PageServer(
-        relay if page else None,
+    device, own = daemon.config.device, daemon.config.http
+    serve = partial(
+        PageServer,
         host=host or own.host,
         port=own.port if port is None else port,
         addresses=addresses(daemon) if own.enabled else {},
@@ -132,15 +132,13 @@ def _served(daemon: Daemon, host: str | None, port: int | None, *, page: bool) -
     )
     with ExitStack() as running:
         try:
-            if page or own.enabled:
+            if page:
+                broker = partial(page_served, daemon.endpoint, base=device.base_topic, device=device.name)
+                running.enter_context(broker(homes_file=homes, serve=serve))
+            elif own.enabled:
+                server = serve(None)
                 server.start()
                 running.callback(server.stop)
-            if page:
-                watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name, on_message=relay.accept)
-                watcher.start()
-                running.callback(watcher.stop)
-                show_address(server)
-            elif own.enabled:
                 _log.info("health and metrics on %s", server.address_without_key)
         except EdgeError as error:
             _log.warning("%s", error)

@@ -26,7 +26,8 @@ from edge.config.file import ConfigFile
 from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.http import HttpConfig
-from edge.config.requests import RequestsConfig, ReviewConfig
+from edge.config.requests import RequestsConfig
+from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
 from edge.config.values import (
     ExistingFolder,

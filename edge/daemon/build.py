@@ -15,8 +15,9 @@ from edge.daemon.drift import DriftWatch, Tell
 from edge.daemon.heat import HeatWatch
 from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
+from edge.daemon.review import ReviewWatch, Said, Submit
 from edge.inference.accelerator import Accelerator
-from edge.keep.review import Review
+from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
 from edge.mqtt.broker import EmbeddedBroker
@@ -164,10 +165,20 @@ def make_spool(config: Config) -> Spool | None:
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
-def review_of(config: Config) -> Review | None:
+def kept_for_review(config: Config) -> Review | None:
     """Where pictures are kept for review, if anywhere."""
     kept = config.review
-    return None if kept.folder is None else Review(kept.folder, kept.most_mib * 2**20)
+    if kept.folder is None:
+        return None
+    return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
+
+
+def review_of(config: Config, said: Said, submit: Submit) -> ReviewWatch | None:
+    """What puts pictures aside for review, if anything."""
+    review, kept = kept_for_review(config), config.review
+    if review is None:
+        return None
+    return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, submit=submit)
 
 
 def connection_of(config: Config) -> MqttConfig:

@@ -62,6 +62,7 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
         jetson=Machine().read().power_mode is not None,
     )
     found: dict[str | None, DiscoveryMessage] = {None: bridge}
+    verbs = set(config.requests.allow) - ({"flag"} if config.review.folder is None else set())
     for camera in config.cameras:
         every_s = {task: periods_s[camera.name, task] for task in camera.tasks}
         described = CameraDevice(
@@ -74,7 +75,7 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
             heat_loss=camera.heat_loss is not None,
             depth_view=config.home_assistant.depth_view_every_s is not None,
         )
-        found[camera.name] = camera_device(topics, described, verbs=config.requests.allow)
+        found[camera.name] = camera_device(topics, described, verbs=verbs)
     return found
 
 

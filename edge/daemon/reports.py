@@ -25,6 +25,7 @@ from edge.mqtt.messages import (
     CameraState,
     EngineInfo,
     Percentiles,
+    ReviewInfo,
     TaskHealth,
     TaskSettings,
     timestamp,
@@ -87,7 +88,20 @@ def info(
         tasks=tuple(engines),
         engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
         restart_required=restart_required,
+        review=_review_info(config),
         config_schema=config_schema() if whole else None,
+    )
+
+
+def _review_info(config: Config) -> ReviewInfo | None:
+    kept = config.review
+    if kept.folder is None:
+        return None
+    return ReviewInfo(
+        people=kept.people,
+        automatic=kept.automatic,
+        by_request="flag" in config.requests.allow,
+        most_days=kept.most_days,
     )
 
 

@@ -134,7 +134,8 @@ class Daemon:
         self._topics = build.topics_of(config)
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
-        self._drift = build.drift_of(config, self._event)
+        self._drift = build.drift_of(config, self._drift_told)
+        self._review = build.review_of(config, self.said, self.accelerator.submit)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
@@ -174,9 +175,7 @@ class Daemon:
             "restart-camera": partial(restart_camera.answer, restart=control.restart_camera),
             "engine/build": partial(engine.build, jobs=self.engine_jobs),
             "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
-            "flag": partial(
-                flag.answer, find=find, demand=demand, said=self.said, review=lambda: build.review_of(self.config)
-            ),
+            "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=lambda: self._review),
         }
 
     def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:
@@ -301,8 +300,9 @@ class Daemon:
         self.metrics.latency.labels(frame.camera, result.task).observe(latency_s)
         self._failing.succeeded((frame.camera, result.task))
         source = reports.source_of(self.config.device.name, result)
-        if self._drift is not None:
-            self._drift.take(result)
+        for watch in (self._drift, self._review):
+            if watch is not None:
+                watch.take(result)
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
             self.publisher.publish(kind, make, camera=frame.camera)
 
@@ -339,10 +339,17 @@ class Daemon:
             self._publish_state(camera)
 
     def _look_after_drift(self) -> None:
-        if self._drift is None or not self._drift_due.due():
+        if self._review is not None:
+            self._review.look(time.monotonic())
+        if not self._drift_due.due():
             return
-        for camera, message in self._drift.look(self._clock.now()).items():
+        for camera, message in ({} if self._drift is None else self._drift.look(self._clock.now())).items():
             self.publisher.publish("drift", message, camera=camera)
+
+    def _drift_told(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
+        if kind == "drift_started" and self._review is not None:
+            self._review.drifted(camera)
+        self._event(kind, message, camera, data)
 
     def _look_after_home_assistant(self) -> None:
         """It has started: say again all that it may have missed."""
@@ -455,7 +462,9 @@ class Daemon:
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)
         if (config.drift, config.cameras) != (before.drift, before.cameras):
-            self._drift = build.drift_of(config, self._event)
+            self._drift = build.drift_of(config, self._drift_told)
+        if (config.review, config.cameras) != (before.review, before.cameras):
+            self._review = build.review_of(config, self.said, self.accelerator.submit)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

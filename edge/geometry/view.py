@@ -175,3 +175,20 @@ def picture_positions(
     row = np.arctan2(z, np.hypot(x, y)) * np.float32(-height_px / np.pi) + np.float32(height_px / 2 - 0.5)
     columns, rows = np.broadcast_arrays(column, row)
     return columns, rows, None
+
+
+def depth_directions(model: CameraModel, image_wh: Size, map_wh: Size) -> tuple[Array, Array | float]:
+    """Room-frame unit directions (H, W, 3) of a depth map's pixels, and range per unit of depth (1: it is range).
+
+    Args:
+        model: the camera.
+        image_wh: size of its picture, px.
+        map_wh: size of the map, which covers the same view.
+
+    Raises:
+        GeometryError: see `lens`.
+    """
+    directions, _ = picture_rays(model, image_wh, map_wh)
+    if model.projection != "perspective":
+        return directions, 1.0
+    return directions, 1 / (directions @ rotation(model)[:, 2])

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from edge.geometry.mask import covered
 from edge.geometry.panorama import rays, sampling_map
 from edge.geometry.pinhole import rays_from_pixels
-from edge.geometry.view import lens, picture_rays, pixels_per_radian, room_pixels, rotation
+from edge.geometry.view import depth_directions, lens, pixels_per_radian, room_pixels, rotation
 from edge.inference.manifest import DepthMetres, DepthSign, InverseDepthRelative, Manifest
 from edge.perception.alignment import (
     RANGE_M,
@@ -262,9 +262,7 @@ class DepthReader:
     def _directions(self, wh: tuple[int, int]) -> tuple[Array, Array | float]:
         """Room-frame unit directions of the depth map's pixels and range per unit of depth; cached by size."""
         if self._grid is None or self._grid[0] != wh:
-            directions, _ = picture_rays(self._camera, self._image_wh, wh)
-            along = directions @ rotation(self._camera)[:, 2]
-            self._grid = (wh, directions, 1 / along if self._camera.projection == "perspective" else 1.0)
+            self._grid = (wh, *depth_directions(self._camera, self._image_wh, wh))
         return self._grid[1], self._grid[2]
 
     def reset(self) -> None:

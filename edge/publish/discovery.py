@@ -302,6 +302,7 @@ def _controls(topics: Topics, camera: CameraDevice, verbs: Collection[str]) -> _
     buttons: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("snapshot", "Take a snapshot", "mdi:camera", {"picture": False}),
         ("restart-camera", "Restart camera", "mdi:restart", {}),
+        ("flag", "Keep for review", "mdi:flag-outline", {"note": "Home Assistant"}),
     )
     for verb, name, icon, more in buttons:
         options = {

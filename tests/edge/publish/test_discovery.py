@@ -42,7 +42,7 @@ HALL = CameraDevice(
     depth_view=True,
     heat_loss=True,
 )
-ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera")
+ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera", "flag")
 
 
 def present(message: DiscoveryMessage) -> dict[str, Component]:
@@ -219,6 +219,7 @@ def test_what_is_asked_is_what_the_request_takes() -> None:
         "set": [switch.payload_on, switch.payload_off, text],
         "restart-camera": [entities["restart_camera"].payload_press],
         "snapshot": [entities["snapshot"].payload_press],
+        "flag": [entities["flag"].payload_press],
     }
     for verb, payloads in asked_for.items():
         for payload in payloads:
@@ -230,7 +231,7 @@ def test_what_is_asked_is_what_the_request_takes() -> None:
     assert rendered(switch.value_template, {"cameras": []}) == ""
 
 
-@pytest.mark.parametrize("verb", ["set", "snapshot", "restart-camera"])
+@pytest.mark.parametrize("verb", ["set", "snapshot", "restart-camera", "flag"])
 def test_what_may_not_be_asked_has_no_entity(verb: str) -> None:
     """Each verb that is not allowed takes its switches, numbers or buttons away, and nothing else."""
     allowed = [v for v in ALL_VERBS if v != verb]

@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from edge.mqtt.link import Incoming
 from edge.subscribe.watcher import validated
 from edge.viewer.addresses import Address, Said
+from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
 
@@ -33,7 +34,7 @@ def serve() -> Iterator[Serve]:
 
     def start(host: str = "127.0.0.1", **more: Any) -> tuple[Relay, PageServer]:
         relay = Relay()
-        server = PageServer(more.pop("relay", relay), host=host, port=0, **more)
+        server = PageServer(more.pop("site", LivePage(relay)), host=host, port=0, **more)
         server.start()
         servers.append(server)
         return relay, server
@@ -181,7 +182,7 @@ def test_addresses_for_dashboards(serve: Serve) -> None:
 def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:
     """Two daemons on one machine have a page each."""
     _, first = serve()
-    second = PageServer(Relay(), port=first.port)
+    second = PageServer(LivePage(Relay()), port=first.port)
     second.start()
     try:
         assert second.port != first.port
