@@ -24,7 +24,7 @@ import numpy.typing as npt
 from edge.geometry.mask import covered
 from edge.geometry.panorama import rays, sampling_map
 from edge.geometry.pinhole import rays_from_pixels
-from edge.geometry.view import depth_directions, lens, pixels_per_radian, room_pixels, rotation
+from edge.geometry.view import depth_directions, lens, picture_rays, pixels_per_radian, room_pixels, rotation
 from edge.inference.manifest import DepthMetres, DepthSign, InverseDepthRelative, Manifest
 from edge.perception.alignment import (
     RANGE_M,
