@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 
 from edge.cameras.csi import has_gstreamer
+from edge.cameras.sphere import varies_at_both_poles
 from edge.commands.camera_pictures import first_picture
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
@@ -81,7 +82,16 @@ def _camera(camera: CameraConfig) -> str:
     got = first_picture(camera.name, camera.spec, camera.model)
     height, width = got.frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
-        raise EdgeError(f"sends {width}x{height}; a panorama is twice as wide as high: set projection: perspective")
+        raise EdgeError(
+            f"sends {width}x{height}; a whole panorama is twice as wide as high: set projection: perspective, or say "
+            "which part of the sphere it is: panorama: {vertical_deg: [lower, upper]}"
+        )
+    if camera.projection == "equirectangular" and got.frame.seen is None and varies_at_both_poles(got.frame.image):
+        raise EdgeError(
+            "is said to send whole panoramas, but the first and the last row of its picture each show many things, not "
+            "what is straight up and straight down: a strip of the sphere, as some cameras' panorama mode. Say which: "
+            "panorama: {vertical_deg: [lower, upper]}"
+        )
     if got.degraded:
         raise EdgeError("; ".join(got.degraded))
     return f"{camera.source.type}; first picture {width}x{height} after {got.after_s:.1f} s"
