@@ -58,6 +58,7 @@ class Spooling:
         self._up = False
         self._base = 0
         self._open = False
+        self._oldest_since_s: float | None = None
         self._again_s = self._wrote_s = self._latest_s = self._expired_s = float("-inf")
         self._latest: dict[str, Outgoing | None] = {}
         """What the disk holds as the latest of each topic; None: an earlier run's."""
@@ -116,6 +117,12 @@ class Spooling:
         """Of what is on the disk."""
         return self._spool.size_bytes if self._open else 0
 
+    @property
+    def oldest_s(self) -> float | None:
+        """For how long the oldest of it has waited; None: there is nothing, or it is not known."""
+        since_s = self._oldest_since_s
+        return None if since_s is None else time.monotonic() - since_s
+
     def confirmed(self, item: Outgoing) -> None:
         """The broker has taken it: what it retains is remembered, so that it can be cleared some day."""
         if not self._asked or not item.channel.retain or not item.topic.startswith(self._prefixes):
@@ -154,6 +161,7 @@ class Spooling:
             if not self._open:
                 self._begin()
             self._write(time.monotonic(), last)  # what it has just taken over is there too
+            self._oldest_since_s = self._spool.oldest_since_s()
             if last:
                 self._outbox.leave(item for item in self._latest.values() if item is not None)
             self._problem = None
@@ -315,7 +323,7 @@ class Spooling:
 
     def _give_up(self, error: SpoolError) -> None:
         """What is in the file is lost: go on with a new one, if one can be made."""
-        self._open = False
+        self._open, self._oldest_since_s = False, None
         self._latest.clear()
         self._recorded.clear()
         self._outbox.disk_lost()
