@@ -12,14 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, wait_until
-from tests.faults.device import Device, Figures, lasting, long_only, soon
+from tests.faults.device import RECOVERY_S, Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import Listener, quiet_port
 
 pytestmark = pytest.mark.faults
-
-RECOVERY_S = 10.0
-"""From the moment a broker answers again to the first new result, where others want the processor no more than we."""
 
 Brokers = Callable[..., Mosquitto]
 Devices = Callable[..., Device]
