@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Remove what install.sh installed:  sudo systemd/uninstall.sh [--dry-run] [--purge]
 #
-#   --purge      also the configuration and secrets (/etc/edge), the state (/var/lib/edge, /var/cache/edge) and the user
+#   --purge      also the data: configuration and secrets (/etc/edge), the state (/var/lib/edge) and the user
 #
 # DESTDIR as for install.sh. Running it again is safe.
 set -euo pipefail
@@ -18,6 +18,7 @@ for argument in "$@"; do
     esac
 done
 root=${DESTDIR:-}
+cd / # it may lie in what it removes
 if [ "$dry_run" = no ] && [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
     echo "needs root: sudo $0" >&2
     exit 1
@@ -31,14 +32,15 @@ run() { # print it, and do it unless this is a dry run
 if [ -z "$root" ] && [ -e /etc/systemd/system/edge.service ]; then
     run systemctl disable --now edge.service
 fi
-run rm -rf "$root/opt/edge" "$root/etc/systemd/system/edge.service" "$root/etc/systemd/system/edge.service.d"
+run rm -rf "$root/opt/edge" "$root/etc/systemd/system/edge.service" "$root/etc/systemd/system/edge.service.d" \
+    "$root/var/cache/edge"
 run rm -f "$root/usr/lib/sysusers.d/edge.conf" "$root/usr/lib/tmpfiles.d/edge.conf"
 [ -n "$root" ] || run systemctl daemon-reload
 if [ "$purge" = no ]; then
     echo "= /etc/edge, /var/lib/edge and the user edge are kept; --purge removes them too"
     exit 0
 fi
-run rm -rf "$root/etc/edge" "$root/var/lib/edge" "$root/var/cache/edge"
+run rm -rf "$root/etc/edge" "$root/var/lib/edge"
 if [ -z "$root" ] && id -u edge >/dev/null 2>&1; then
     run userdel edge
 fi

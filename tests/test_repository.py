@@ -150,6 +150,12 @@ def test_readme_is_short() -> None:
     assert len(text_of("README.md").split()) <= 900
 
 
+def test_every_page_is_listed() -> None:
+    """docs/README.md leads to every page beside it."""
+    listed = text_of("docs/README.md")
+    assert [page.name for page in (REPOSITORY / "docs").glob("*.md") if f"({page.name})" not in listed] == ["README.md"]
+
+
 def test_every_path_named_in_the_pages_exists() -> None:
     """A page never sends anybody to a file that is not there."""
     today = [page for page in pages() if page != "CHANGELOG.md"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +74,11 @@ def test_unit_is_understood_by_systemd(tmp_path: Path) -> None:
 
 
 def test_unit_is_confined() -> None:
-    """Systemd's own score of what the service could do stays at or below 2.0 of 10."""
+    """Systemd's own score of what the service could do stays at or below 1.6 of 10."""
     analyze = program("systemd-analyze")
     if "--offline" not in run(analyze, "--help").stdout:
         pytest.skip("this systemd-analyze cannot judge a file offline")
-    result = run(analyze, "security", "--offline=true", "--threshold=20", "--no-pager", SYSTEMD / "edge.service")
+    result = run(analyze, "security", "--offline=true", "--threshold=16", "--no-pager", SYSTEMD / "edge.service")
     assert result.returncode == 0, result.stdout
 
 
@@ -306,11 +304,101 @@ def test_no_index_leaves_the_installation_as_it_was(device: Device) -> None:
     assert in_use(device.root) == before
 
 
+SYSTEMCTL = """\
+#!/usr/bin/env bash
+# A systemd that knows one service, whose version says how it goes: what it serves, or why it does not.
+version=$("ROOT/opt/edge/venv/bin/edge" version) restarts=$(cat "ROOT/restarts" 2>/dev/null || echo 0)
+case "$*" in
+restart*) echo "$version" >> "ROOT/started"; [ "$version" != refuses ] ;;
+*=StatusText*) case $version in
+    mute) echo "no result yet: 2 of 2 cameras online" ;;
+    blind) echo "serving: 1 of 2 cameras online" ;;
+    *) echo "serving: 2 of 2 cameras online" ;;
+    esac ;;
+*=ActiveState*) echo active ;;
+*=NRestarts*) [ "$version" != crashes ] || restarts=$((restarts + 1)); echo "$restarts" | tee "ROOT/restarts" ;;
+esac
+"""
+
+
+@pytest.fixture
+def served(device: Device) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The installer, on a device with a systemd that starts what it installs."""
+    systemctl = device.root.parent / "systemctl"
+    device.root.mkdir()
+    systemctl.write_text(SYSTEMCTL.replace("ROOT", str(device.root)))
+    systemctl.chmod(0o755)
+    patience = {"HEALTHY_WITHIN_S": "0", "STEADY_S": "0"}
+    return lambda *a, version="": device.install(*a, version=version, SYSTEMCTL=str(systemctl), **patience)
+
+
+def test_an_update_that_does_not_serve_is_taken_back(
+    device: Device, served: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """It does not start, gives no results, sees fewer cameras, or ends: code, models and unit are those of before."""
+    for good in ("1", "2"):
+        assert served(version=good).returncode == 0
+    before, paths = in_use(device.root), tree(device.root / "opt")
+    for bad in ("refuses", "mute", "blind", "crashes"):
+        failed = served(version=bad)
+        assert failed.returncode == 1
+        assert "is in use again" in failed.stderr
+        assert in_use(device.root) == before
+        assert tree(device.root / "opt") == paths
+        assert device.versions() == ("2", "2", "2")
+        assert (device.root / "started").read_text().split()[-2:] == [bad, "2"]
+    assert served("--rollback").returncode == 0
+    assert device.versions() == ("1", "1", "1")
+
+
+def test_a_first_installation_that_does_not_serve_says_that_nothing_came_before(
+    device: Device, served: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """It stays, to be corrected: there is nothing to put in its place."""
+    failed = served(version="mute")
+    assert failed.returncode == 1
+    assert "none before it" in failed.stderr
+    assert device.versions() == ("mute", "mute", "mute")
+
+
+def test_what_only_root_may_read_is_lent_by_systemd(device: Device) -> None:
+    """Every file of /etc/edge/credentials is a credential of the service; without any there is no such drop-in."""
+    assert device.install(version="1").returncode == 0
+    folder = device.root / "etc/edge/credentials"
+    dropin = device.root / "etc/systemd/system/edge.service.d/credentials.conf"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not dropin.exists()
+    (folder / "mqtt-password").write_text("secret")
+    assert device.install(version="2").returncode == 0
+    line = "LoadCredential=mqtt-password:/etc/edge/credentials/mqtt-password"
+    assert dropin.read_text() == f"[Service]\n{line}\n"
+    if shutil.which("systemd-analyze"):
+        analysed = device.root / "edge.service"
+        analysed.write_text(f"[Service]\nExecStart=/bin/true\n{line}\n")
+        assert "edge.service:" not in run("systemd-analyze", "verify", analysed).stderr
+
+
+def test_what_a_package_carries_is_installed_without_a_checkout(device: Device, tmp_path: Path) -> None:
+    """`--built` takes a version's folder as it is; its programs run from where they were installed."""
+    assert device.install(version="1").returncode == 0
+    package = tmp_path / "package"
+    shutil.copytree((device.root / "opt/edge/current").resolve(), package, symlinks=True)
+    shutil.rmtree(device.root)
+    script = package / "install.sh"
+    assert run(script, "--built", package, DESTDIR=str(device.root)).returncode == 0
+    shutil.rmtree(package)
+    assert device.versions() == ("1", "1", "1")
+    assert (device.root / "etc/edge/config.yaml").read_text().count("/opt/edge/engines") == 1
+    installed = device.root / "opt/edge/current/install.sh"
+    assert run(installed, "--uninstall", DESTDIR=str(device.root)).returncode == 0
+    assert not (device.root / "opt/edge").exists()
+
+
 def test_uninstall_removes_every_version(device: Device) -> None:
     """Nothing of any of them is left."""
     for version in ("1", "2"):
         assert device.install(version=version).returncode == 0
-    assert run(SYSTEMD / "uninstall.sh", DESTDIR=str(device.root)).returncode == 0
+    assert device.install("--uninstall").returncode == 0
     assert not (device.root / "opt/edge").exists()
 
 
@@ -321,89 +409,3 @@ def test_unknown_argument_is_refused(tmp_path: Path, script: str) -> None:
     assert result.returncode == 2
     assert "--dryrun" in result.stderr
     assert tree(tmp_path) == set()
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@pytest.fixture
-def broker_port(tmp_path: Path) -> Iterator[int]:
-    """A Mosquitto with the example's rules, the users edge-demo, edge-other and homeassistant, password `pw`."""
-    mosquitto, passwd = program("mosquitto"), program("mosquitto_passwd")
-    program("mosquitto_pub")
-    port, passwords, rules = free_port(), tmp_path / "passwd", tmp_path / "acl"
-    shutil.copy(SYSTEMD / "mosquitto" / "edge.acl", rules)
-    passwords.touch(mode=0o600)
-    for user in ("edge-demo", "edge-other", "homeassistant"):
-        subprocess.run([passwd, "-b", passwords, user, "pw"], check=True, capture_output=True)
-    text = (SYSTEMD / "mosquitto" / "edge.conf").read_text(encoding="utf-8")
-    text = text.replace("listener 1883", f"listener {port} 127.0.0.1").replace(
-        "/etc/mosquitto/edge.passwd", str(passwords)
-    )
-    text = text.replace("/etc/mosquitto/edge.acl", str(rules)).replace("persistence true", "persistence false")
-    user = "user root\n" if os.geteuid() == 0 else ""
-    (tmp_path / "mosquitto.conf").write_text(user + text, encoding="utf-8")
-    with subprocess.Popen([mosquitto, "-c", tmp_path / "mosquitto.conf"], stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, "mosquitto refuses the example"
-                assert time.monotonic() < deadline, "mosquitto does not listen"
-                time.sleep(0.05)
-        yield port
-        process.terminate()
-
-
-@pytest.mark.parametrize(
-    ("user", "topic", "arrives"),
-    [
-        ("edge-demo", "edge/edge-demo/hall/layout", True),
-        ("edge-other", "edge/edge-demo/hall/layout", False),
-        ("homeassistant", "edge/edge-demo/hall/layout", False),
-        ("homeassistant", "edge/edge-demo/request/scan", True),
-    ],
-)
-def test_example_rules_keep_devices_apart(broker_port: int, user: str, topic: str, arrives: bool) -> None:
-    """A device writes its own topics only; a reader reads all and may only ask."""
-    login = ("-h", "127.0.0.1", "-p", str(broker_port), "-P", "pw", "-q", "1")
-    send = ("mosquitto_pub", *login, "-r", "-t", topic, "-u", user, "-m", "hello")
-    run(program(send[0]), *send[1:])
-    received = run(program("mosquitto_sub"), *login, "-u", "edge-demo", "-t", "edge/edge-demo/#", "-C", "1", "-W", "1")
-    assert ("hello" in received.stdout) == arrives
-
-
-@pytest.mark.parametrize(
-    ("writer", "topic", "reader", "arrives"),
-    [
-        ("edge-demo", "homeassistant/device/edge-demo/hall/config", "homeassistant", True),
-        ("edge-demo", "homeassistant/device/edge-demo/hall/config", "edge-demo", True),
-        ("edge-other", "homeassistant/device/edge-demo/hall/config", "homeassistant", False),
-        ("edge-demo", "homeassistant/device/edge-demo/hall/config", "edge-other", False),
-        ("edge-demo", "homeassistant/device/edge-demo/config", "homeassistant", False),
-        ("edge-demo", "homeassistant/sensor/edge-demo/hall/config", "homeassistant", False),
-        ("edge-demo", "homeassistant/status", "homeassistant", False),
-        ("homeassistant", "homeassistant/status", "edge-demo", True),
-        ("homeassistant", "homeassistant/device/edge-demo/hall/config", "edge-demo", True),
-    ],
-)
-def test_example_rules_let_a_device_describe_itself_alone(
-    broker_port: int, writer: str, topic: str, reader: str, arrives: bool
-) -> None:
-    """To Home Assistant a device says what it is, never what another is, and hears of its start; no more."""
-    login = ("-h", "127.0.0.1", "-p", str(broker_port), "-P", "pw", "-q", "1")
-    run(program("mosquitto_pub"), *login, "-r", "-t", topic, "-u", writer, "-m", "hello")
-    received = run(program("mosquitto_sub"), *login, "-u", reader, "-t", topic, "-C", "1", "-W", "1")
-    assert ("hello" in received.stdout) == arrives
-
-
-def test_example_admits_nobody_without_a_password(broker_port: int) -> None:
-    """An anonymous client is refused."""
-    result = run(program("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(broker_port), "-t", "edge/x", "-m", "hello")
-    assert result.returncode != 0

@@ -102,6 +102,7 @@ class Subscription:
     instead: tuple[str, ...] = ()
     own: bool = True
     """Whether also to receive what this client publishes itself; MQTT 5 alone can leave that out."""
+    qos: int = 1
 
 
 class Link:
@@ -328,15 +329,19 @@ class Link:
 
     def _subscribe(self, client: paho.Client) -> None:
         for subscription in self.subscriptions:
-            whole = self.limits.wildcards_available or not any(c in subscription.topic for c in "+#")
-            for topic in (subscription.topic,) if whole else subscription.instead:
-                if self._version_asked == "5":
-                    options = SubscribeOptions(self.limits.maximum_qos, noLocal=not subscription.own)
-                    _, message_id = client.subscribe(topic, options=options)
-                else:
-                    _, message_id = client.subscribe(topic, 1)
-                if message_id is not None:
-                    self._asked[message_id] = [replace(subscription, topic=topic)]
+            self._subscribe_to(client, subscription)
+
+    def _subscribe_to(self, client: paho.Client, subscription: Subscription) -> None:
+        whole = self.limits.wildcards_available or not any(c in subscription.topic for c in "+#")
+        for topic in (subscription.topic,) if whole else subscription.instead:
+            qos = min(subscription.qos, self.limits.maximum_qos)
+            if self._version_asked == "5":
+                options = SubscribeOptions(qos, noLocal=not subscription.own)
+                _, message_id = client.subscribe(topic, options=options)
+            else:
+                _, message_id = client.subscribe(topic, qos)
+            if message_id is not None:
+                self._asked[message_id] = [replace(subscription, topic=topic)]
 
     def _subscribed(
         self, client: paho.Client, _data: Any, message_id: int, reasons: list[ReasonCode], _props: Any
@@ -426,6 +431,12 @@ class Link:
             self._up = False
             raise NotConnectedError(f"broker {self.endpoint}: {paho.error_string(info.rc)} it is tried again")
         return info.mid
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Receive that too, on this connection and those after it."""
+        self.subscriptions = (*self.subscriptions, subscription)
+        if self._client is not None and self._up:
+            self._subscribe_to(self._client, subscription)
 
     def unsubscribe(self, topics: Sequence[str]) -> None:
         """Receive these no more; a broker that is gone, or that never granted them, is fine."""

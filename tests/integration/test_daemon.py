@@ -178,7 +178,7 @@ def test_requests_are_answered(daemon: Starter, mosquitto: Brokers, subscribe: S
 def test_systemd_hears_ready_alive_and_stopping(
     daemon: Starter, mosquitto: Brokers, subscribe: Subscribers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Type=notify: READY once it serves, WATCHDOG while frames go through, STOPPING at the end."""
+    """As Type=notify: READY once it serves, WATCHDOG while frames go through, how it serves, STOPPING at the end."""
     broker = mosquitto()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
@@ -189,6 +189,8 @@ def test_systemd_hears_ready_alive_and_stopping(
         assert systemd.recv(256).startswith(b"READY=1")
         assert systemd.recv(256) == b"WATCHDOG=1"
         subscribe(broker.port).wait("edge/test/perspective/lighting", timeout_s=60)
+        while systemd.recv(256) != b"STATUS=serving: 1 of 1 cameras online":
+            pass
         assert run.terminate() == 0
         heard = set()
         systemd.settimeout(1)
