@@ -156,9 +156,7 @@ def test_waits_grow(tmp_path: Path, until: Until) -> None:
     assert front.restarts == 4
 
 
-def test_a_camera_that_restarts_is_back_soon(
-    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_camera_that_restarts_is_back_soon(tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
     """No wait is longer than 8 s while it is gone for less than two minutes (here 0.3 s); after that the longest is."""
     longest: list[float] = []
     monkeypatch.setattr(process, "backoff", lambda _n, _shortest_s, longest_s: longest.append(longest_s) or 0.2)
