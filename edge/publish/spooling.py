@@ -2,7 +2,7 @@
 
 Nothing is written while the broker confirms promptly: a message goes to the disk when it is a second old and not
 confirmed. While there is no connection an event is written at once, replaced results once a second and the latest of
-each retained topic once a minute; where all results are kept, it too when it is a second old. What is confirmed is
+each retained topic once a minute; where all results are kept, when it is five seconds old. What is confirmed is
 removed within a second, so a message may be delivered twice after a kill, and none is lost that was written.
 
 The disk may hang, be full, damaged or not ours to write: publishing goes on from memory, and `degraded` says so.
@@ -31,6 +31,8 @@ _LANES: tuple[Lane, ...] = ("event", "result")
 _GRACE_S = 1.0
 """How old a message is, on a connection, when it is written; and how often anything but an event is."""
 _LATEST_S = 60.0
+_SETTLED_S = 5.0
+"""Where all results are kept the latest of a topic is written when it is so old; what is replaced sooner, only once."""
 _EXPIRE_S = 60.0
 _TOGETHER_S = 0.1
 """What comes within so short a time is written together."""
@@ -259,7 +261,7 @@ class Spooling:
         """What is to be the latest of which topic, and the topics that need none any more."""
         every = self._outbox.all_results
         if every and not last:  # what is replaced goes into its lane; what is replaced at once is written only there
-            before_s = now_s - _GRACE_S
+            before_s = now_s - _SETTLED_S
         there, waiting = self._outbox.unkept_latest(now_s), self._outbox.unkept_latest(before_s)
         drop = [
             topic

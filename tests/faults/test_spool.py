@@ -21,7 +21,7 @@ Devices = Callable[..., Device]
 Counting = Callable[..., CountingSubscriber]
 Brokers = Callable[..., Mosquitto]
 
-WRITTEN_S = 2.0
+WRITTEN_S = 5.0
 """Results of an outage are on the disk so long after they were handed over, at the latest; events at once."""
 
 

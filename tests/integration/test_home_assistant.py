@@ -207,10 +207,10 @@ def _check_switch(assistant: HomeAssistant, subscriber: Subscriber) -> None:
     assert wait_until(lambda: (state(switch), state(value)) == ("off", "unavailable"), 10)
     time.sleep(0.5)  # what was on its way
     before, other = results("panorama"), results("perspective")
-    assert wait_until(lambda: results("perspective") >= other + 3, 20)
+    assert wait_until(lambda: results("perspective") >= other + 3, 60)
     assert results("panorama") == before
     assistant.service("switch", "turn_on", switch)
-    assert wait_until(lambda: results("panorama") > before and state(value) not in NOTHING, 20)
+    assert wait_until(lambda: results("panorama") > before and state(value) not in NOTHING, 60)
 
     assistant.service("number", "set_value", "number.test_panorama_layout_every", value=7.5)
     assert wait_until(lambda: state("number.test_panorama_layout_every") == "7.5", 10)
