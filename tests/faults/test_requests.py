@@ -233,7 +233,7 @@ def test_requests_that_are_huge_deep_retained_or_answered_elsewhere(
     time.sleep(1)
     written = [t for t in foreign if any(a.topic == t and b"foreign" in a.payload for a in subscriber.arrivals)]
     figures.note(
-        "20c",
+        "20",
         answers=[a.payload.decode()[:120] for a in refused],
         largest_answer_bytes=max(len(a.payload) for a in refused),
         foreign_topics_written=written,
