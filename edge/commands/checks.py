@@ -8,6 +8,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import cv2
 
 from edge.cameras.csi import has_gstreamer
-from edge.commands.first_picture import first_picture
+from edge.commands.camera_pictures import first_frame
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
 from edge.daemon.build import endpoint_of, kept_for_review, topics_of
@@ -78,13 +79,14 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    got = first_picture(camera.name, camera.spec, camera.model)
-    height, width = got.frame.image.shape[:2]
+    begun_s = time.monotonic()
+    frame = first_frame(camera.name, camera.spec, camera.model)
+    height, width = frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
         raise EdgeError(f"sends {width}x{height}; a panorama is twice as wide as high: set projection: perspective")
-    if got.degraded:
-        raise EdgeError("; ".join(got.degraded))
-    return f"{camera.source.type}; first picture {width}x{height} after {got.after_s:.1f} s"
+    if frame.degraded:
+        raise EdgeError("; ".join(frame.degraded))
+    return f"{camera.source.type}; first picture {width}x{height} after {time.monotonic() - begun_s:.1f} s"
 
 
 def _broker(config: Config) -> str:
