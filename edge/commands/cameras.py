@@ -113,10 +113,8 @@ def _tried(found: Found, username: str | None, password: str | None) -> _Tried:
     except EdgeError as error:
         return _Tried(str(error))
     height, width = got.image.shape[:2]
-    return _Tried(
-        f"a picture of {width}x{height} px after {time.monotonic() - begun_s:.1f} s{''.join(f'; {why}' for why in got.degraded)}",
-        got,
-    )
+    after_s = time.monotonic() - begun_s
+    return _Tried("; ".join((f"a picture of {width}x{height} px after {after_s:.1f} s", *got.degraded)), got)
 
 
 def _name(what: str, taken: set[str]) -> str:
