@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from edge.errors import CameraError, EdgeError
 
 if TYPE_CHECKING:
     from edge.cameras.found import Found
-    from edge.scene import Frame
+    from edge.commands.camera_pictures import FirstPicture
 
 _LOGIN = "USER:PASSWORD@"
 _HEAD = """# Paste into config.yaml. The field of view is a guess: look it up, or calibrate the camera. Metres need the
@@ -67,7 +66,7 @@ def cameras(
 @dataclass(frozen=True, slots=True)
 class _Tried:
     said: str
-    picture: Frame | None = None
+    picture: FirstPicture | None = None
 
 
 def _found(username: str | None, password: str | None, within_s: float, *, network: bool) -> Iterator[Found]:
@@ -98,7 +97,7 @@ def _tried(found: Found, username: str | None, password: str | None) -> _Tried:
     from urllib.parse import quote
 
     from edge.cameras.base import RtspSpec
-    from edge.commands.camera_pictures import first_frame
+    from edge.commands.camera_pictures import first_picture
     from edge.scene import CameraModel
 
     spec = found.spec
@@ -108,13 +107,13 @@ def _tried(found: Found, username: str | None, password: str | None) -> _Tried:
         login = f"{quote(username, safe='')}:{quote(password or '', safe='')}@"
         spec = replace(spec, url=spec.url.replace("://", f"://{login}", 1))
     try:
-        begun_s = time.monotonic()
-        got = first_frame("camera", spec, CameraModel("perspective"))
+        got = first_picture("camera", spec, CameraModel("perspective"))
     except EdgeError as error:
         return _Tried(str(error))
-    height, width = got.image.shape[:2]
-    after_s = time.monotonic() - begun_s
-    return _Tried("; ".join((f"a picture of {width}x{height} px after {after_s:.1f} s", *got.degraded)), got)
+    height, width = got.frame.image.shape[:2]
+    return _Tried(
+        f"a picture of {width}x{height} px after {got.after_s:.1f} s{''.join(f'; {why}' for why in got.degraded)}", got
+    )
 
 
 def _name(what: str, taken: set[str]) -> str:
@@ -123,12 +122,12 @@ def _name(what: str, taken: set[str]) -> str:
     return next(name for n in range(1, 1000) if (name := plain if n == 1 else f"{plain}-{n}") not in taken)
 
 
-def _entry(name: str, found: Found, picture: Frame, *, login: bool) -> dict[str, Any]:
+def _entry(name: str, found: Found, picture: FirstPicture, *, login: bool) -> dict[str, Any]:
     """Its lines in config.yaml; `login`: it was asked with one."""
     from edge.cameras.base import CsiSpec, RtspSpec, V4l2Spec
 
     spec = found.spec
-    height, width = picture.image.shape[:2]
+    height, width = picture.frame.image.shape[:2]
     if isinstance(spec, V4l2Spec):
         source = {"type": "v4l2", "device": str(spec.device), "width_px": width, "height_px": height}
     elif isinstance(spec, CsiSpec):
@@ -140,10 +139,10 @@ def _entry(name: str, found: Found, picture: Frame, *, login: bool) -> dict[str,
     return {"name": name, "source": source, **lens}
 
 
-def _keep(picture: Frame, file: Path) -> None:
+def _keep(picture: FirstPicture, file: Path) -> None:
     import cv2
 
-    data = cv2.imencode(".jpg", cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    data = cv2.imencode(".jpg", cv2.cvtColor(picture.frame.image, cv2.COLOR_RGB2BGR))[1].tobytes()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)

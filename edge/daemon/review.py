@@ -143,7 +143,9 @@ class ReviewWatch:
 
     def _mirrored(self, result: Result | None) -> RoomLayout | None:
         """The layout of the mirrored picture, by one inference more; None where that says nothing."""
-        if result is None or result.frame.model.projection != "equirectangular" or result.frame.model.masks:
+        if result is None or result.frame.model.projection != "equirectangular":
+            return None
+        if result.frame.model.masks or result.frame.seen is not None:
             return None
         with self._lock:
             level = self._level(self._cameras[result.frame.camera], result.frame)
