@@ -13,6 +13,7 @@ import typer
 import edge
 from edge.commands import calibrate, engines, rig
 from edge.commands.bench import bench
+from edge.commands.cameras import cameras
 from edge.commands.check import check
 from edge.commands.diagnostics import diagnostics
 from edge.commands.export import export
@@ -30,6 +31,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
 
 \b
   edge check -c config.yaml         is everything there? what to do about what is not
+  edge cameras --stills stills      which cameras are there? what to write into config.yaml
   edge run -c config.yaml           serve until Ctrl-C or SIGTERM
   edge rig check hall               do a rig's cameras meet? in which order do a cube's faces come?
   edge calibrate hall               how high and how tilted does a camera hang?
@@ -63,6 +65,7 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(rig.app, name="rig")
 app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
+app.command(short_help="Find cameras, try each, print what to configure.")(cameras)
 app.command(short_help="Write a file to send to whoever helps, without secrets.")(diagnostics)
 app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)

@@ -1,37 +1,71 @@
-"""Pictures straight from a configured camera, by a capture process of their own."""
+"""Pictures straight from a camera, through a capture process as the daemon has it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
+from edge.cameras.base import SourceSpec
 from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
 from edge.errors import EdgeError
-from edge.scene import ImageArray
+from edge.scene import CameraModel, Frame, ImageArray
 
-_FIRST_PICTURE_S = 20.0
+_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPicture:
+    """It, and how long it took."""
+
+    frame: Frame
+    after_s: float
+    degraded: tuple[str, ...]
+    """Why it shows less, or came more slowly, than it should."""
+
+
+def first_picture(name: str, spec: SourceSpec, model: CameraModel) -> FirstPicture:
+    """The first one.
+
+    Raises:
+        EdgeError: none came, and why.
+    """
+    begun_s = time.monotonic()
+    with _capturing(name, spec, model) as process:
+        frame = _next(process)
+        after_s = time.monotonic() - begun_s
+        process.poll()
+        return FirstPicture(frame, after_s, process.degraded)
 
 
 def pictures_of(camera: CameraConfig, count: int = 1, every_s: float = 0.0) -> list[ImageArray]:
-    """The camera's next pictures, so far apart.
+    """A configured camera's next pictures, so far apart.
 
     Raises:
         EdgeError: the camera cannot be opened or sends none.
     """
-    process = CameraProcess(camera.name, camera.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S))
     pictures: list[ImageArray] = []
-    process.start()
-    try:
+    with _capturing(camera.name, camera.spec, camera.model) as process:
         while len(pictures) < count:
-            pictures.append(_next(process))
+            pictures.append(_next(process).image.copy())
             if len(pictures) < count:
                 time.sleep(every_s)
-    finally:
-        process.stop()
     return pictures
 
 
-def _next(process: CameraProcess) -> ImageArray:
+@contextmanager
+def _capturing(name: str, spec: SourceSpec, model: CameraModel) -> Iterator[CameraProcess]:
+    process = CameraProcess(name, spec, model, backoff_s=(_WITHIN_S, _WITHIN_S))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def _next(process: CameraProcess) -> Frame:
     begun_s = time.monotonic()
     while (got := process.latest()) is None:
         process.poll()
@@ -40,7 +74,7 @@ def _next(process: CameraProcess) -> ImageArray:
         )
         if failure:
             raise EdgeError(failure)
-        if time.monotonic() - begun_s > _FIRST_PICTURE_S:
-            raise EdgeError(f"no picture within {_FIRST_PICTURE_S:.0f} s; check the source's address and cabling")
+        if time.monotonic() - begun_s > _WITHIN_S:
+            raise EdgeError(f"no picture within {_WITHIN_S:.0f} s; check the source's address and cabling")
         time.sleep(0.02)
-    return got.image.copy()
+    return got

@@ -8,7 +8,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import cv2
 
 from edge.cameras.csi import has_gstreamer
 from edge.cameras.sphere import varies_at_both_poles
-from edge.commands.camera_pictures import pictures_of
+from edge.commands.camera_pictures import first_picture
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
 from edge.daemon.build import endpoint_of, kept_for_review, topics_of
@@ -80,21 +79,22 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    begun_s = time.monotonic()
-    (image,) = pictures_of(camera)
-    height, width = image.shape[:2]
+    got = first_picture(camera.name, camera.spec, camera.model)
+    height, width = got.frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
         raise EdgeError(
             f"sends {width}x{height}; a whole panorama is twice as wide as high: set projection: perspective, or say "
             "which part of the sphere it is: panorama: {vertical_deg: [lower, upper]}"
         )
-    if camera.projection == "equirectangular" and varies_at_both_poles(image):
+    if camera.projection == "equirectangular" and got.frame.seen is None and varies_at_both_poles(got.frame.image):
         raise EdgeError(
             "is said to send whole panoramas, but the first and the last row of its picture each show many things, not "
             "what is straight up and straight down: a strip of the sphere, as some cameras' panorama mode. Say which: "
             "panorama: {vertical_deg: [lower, upper]}"
         )
-    return f"{camera.source.type}; first picture {width}x{height} after {time.monotonic() - begun_s:.1f} s"
+    if got.degraded:
+        raise EdgeError("; ".join(got.degraded))
+    return f"{camera.source.type}; first picture {width}x{height} after {got.after_s:.1f} s"
 
 
 def _broker(config: Config) -> str:

@@ -59,7 +59,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.spec,
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
-        frozen_after_s=camera.frozen_after_s,
+        frozen_after_s=camera.frozen_s,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +22,8 @@ _PLACES = np.array([0.25, 0.5, 0.75])
 
 def line_segments(view: FlatView) -> Array:
     """(N, 2, 2) ends of straight edges, px; those at the border of what is unusable are left out."""
-    found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(view.grey)[0]
-    if found is None:
+    found: Any = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(view.grey)[0]
+    if found is None:  # which OpenCV's annotations leave out
         return np.zeros((0, 2, 2))
     ends = np.asarray(found, np.float64).reshape(-1, 2, 2) + 0.5
     shortest = SHORTEST_SHARE * np.hypot(*view.grey.shape)
@@ -30,8 +32,8 @@ def line_segments(view: FlatView) -> Array:
         hidden = cv2.dilate((~view.usable).astype(np.uint8), np.ones((2 * _NEAR_UNUSABLE_PX + 1,) * 2, np.uint8))
         along = ends[:, None, 0] + np.linspace(0, 1, 9)[:, None] * (ends[:, 1] - ends[:, 0])[:, None]
         x, y = (np.clip(along[..., i].astype(int), 0, view.grey.shape[1 - i] - 1) for i in (0, 1))
-        ends = ends[(hidden[y, x] == 0).all(axis=1)]
-    return ends
+        ends = ends[(np.asarray(hidden)[y, x] == 0).all(axis=1)]
+    return np.asarray(ends, np.float64)
 
 
 def edge_width_px(grey: Grey, ends: Array) -> float:

@@ -73,7 +73,7 @@ class _Edges:
 
 def up_in_camera(pitch_rad: float, roll_rad: float) -> Array:
     """The room's vertical in the camera's axes."""
-    return rotation_room_camera(0.0, pitch_rad, roll_rad)[2]
+    return np.asarray(rotation_room_camera(0.0, pitch_rad, roll_rad)[2])
 
 
 def angles_of_up(up: npt.ArrayLike) -> tuple[float, float]:
@@ -178,7 +178,7 @@ def level(images: Sequence[ImageArray], model: CameraModel) -> Level:
     return Level(
         pitch, roll, float(errors[0]), float(errors[1]), int(agree.sum()) // len(images),
         float(np.median(np.abs(edges.tilts(up)[agree]))),
-        tuple(map(tuple, edges.ends_px[agree].reshape(-1, 4).tolist())) if flat else (),
+        tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in edges.ends_px[agree].reshape(-1, 4).tolist()) if flat else (),
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def pixel_rays(model: CameraModel, pixels: npt.ArrayLike, width_px: int, height_
         rays = rays_at(at, lens(model, width_px, height_px))
         return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
     longitude, latitude = (at[..., 0] / width_px - 0.5) * 2 * np.pi, (0.5 - at[..., 1] / height_px) * np.pi
-    return direction_from_angles(longitude, latitude) @ LEVEL_FORWARD
+    return np.asarray(direction_from_angles(longitude, latitude) @ LEVEL_FORWARD)
 
 
 def _cut(grey: Grey, usable: BoolArray, model: CameraModel, look: tuple[float, float, float, float]) -> FlatView:
