@@ -3,7 +3,7 @@
 Six views that together cover the sphere. Of a panorama they are in the picture's own axes; of a fisheye they are level,
 whichever way it hangs, and those that it sees nothing of are left out. Where a view looks past what a fisheye shows, it
 is filled with what lies as far within the rim, mirrored, and what the network says there is not used. (Filled with the
-rim's colours instead, drawn out, it reads as something near: on rendered rooms the error was a fifth to a third larger.)
+rim's colours instead, drawn out, it reads as something near: on rendered rooms its error is a fifth to a third larger.)
 """
 
 from __future__ import annotations
