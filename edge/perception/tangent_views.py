@@ -2,13 +2,14 @@
 
 Six views that together cover the sphere. Of a panorama they are in the picture's own axes; of a fisheye they are level,
 whichever way it hangs, and those that it sees nothing of are left out. Where a view looks past what a fisheye shows, it
-is filled with the rim's colours, and what the network says there is not used.
+is filled with what lies as far within the rim, mirrored, and what the network says there is not used. (Filled with the
+rim's colours instead, drawn out, it reads as something near: on rendered rooms its error is a fifth to a third larger.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from edge.errors import GeometryError
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.pinhole import intrinsics_from_fov, project, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
-from edge.geometry.view import fisheye, pixels_per_radian, room_pixels, rotation
+from edge.geometry.view import camera_pixels, fisheye, pixels_per_radian, rotation
 from edge.perception.alignment import RANGE_M
 from edge.perception.preprocess import resize
 from edge.scene import BoolArray, CameraModel, Fisheye, FisheyeCircle, ImageArray, Intrinsics
@@ -32,7 +33,7 @@ _LEAST_HFOV_RAD = np.deg2rad(110.0)
 _WIDEST_RAD = np.deg2rad(140.0)
 _LOOKS_DEG = ((0.0, 0.0), (90.0, 0.0), (180.0, 0.0), (-90.0, 0.0), (0.0, 90.0), (0.0, -90.0))
 _RIM = 0.98
-"""What lies beyond a fisheye's field of view is taken from this far out: its very edge is dark."""
+"""So far out a fisheye is mirrored: its very edge is dark."""
 _BORDER_PX = 2
 """So far beyond what is shown the fused map still holds answers, to interpolate between."""
 FUSED_WH = (384, 192)
@@ -91,6 +92,15 @@ def _weight(directions: Array, k: Intrinsics) -> Array:
     return np.nan_to_num(np.where(ahead, np.clip(np.minimum(across, down), 0, None), 0.0))
 
 
+def _reflected(camera: Array, rim_rad: float) -> Array:
+    """Camera-frame directions, those farther from the axis than the rim as far within it; all unit vectors."""
+    across = np.hypot(camera[..., 0], camera[..., 1])
+    angle = np.arctan2(across, camera[..., 2])
+    angle = np.where(angle > rim_rad, np.maximum(2 * rim_rad - angle, 0.0), angle)
+    scale = np.sin(angle) / np.maximum(across, np.finfo(np.float64).tiny)
+    return np.concatenate([camera[..., :2] * scale[..., None], np.cos(angle)[..., None]], axis=-1)
+
+
 class TangentViews:
     """The views of one camera's pictures of one size. Tables are made once."""
 
@@ -121,9 +131,9 @@ class TangentViews:
             x, y = sampling_map(ahead, *self._source_wh)
             x = x + 1
         else:
-            lens = fisheye(camera, *image_wh)
-            inner = replace(camera, fisheye=replace(lens, fov_rad=lens.fov_rad * _RIM))
-            pixels = room_pixels(inner, ahead @ self.axes.T, image_wh, self._source_wh)[0]
+            rim_rad = fisheye(camera, *image_wh).fov_rad / 2 * _RIM
+            own = _reflected(ahead @ self.axes.T @ rotation(camera), rim_rad)
+            pixels = camera_pixels(camera, own, image_wh, self._source_wh)[0]
             x, y = pixels[..., 0] - 0.5, pixels[..., 1] - 0.5
         around = rays(*FUSED_WH) @ turn
         weight = _weight(around, k)
