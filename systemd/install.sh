@@ -138,6 +138,7 @@ install_config() {
     sed -e 's#path: edge/demo/#path: /opt/edge/demo/#' \
         -e 's#engines: engines #engines: /opt/edge/engines #' \
         -e 's#plans: null *#plans: /var/lib/edge/plans #' \
+        -e 's%folder: models  *# private folder%folder: /var/lib/edge/models # private folder%' \
         -e 's%folder: null  *# null: spool/%folder: /var/lib/edge/spool # null: spool/%' \
         -e 's#\$schema=edge/config/config.schema.json#$schema=/opt/edge/config.schema.json#' "$given" >"$target.new"
     chmod 0640 "$target.new"

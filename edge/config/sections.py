@@ -24,6 +24,7 @@ from edge.config.cameras import CameraConfig
 from edge.config.drift import DriftConfig
 from edge.config.file import ConfigFile
 from edge.config.home_assistant import HomeAssistantConfig
+from edge.config.models import ModelsConfig
 from edge.config.requests import RequestsConfig, ReviewConfig
 from edge.config.scene import SceneConfig
 from edge.config.values import (
@@ -35,7 +36,9 @@ from edge.config.values import (
     problem,
 )
 from edge.errors import ConfigErrors
+from edge.inference.installed import InstalledModels
 from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
+from edge.inference.store import ModelStore
 from edge.scene import TASKS, Task
 
 
@@ -225,6 +228,7 @@ class Config(Section):
     tasks: TasksConfig = Field(default_factory=TasksConfig)
     scene_cut: SceneCutConfig = Field(default_factory=SceneCutConfig)
     inference: InferenceConfig = Field(default={}, validate_default=True)
+    models: ModelsConfig = Field(default={}, validate_default=True)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
@@ -234,7 +238,11 @@ class Config(Section):
     health: HealthConfig = Field(default_factory=HealthConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
-    def models(self) -> dict[Task, str]:
+    def model_store(self) -> ModelStore:
+        """The models of this device: those installed on it come before those that came with the program."""
+        return ModelStore(self.inference.engines, InstalledModels(self.models.folder))
+
+    def engines(self) -> dict[Task, str]:
         """The model's folder of every task that a camera has."""
         return {task: self.tasks[task].engine for task in TASKS if any(task in c.tasks for c in self.cameras)}
 

@@ -27,6 +27,7 @@ from edge.mqtt.messages import (
     TaskSettings,
     timestamp,
 )
+from edge.mqtt.trial_message import ModelTrial
 from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
 from edge.publish import compose
@@ -111,6 +112,7 @@ def health(
     broker: PublisherStatistics,
     metrics: Metrics,
     degraded: tuple[str, ...],
+    trial: ModelTrial | None = None,
 ) -> BridgeHealth:
     """How the daemon is, for `bridge/health`; `at`: now, s since the Unix epoch; `rates` since the last one."""
     return BridgeHealth(
@@ -143,6 +145,7 @@ def health(
         memory_bytes=memory_bytes(),
         temperature_celsius=temperature_celsius(),
         degraded=degraded,
+        trial=trial,
     )
 
 

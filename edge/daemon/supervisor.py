@@ -54,6 +54,7 @@ _log = logging.getLogger(__name__)
 
 _DRIFT_EVERY_S = 60.0
 _STATUS_EVERY_S = 2.0
+_TRIALS_EVERY_S = 1.0
 
 _POLL_S = 0.1
 _LAST_INFERENCE_S = 2.0
@@ -130,8 +131,12 @@ class Daemon:
         self._topics = build.topics_of(config)
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
-        self._drift = build.drift_of(config, self._event)
+        self._drift = build.drift_of(config, self._tell_drift)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
+        self.trials = build.make_trials(
+            config, self.engines, self.accelerator, lambda: self.config, self._model_switched, self._tell_trial
+        )
+        self._trials_due = Periodic(_TRIALS_EVERY_S)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
         self.publisher = Publisher(
@@ -170,6 +175,9 @@ class Daemon:
             "restart-camera": partial(restart_camera.answer, restart=control.restart_camera),
             "engine/build": partial(engine.build, jobs=self.engine_jobs),
             "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
+            "engine/install": partial(
+                engine.install, jobs=self.engine_jobs, sources=lambda: self.config.models.sources
+            ),
             "flag": partial(
                 flag.answer, find=find, demand=demand, said=self.said, review=lambda: build.review_of(self.config)
             ),
@@ -255,6 +263,7 @@ class Daemon:
             self._publish_state(camera)
         self.publisher.stop()  # before what may hang, so that nobody waits for a daemon that is gone
         self.engine_jobs.stop()
+        self.trials.stop()
         self.cameras.stop()
         came_to = tally(self.publisher.statistics(), self.metrics, self.cameras.settings())
         if self.broker is not None:
@@ -293,6 +302,7 @@ class Daemon:
         source = reports.source_of(self.config.device.name, result)
         if self._drift is not None:
             self._drift.take(result)
+        self.trials.take(result)
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
             self.publisher.publish(kind, make, camera=frame.camera)
 
@@ -315,6 +325,23 @@ class Daemon:
             self._publish_info()
         if (end := self.engine_jobs.take_end()) is not None:
             self._event(end.kind, end.message, data=end.data)
+        if self._trials_due.due():
+            self.trials.look(self._failing.errors())
+
+    def _model_switched(self) -> None:
+        """Another model serves: its readers begin anew, and what failed with the other one is forgotten."""
+        self._failing.forget(())
+        self.cameras.infer_anew()
+        self._publish_info()
+
+    def _tell_trial(self, kind: str, message: str, data: dict[str, Any]) -> None:
+        _log.info("%s: %s", kind, message)
+        self._event(kind, message, data=data)
+
+    def _tell_drift(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
+        self._event(kind, message, camera, data)
+        if kind in ("drift_started", "out_of_training"):
+            self.trials.note_drift(camera, message)
 
     def _look_after_clock(self) -> None:
         """What is retained carries times of day: said again when the clock was set."""
@@ -378,6 +405,7 @@ class Daemon:
                 self._revival.degraded(),
                 () if self._overrides.problem is None else (self._overrides.problem,),
             ),
+            self.trials.status(),
         )
 
     def info(self, *, whole: bool = False) -> BridgeInfo:
@@ -414,7 +442,7 @@ class Daemon:
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)
         if (config.drift, config.cameras) != (before.drift, before.cameras):
-            self._drift = build.drift_of(config, self._event)
+            self._drift = build.drift_of(config, self._tell_drift)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

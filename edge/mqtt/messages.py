@@ -17,6 +17,7 @@ from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.lens import CalibratedLens, Lens, Pose
 from edge.mqtt.topics import Kind
+from edge.mqtt.trial_message import ModelTrial
 from edge.mqtt.values import (
     MAX_COLUMNS,
     Columns,
@@ -406,6 +407,7 @@ class BridgeHealth(Message):
     memory_bytes: Count
     temperature_celsius: float | None
     degraded: tuple[str, ...]
+    trial: ModelTrial | None = Field(default=None, description="Of a model that was newly installed, while it goes on.")
 
 
 class BridgeEvent(Message):
