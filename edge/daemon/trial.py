@@ -5,8 +5,8 @@
                        ▼ cannot        ▼ fails,   ▼
                     rejected         rejected   rolled back: the one before it serves again, at once
 
-A sample is one picture that both models answer for. The other one's answer is made on the accelerator's thread between
-batches, and read on a thread of its own: what serves waits for one inference in two seconds at most.
+A sample is one picture that both answer for, without smoothing. They are asked on the accelerator's thread between
+batches, and read on a thread of its own: what serves waits for two inferences in two seconds at most.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -33,7 +33,8 @@ from edge.inference.serving import ServingBackend
 from edge.inference.store import StoredModel
 from edge.mqtt.trial_message import ModelTrial
 from edge.perception.difference import difference
-from edge.perception.readers import Reader
+from edge.perception.readers import Reader, Value
+from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
 from edge.scene import RoomLayout, Task
 
@@ -85,8 +86,9 @@ class _Trial:
     began_s: float
     stage: Literal["shadow", "watch"] = "shadow"
     differences: dict[tuple[str, Task], deque[float]] = field(default_factory=dict)
-    readers: dict[tuple[str, Task], Reader] = field(default_factory=dict)
+    readers: dict[tuple[str, Task, str], Reader] = field(default_factory=dict)
     sampled_s: dict[tuple[str, Task], float] = field(default_factory=dict)
+    worker: Accelerator = field(default_factory=lambda: Accelerator("edge-trial"))
     samples: int = 0
     strikes: int = 0
     trouble: str | None = None
@@ -94,11 +96,9 @@ class _Trial:
     """What failed with the model before it: not its doing."""
     failing_since_s: float | None = None
 
-    def begin(
-        self, stage: Literal["shadow", "watch"], model: StoredModel, beside: ServingBackend, now_s: float
-    ) -> None:
-        """The next stage, with nothing counted yet."""
-        self.stage, self.model, self.beside, self.began_s = stage, model, beside, now_s
+    def watch(self, model: StoredModel, beside: ServingBackend, now_s: float) -> None:
+        """The next stage, with nothing counted yet: it serves, and the one before it runs beside it."""
+        self.stage, self.model, self.beside, self.began_s = "watch", model, beside, now_s
         self.differences, self.readers, self.samples, self.strikes = {}, {}, 0, 0
 
     def medians(self, last: int | None = None) -> dict[tuple[str, Task], float]:
@@ -142,8 +142,7 @@ class ModelTrials:
         self._least_samples = _LEAST_SAMPLES if shadow_s else 0
         self._trial: _Trial | None = None
         self._layouts: dict[str, RoomLayout] = {}
-        self._busy = threading.Event()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="edge-trial")
+        self._busy, self._anew_due = threading.Event(), False
 
     # On the thread of inference ---------------------------------------------------------------------------------------
 
@@ -159,7 +158,7 @@ class ModelTrials:
             return
         trial.sampled_s[key] = now_s
         self._busy.set()
-        self._worker.submit(self._sample, trial, result, self._layouts.get(camera))
+        trial.worker.submit(partial(self._sample, trial, result, self._layouts.get(camera)))
 
     # On a thread of its own -------------------------------------------------------------------------------------------
 
@@ -180,28 +179,35 @@ class ModelTrials:
             self._busy.clear()
 
     def _apart(self, trial: _Trial, result: Result, layout: RoomLayout | None) -> float:
-        key, beside = (result.frame.camera, result.task), trial.beside
+        """How far their answers to this one picture are apart: both as they are, without the past."""
+        beside = Engine(trial.model.manifest, trial.beside)
+        one, other = (self._answer(trial, engine, result, layout) for engine in (result.engine, beside))
+        return difference(one, other)
+
+    def _answer(self, trial: _Trial, engine: Engine, result: Result, layout: RoomLayout | None) -> Value:
+        key = (result.frame.camera, result.task, engine.manifest.onnx.sha256)
         reader = trial.readers.get(key)
         if reader is None:
-            reader = trial.readers[key] = self._reader_for(*key, trial.model.manifest)
+            reader = trial.readers[key] = self._reader_for(key[0], key[1], engine.manifest)
         tensor = reader.prepare(result.frame.image)
 
         def run() -> Arrays:
-            return {name: array.copy() for name, array in beside.run(tensor).items()}
+            return {name: array.copy() for name, array in engine.backend.run(tensor).items()}
 
         outputs: Arrays = self._accelerator.submit(run).result(_ANSWER_S)
         what = not_finite(outputs)
         if what is not None:
             raise EngineError(what)
-        value = reader.read(outputs, result.frame.captured_monotonic_s, layout)
-        return difference(result.value, value)
+        return reader.read(outputs, result.frame.captured_monotonic_s, layout)
 
     # On the supervisor's ----------------------------------------------------------------------------------------------
 
     def look(self, failing: Mapping[tuple[str, Task], object]) -> None:
         """Begin a trial, or judge the one that goes on; `failing`: the error of each task that fails."""
         trial = self._trial
-        if trial is None:
+        if self._anew_due:
+            self._begin_anew()
+        elif trial is None:
             self._begin()
         elif trial.stage == "shadow":
             self._judge_shadow(trial, frozenset(failing))
@@ -230,10 +236,9 @@ class ModelTrials:
 
     def stop(self) -> None:
         """Ask nothing more, and free what is loaded beside what serves."""
-        trial, self._trial = self._trial, None
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        trial = self._trial
         if trial is not None:
-            self._accelerator.submit(trial.beside.close)
+            self._free(trial)
 
     def _begin(self) -> None:
         for name, tasks in self._engines.names().items():
@@ -242,7 +247,8 @@ class ModelTrials:
             try:
                 model, serving = self._engines.load_other(folder.parent, name, tasks)
             except EdgeError as error:
-                self._installed.reject(name, str(error))
+                why = str(error)
+                self._keep(lambda: self._installed.reject(name, why))
                 self._tell("model_rejected", f"{name}: not tried: {error}", {"engine": name})
                 return
             self._trial = trial = _Trial(name, tasks, model, model, serving, self._clock())
@@ -255,9 +261,7 @@ class ModelTrials:
             self._end(trial, "model_rejected", "another was installed meanwhile, or it was withdrawn")
         elif trial.strikes >= _STRIKES:
             self._reject(trial, f"it failed {_STRIKES} times in a row: {trial.trouble}")
-        elif self._clock() - trial.began_s >= self._shadow_s and (
-            not self._shadow_s or trial.samples >= _LEAST_SAMPLES
-        ):
+        elif self._clock() - trial.began_s >= self._shadow_s and trial.samples >= self._least_samples:
             apart = self._too_far(trial.medians())
             if apart is None:
                 trial.failed_before = failing
@@ -293,22 +297,39 @@ class ModelTrials:
         data = self._data(trial)
         before = self._engines.replace(trial.name, trial.new, trial.beside)
         trial.watch(*before, self._clock())
-        self._installed.promote(trial.name)
-        self._on_switch()
+        self._keep(lambda: self._installed.promote(trial.name))
+        self._begin_anew()
         self._tell("model_switched", f"{trial.name}: {_said(trial.new)} serves from now on", data)
 
     def _roll_back(self, trial: _Trial, why: str) -> None:
         data = self._data(trial)
         _, failed = self._engines.replace(trial.name, trial.model, trial.beside)
         trial.beside = failed
-        self._installed.take_back(trial.name, why)
-        self._on_switch()
+        self._keep(lambda: self._installed.take_back(trial.name, why))
+        self._begin_anew()
         self._free(trial)
         self._tell("model_rolled_back", f"{trial.name}: the model before it serves again: {why}", data)
 
     def _reject(self, trial: _Trial, why: str) -> None:
-        self._installed.reject(trial.name, why)
+        self._keep(lambda: self._installed.reject(trial.name, why))
         self._end(trial, "model_rejected", f"{_said(trial.new)} will not serve: {why}")
+
+    def _begin_anew(self) -> None:
+        """The cameras' tasks run on what serves now; where inference is too busy for it, at the next look."""
+        self._anew_due = True
+        try:
+            self._on_switch()
+        except EdgeError as error:
+            _log.warning("another model serves, and its tasks do not begin yet: %s", error)
+        else:
+            self._anew_due = False
+
+    def _keep(self, change: Callable[[], None]) -> None:
+        """Write what was decided; on a full disk it holds until the next start."""
+        try:
+            change()
+        except EdgeError as error:
+            _log.error("what was decided of a model holds until the next start: %s", error)
 
     def _end(self, trial: _Trial, kind: str, text: str) -> None:
         data = self._data(trial)
@@ -317,6 +338,7 @@ class ModelTrials:
 
     def _free(self, trial: _Trial) -> None:
         self._trial = None
+        trial.worker.stop(0.0)
         self._accelerator.submit(trial.beside.close)
 
     def _data(self, trial: _Trial) -> dict[str, Any]:
