@@ -247,8 +247,7 @@ class ModelTrials:
             try:
                 model, serving = self._engines.load_other(folder.parent, name, tasks)
             except EdgeError as error:
-                why = str(error)
-                self._keep(lambda: self._installed.reject(name, why))
+                self._keep(partial(self._installed.reject, name, str(error)))
                 self._tell("model_rejected", f"{name}: not tried: {error}", {"engine": name})
                 return
             self._trial = trial = _Trial(name, tasks, model, model, serving, self._clock())
