@@ -16,7 +16,8 @@ PYTEST_ARGS ?=
 DEMO := build/train-demo
 # The tests that need nothing of the training stack; a test of the repository holds this list to it.
 DEVICE_TESTS := tests/edge tests/integration tests/test_repository.py tests/test_systemd.py \
-  --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py
+  --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py \
+  --ignore=tests/integration/test_review_loop.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-device test-slow test-gpu test-faults coverage check wheels format page schema train-demo clean system

@@ -3,7 +3,7 @@
 Frames and axes are defined once, here:
 
 * room frame: right-handed, metres, x right, y forward, z up, origin on the floor under the camera;
-* perspective camera: OpenCV (x right, y down, z forward);
+* perspective and fisheye camera: OpenCV (x right, y down, z forward);
 * panorama: equirectangular, width = 2 x height, pixel centres at +0.5, longitude 0 at the image centre (room +y) and
   positive to the right (room +x), latitude +pi/2 up.
 
@@ -12,7 +12,8 @@ All are frozen; arrays are shared, not copied, so nobody writes into them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 Task = Literal["depth", "layout", "lighting"]
 TASKS: tuple[Task, ...] = ("depth", "layout", "lighting")
-Projection = Literal["perspective", "equirectangular"]
+Projection = Literal["perspective", "fisheye", "equirectangular"]
 Scale = Literal["metric", "relative"]
 Fit = Literal["manhattan", "general", "raw"]
 OpeningKind = Literal["door", "window", "opening"]
@@ -72,6 +73,65 @@ class Intrinsics:
 
 
 @dataclass(frozen=True, slots=True)
+class Fisheye:
+    """A fisheye lens in px of a picture `width_px` x `height_px`: OpenCV's fisheye model (Kannala and Brandt, 2006).
+
+    What lies at the angle t from the axis is t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) focal lengths from the centre;
+    all 0: equidistant. `fov_rad`: the angle across the circle that the lens shows.
+    """
+
+    width_px: int
+    height_px: int
+    fx_px: float
+    fy_px: float
+    cx_px: float
+    cy_px: float
+    k1: float = 0.0
+    k2: float = 0.0
+    k3: float = 0.0
+    k4: float = 0.0
+    fov_rad: float = math.pi
+
+    def resized(self, width_px: int, height_px: int) -> Fisheye:
+        """The same lens for the picture stretched to another size."""
+        sx, sy = width_px / self.width_px, height_px / self.height_px
+        return replace(
+            self,
+            width_px=width_px,
+            height_px=height_px,
+            fx_px=self.fx_px * sx,
+            fy_px=self.fy_px * sy,
+            cx_px=self.cx_px * sx,
+            cy_px=self.cy_px * sy,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FisheyeCircle:
+    """An uncalibrated, equidistant fisheye: the circle that it draws in a picture of any size.
+
+    `centre` in fractions of the picture's width and height, `radius` of its shorter side.
+    """
+
+    fov_rad: float = math.pi
+    centre: tuple[float, float] = (0.5, 0.5)
+    radius: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PanoramaPart:
+    """Which part of the sphere an equirectangular picture covers; angles as in a whole one."""
+
+    left_rad: float
+    """Longitude of its left edge, -pi..pi."""
+    right_rad: float
+    """Of its right edge; at most a whole turn further to the right."""
+    bottom_rad: float
+    """Latitude of its lower edge."""
+    top_rad: float
+
+
+@dataclass(frozen=True, slots=True)
 class OpeningInView:
     """A door, a window or an open passage as the camera sees it: between two bearings, how high above the floor."""
 
@@ -96,7 +156,12 @@ class CameraModel:
 
     projection: Projection
     intrinsics: Intrinsics | None = None
+    """Of a perspective camera; or `hfov_rad`."""
     hfov_rad: float | None = None
+    fisheye: Fisheye | FisheyeCircle | None = None
+    """Of a fisheye camera."""
+    part: PanoramaPart | None = None
+    """Of a panorama that is not the whole sphere."""
     camera_height_m: float | None = None
     yaw_rad: float = 0.0
     pitch_rad: float = 0.0
@@ -119,6 +184,11 @@ class Frame:
     """The same moment on this machine's monotonic clock; latencies are measured from it."""
     image: ImageArray
     model: CameraModel
+    seen: BoolArray | None = None
+    """(H, W) where the picture shows something, as one composed of several may not everywhere; None: everywhere. The
+    same object for as long as it does not change."""
+    degraded: tuple[str, ...] = ()
+    """Why it shows less than it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +196,7 @@ class DepthMap:
     """Depth in metres if `scale` is metric, else in an unknown unit; 0 = unknown."""
 
     depth: npt.NDArray[np.float32]
-    """(H, W). Along the optical axis if `kind` is "z" (perspective), Euclidean if "range" (panorama)."""
+    """(H, W). Along the optical axis if `kind` is "z" (perspective), Euclidean if "range" (panorama, fisheye)."""
     kind: Literal["z", "range"]
     scale: Scale
     aligned_to_layout: float | None = None
@@ -178,7 +248,7 @@ class RoomLayout:
     fit_reason: str
     scale: Scale
     extent: Literal["room", "visible"]
-    """"room": the whole room; "visible": only the part inside a perspective camera's view, closed at the camera."""
+    """"room": the whole room; "visible": only what a camera sees that does not see all round, closed at the camera."""
     openings: tuple[WallOpening, ...] | None = None
     """From left to right; None = the model does not look for them."""
 

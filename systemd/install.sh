@@ -330,5 +330,5 @@ Next:  edit /etc/edge/config.yaml (cameras, mqtt), then
        sudo -u edge /opt/edge/venv/bin/edge check --config /etc/edge/config.yaml
        sudo systemctl restart edge && journalctl -fu edge
 Back to the version before:  sudo /opt/edge/current/install.sh --rollback
-The broker's password: docs/operations.md, "Secrets".
+The broker's password: docs/updates.md, "Secrets".
 END

@@ -53,11 +53,17 @@ def _amounts(run: dict[str, Any]) -> str:
     return ", ".join(f"{run[key]} {what}" for key, what in words.items() if key in run)
 
 
+def _averaged(run: dict[str, Any]) -> str:
+    """What `edge-train average` did to the weights, if it did."""
+    said = run.get("averaged")
+    return f"then {said['share']:g} of the way to these weights from those of {said['with']}" if said else ""
+
+
 def _line(number: int, run: dict[str, Any], before: dict[str, Any]) -> str:
     steps, minutes = run["steps"] - before.get("steps", 0), run["minutes"] - before.get("minutes", 0.0)
     start = f"from run {number - 1}" if number > 1 else f"from {run['weights']}" if "weights" in run else ""
     teachers = f"teachers: {', '.join(run['teachers'])}" if run.get("teachers") else ""
-    parts = [f"{steps:,} steps in {minutes:.0f} minutes", start, _amounts(run), teachers]
+    parts = [f"{steps:,} steps in {minutes:.0f} minutes", start, _amounts(run), teachers, _averaged(run)]
     return f"- Run {number}: " + "; ".join(p for p in parts if p) + f"; commit {_commit_of(run) or 'not recorded'}."
 
 

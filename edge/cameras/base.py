@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from edge.errors import CameraError
-from edge.scene import ImageArray
+from edge.scene import BoolArray, CameraModel, ImageArray
+
+MOST_WIDTH_PX = 6144
+"""Of a composed panorama: a wider one and its mask do not fit the memory that a camera's pictures go through."""
 
 
 class EndOfStream(CameraError):
@@ -28,6 +31,8 @@ class Picture:
     captured_at: float
     """Seconds since the Unix epoch, UTC."""
     captured_monotonic_s: float
+    seen: BoolArray | None = None
+    """(H, W) where it shows something, the same object until that changes; None: everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class ReplaySpec:
 
     `pace` "realtime" keeps the recording's rate; "fast" goes as fast as the reader takes frames, and skips none.
     `fps` None means the video's own rate, or 5 for pictures. `watch`: the newest picture of the folder, and each that
-    comes after it.
+    comes after it. `gpano`: pictures are panoramas, and what they say of themselves is followed (`edge.cameras.gpano`).
     """
 
     path: Path
@@ -44,6 +49,7 @@ class ReplaySpec:
     pace: Literal["realtime", "fast"] = "realtime"
     fps: float | None = None
     watch: bool = False
+    gpano: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,8 @@ class HttpSpec:
     timeout_s: float = 10.0
     """Longest time for one picture, all its data included."""
     verify_certificate: bool = True
+    gpano: bool = False
+    """As for `ReplaySpec`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +100,88 @@ class CsiSpec:
     flip: int = 0
 
 
-SourceSpec = ReplaySpec | V4l2Spec | RtspSpec | HttpSpec | CsiSpec
+SingleSpec = ReplaySpec | V4l2Spec | RtspSpec | HttpSpec | CsiSpec
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One lens of a picture that others are composed with: its projection and how it is turned in the rig."""
+
+    model: CameraModel
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    """The part of the picture that is this lens's: left, top, right, bottom in fractions of width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A source of a composed one, and the lenses in its pictures. `label` is what messages call it."""
+
+    label: str
+    spec: SingleSpec
+    views: tuple[View, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CubeFaces:
+    """The faces of a cube map in the order in which they come, a letter of `edge.cameras.cube.FACES` each.
+
+    `rotate_deg`: by how much each is turned clockwise to be upright.
+    """
+
+    faces: str
+    rotate_deg: tuple[float, ...] = (0.0,) * 6
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedSpec:
+    """A panorama composed of the pictures of one or several sources.
+
+    `width_px` None: as fine as the pictures. Pictures taken within `spread_s` of each other are composed; a source that
+    sent nothing for `stale_after_s` is left out. `nadir_mask_rad`: so far round straight down nothing is shown. `cube`:
+    the members, without views of their own, are its six faces, or one picture that holds all.
+    """
+
+    members: tuple[Member, ...]
+    width_px: int | None = None
+    spread_s: float = 0.05
+    stale_after_s: float = 2.0
+    match_exposure: bool = True
+    nadir_mask_rad: float = 0.0
+    cube: CubeFaces | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its pictures come from recordings, whose pictures of one number belong together."""
+        return all(isinstance(m.spec, ReplaySpec) and not m.spec.watch for m in self.members)
+
+
+SourceSpec = SingleSpec | ComposedSpec
+
+
+def recording_of(spec: SourceSpec) -> ReplaySpec | None:
+    """The recording that sets the pace of a source; None for a live one."""
+    if isinstance(spec, ComposedSpec):
+        return recording_of(spec.members[0].spec) if spec.recorded or len(spec.members) == 1 else None
+    return spec if isinstance(spec, ReplaySpec) else None
+
+
+def absolute(spec: SourceSpec) -> SourceSpec:
+    """The same with absolute paths: the capture process runs in another folder."""
+    if isinstance(spec, ComposedSpec):
+        return replace(spec, members=tuple(replace(m, spec=_absolute(m.spec)) for m in spec.members))
+    return _absolute(spec)
+
+
+def _absolute(spec: SingleSpec) -> SingleSpec:
+    return replace(spec, path=spec.path.absolute()) if isinstance(spec, ReplaySpec) else spec
 
 
 class Source(ABC):
     """A source of pictures. Not thread-safe; `read` blocks until a picture is there."""
 
     def __init__(self) -> None:
+        self.degraded: tuple[str, ...] = ()
+        """Why its pictures show less than they should."""
         self._warnings: list[str] = []
 
     @abstractmethod

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import TypedDict
 
-from edge.cameras.base import EndOfStream, PictureError, ReplaySpec, Source, SourceSpec
+from edge.cameras.base import EndOfStream, PictureError, Source, SourceSpec, recording_of
 from edge.cameras.picture import content_hash, shrunk
 from edge.cameras.privacy import Privacy
 from edge.cameras.slot import SlotWriter
@@ -57,6 +57,7 @@ class _Child:
         self.privacy = Privacy(())
         self.sizes_vary = False
         """Whether the source is a collection of pictures of any size."""
+        self._degraded: tuple[str, ...] = ()
         self._size_px: tuple[int, int] | None = None
         self._shrunk_px: set[tuple[int, int]] = set()
 
@@ -82,8 +83,9 @@ class _Child:
             return 1
         self.tell("opened")
         slot = SlotWriter(self.slot_fd, job["capacity_bytes"], first_sequence=job["first_sequence"])
-        self.sizes_vary, self.privacy = isinstance(job["spec"], ReplaySpec), Privacy(job["masks"])
-        lockstep = isinstance(job["spec"], ReplaySpec) and job["spec"].pace == "fast"
+        recording = recording_of(job["spec"])
+        self.sizes_vary, self.privacy = recording is not None, Privacy(job["masks"])
+        lockstep = recording is not None and recording.pace == "fast"
         try:
             self.capture(source, slot, lockstep=lockstep)
         except EndOfStream as end:
@@ -110,13 +112,16 @@ class _Child:
             finally:
                 for warning in source.take_warnings():
                     self.tell("warning", warning)
+                if source.degraded != self._degraded:
+                    self._degraded = source.degraded
+                    self.tell("degraded", "\n".join(self._degraded))
             image = self._fitting(self.privacy.paint(picture.image), slot.capacity_bytes)
             now = content_hash(image)
             if now != seen:
                 seen, changed_s = now, picture.captured_monotonic_s
             while lockstep and not slot.taken and not self.stop.is_set():
                 time.sleep(_LOCKSTEP_POLL_S)
-            slot.write(image, picture.captured_at, picture.captured_monotonic_s, changed_s)
+            slot.write(image, picture.captured_at, picture.captured_monotonic_s, changed_s, picture.seen)
             refused, good_s = 0, time.monotonic()
 
     def _fitting(self, image: ImageArray, capacity_bytes: int) -> ImageArray:
@@ -164,4 +169,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # all is closed; to take Python and OpenCV apart takes longer than all that was to be stopped

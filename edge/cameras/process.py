@@ -11,11 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from edge.cameras import slot as slots
-from edge.cameras.base import HttpSpec, ReplaySpec, RtspSpec, SourceSpec
+from edge.cameras.base import ComposedSpec, HttpSpec, ReplaySpec, RtspSpec, SourceSpec, absolute, recording_of
 from edge.cameras.health import EventKind, Health, State
 from edge.cameras.repeats import Repeats
 from edge.processes import backoff, describe_exit, start_child
@@ -140,20 +140,14 @@ class CameraProcess:
         backoff_s: tuple[float, float] = (1.0, 60.0),
         capacity_bytes: int = slots.CAPACITY_BYTES,
     ) -> None:
-        self.name, self.spec, self.model = name, spec, model
-        if isinstance(spec, ReplaySpec):
-            self.spec = replace(spec, path=spec.path.absolute())  # the child runs in another folder
-            stall_timeout_s = max(stall_timeout_s, 3.0 / spec.fps) if spec.fps else stall_timeout_s
-        if isinstance(spec, HttpSpec):
-            stall_timeout_s = max(stall_timeout_s, 3.0 * (spec.every_s + spec.timeout_s) + 5.0)
-            first_picture_timeout_s = max(first_picture_timeout_s, 2.0 * spec.timeout_s + 5.0)
-        if isinstance(spec, RtspSpec):
-            own_s = spec.open_timeout_s + spec.read_timeout_s + 5.0
-            first_picture_timeout_s = max(first_picture_timeout_s, own_s)
+        self.name, self.spec, self.model = name, absolute(spec), model
+        stall_timeout_s, first_picture_timeout_s = _timeouts_s(spec, stall_timeout_s, first_picture_timeout_s)
         self.backoff_s, self.capacity_bytes = backoff_s, capacity_bytes
         self.since_s = time.monotonic()
         """When `state` began."""
         self.restarts = 0
+        self.degraded: tuple[str, ...] = ()
+        """Why its pictures show less than they should."""
         self.ended = False
         """Whether a recording has been played to its end; it is not started again."""
         self._health = Health(
@@ -206,7 +200,8 @@ class CameraProcess:
             got = None if self._child is None else self._child.slot.latest(after_sequence)
         if got is None:
             return None
-        return Frame(self.name, got.sequence, got.captured_at, got.captured_monotonic_s, got.image, self.model)
+        when = got.captured_at, got.captured_monotonic_s
+        return Frame(self.name, got.sequence, *when, got.image, self.model, got.seen, self.degraded)
 
     def take_events(self) -> list[CameraEvent]:
         """What has happened since the last call; of more than 100 the oldest are gone."""
@@ -280,7 +275,7 @@ class CameraProcess:
             self._child.popen.kill()  # nothing, if it has ended
 
     def _launch(self) -> None:
-        self._next_start_s, last = None, self.captured
+        self._next_start_s, self.degraded, last = None, (), self.captured
         try:
             child = _Child(self.name, self.spec, self.model.masks, self.capacity_bytes, last + 1)
         except OSError as error:
@@ -303,6 +298,8 @@ class CameraProcess:
                 self._tell("warning", message)
             elif kind == "error":
                 child.failure = message
+            elif kind == "degraded":
+                self.degraded = tuple(message.split("\n")) if message else ()
             elif kind == "ended":
                 self.ended = True
                 self._end(child)
@@ -318,7 +315,7 @@ class CameraProcess:
             self._fail("stalled", reason)
 
     def _judge(self, child: _Child, now_s: float) -> str | None:
-        recording = self.spec if isinstance(self.spec, ReplaySpec) else None
+        recording = recording_of(self.spec)
         with self._slot_lock:
             sequence, unchanged_s = child.slot.sequence, child.slot.unchanged_s
             waits_for_reader = recording is not None and recording.pace == "fast" and child.slot.taken < sequence
@@ -357,6 +354,20 @@ class CameraProcess:
         kill_s = _KILL_S if deadline_s is None else max(deadline_s + _KILL_S - time.monotonic(), _REAP_S)
         if child.popen.returncode is None and not child.kill(kill_s):
             self._undead.append(child.popen)
+
+
+def _timeouts_s(spec: SourceSpec, stall_s: float, first_s: float) -> tuple[float, float]:
+    """How long a source may send nothing, and how long until its first picture: at least what it needs itself."""
+    if isinstance(spec, ComposedSpec):
+        needed = [_timeouts_s(member.spec, stall_s, first_s) for member in spec.members]
+        return max(stall for stall, _ in needed), max(first for _, first in needed)
+    if isinstance(spec, ReplaySpec):
+        return (max(stall_s, 3.0 / spec.fps) if spec.fps else stall_s), first_s
+    if isinstance(spec, HttpSpec):
+        return max(stall_s, 3.0 * (spec.every_s + spec.timeout_s) + 5.0), max(first_s, 2.0 * spec.timeout_s + 5.0)
+    if isinstance(spec, RtspSpec):
+        return stall_s, max(first_s, spec.open_timeout_s + spec.read_timeout_s + 5.0)
+    return stall_s, first_s
 
 
 def stop_together(cameras: Sequence[CameraProcess]) -> None:

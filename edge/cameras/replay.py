@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -16,11 +17,15 @@ from edge.cameras.native import NativeOutput, video_damage
 from edge.cameras.picture import Depth, decoded, opencv_errors, rgb_from_any
 from edge.cameras.watched import LOOK_S, WatchedFolder
 from edge.errors import CameraError, ImageError
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
+
+if TYPE_CHECKING:
+    from edge.cameras.gpano import Leveller
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jp2"}
 )
+_OF_360_CAMERAS = frozenset({".insv", ".insp", ".lrv", ".360"})
 PICTURES_FPS = 5.0
 _FALLBACK_VIDEO_FPS = 25.0
 _LATE_S = 1.0
@@ -31,6 +36,8 @@ class _Recording(ABC):
     """Pictures in order; `read` gives None at the end."""
 
     fps: float
+    seen: BoolArray | None = None
+    """Where the last picture shows something, see `Picture`."""
 
     @abstractmethod
     def read(self) -> ImageArray | None:
@@ -49,23 +56,47 @@ class _Recording(ABC):
         """At the end: what is missing, if the file promised more than it held."""
 
 
-class _Pictures(_Recording):
-    """Picture files, in order of their names."""
+class _Files(_Recording):
+    """Picture files; `gpano`: see `ReplaySpec`."""
 
     fps = PICTURES_FPS
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, gpano: bool) -> None:
+        self._depth = Depth()
+        self._leveller: Leveller | None = None
+        if gpano:  # imported only then: it takes memory in each capture process
+            from edge.cameras.gpano import Leveller
+
+            self._leveller = Leveller()
+
+    def _picture(self, path: Path) -> ImageArray:
+        data = _content(path)
+        image = _decoded(path, data, self._depth)
+        if self._leveller is None:
+            return image
+        try:
+            image, self.seen = self._leveller.level(image, data)
+        except ImageError as error:
+            raise PictureError(f"{path}: {error}") from error
+        return image
+
+
+class _Pictures(_Files):
+    """In order of their names."""
+
+    def __init__(self, path: Path, gpano: bool) -> None:
+        super().__init__(gpano)
         self.files = [path] if path.is_file() else sorted(p for p in path.iterdir() if _is_picture(p))
         if not self.files:
             kinds = " ".join(sorted(PICTURE_SUFFIXES))
             raise CameraError(f"{path}: holds no pictures. Put some there ({kinds}), or correct `path`")
-        self._next, self._depth = 0, Depth()
+        self._next = 0
 
     def read(self) -> ImageArray | None:
         if self._next >= len(self.files):
             return None
         self._next += 1
-        return read_picture(self.files[self._next - 1], self._depth)
+        return self._picture(self.files[self._next - 1])
 
     def rewind(self) -> None:
         self._next = 0
@@ -77,18 +108,17 @@ class _Pictures(_Recording):
         return None
 
 
-class _Watched(_Recording):
+class _Watched(_Files):
     """Pictures of a folder as they come; without end."""
 
-    fps = PICTURES_FPS
-
-    def __init__(self, path: Path) -> None:
-        self._folder, self._depth = WatchedFolder(path, PICTURE_SUFFIXES), Depth()
+    def __init__(self, path: Path, gpano: bool) -> None:
+        super().__init__(gpano)
+        self._folder = WatchedFolder(path, PICTURE_SUFFIXES)
 
     def read(self) -> ImageArray:
         while (path := self._folder.next(time.monotonic())) is None:
             time.sleep(LOOK_S)
-        return read_picture(path, self._depth)
+        return self._picture(path)
 
     def rewind(self) -> None:
         """There is no end to rewind from."""
@@ -187,8 +217,13 @@ class ReplaySource(Source):
             pictures = path.is_dir() or _is_picture(path)
             if self.spec.watch and not pictures:
                 raise CameraError(f"{path}: is a video, which cannot be watched. Remove `watch`, or name a folder")
-            kind = _Watched if self.spec.watch else _Pictures if pictures else _Video
-            self._recording = kind(path)
+            if path.suffix.lower() in _OF_360_CAMERAS:
+                raise CameraError(
+                    f"{path}: is a 360 degree camera's own kind of file, which is not read. Export an equirectangular "
+                    "picture or video with its maker's program"
+                )
+            files = _Watched if self.spec.watch else _Pictures if pictures else None
+            self._recording = files(path, self.spec.gpano) if files else _Video(path)
         except OSError as error:
             raise CameraError(f"{path}: cannot be read ({error.strerror}). Check its permissions") from error
         self._period_s = 1.0 / (self.spec.fps or self._recording.fps) if self.spec.pace == "realtime" else 0.0
@@ -203,7 +238,7 @@ class ReplaySource(Source):
             image = self._from_the_start(self._recording)
         self._served_this_round += 1
         self._wait()
-        return Picture(image, time.time(), time.monotonic())
+        return Picture(image, time.time(), time.monotonic(), self._recording.seen)
 
     def close(self) -> None:
         """Let go of files."""
@@ -246,12 +281,19 @@ def read_picture(path: Path, depth: Depth | None = None) -> ImageArray:
     Raises:
         PictureError: it is unreadable, cut short, or of a kind or size that cannot be used.
     """
+    return _decoded(path, _content(path), depth)
+
+
+def _content(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PictureError(
             f"{path}: cannot be read ({error.strerror}). Check that it exists and its permissions"
         ) from error
+
+
+def _decoded(path: Path, data: bytes, depth: Depth | None) -> ImageArray:
     try:
         return decoded(data, depth)
     except ImageError as error:

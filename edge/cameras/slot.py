@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ImageError
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
 
 BUFFERS = 3
 CAPACITY_BYTES = 8192 * 4096 * 3
@@ -31,8 +31,8 @@ _PAGE_BYTES = 4096
 _ATTEMPTS = 16
 # words of the header page
 _LATEST, _TAKEN, _FIRST_BUFFER, _BUFFER_WORDS = 0, 1, 8, 8
-# words of a buffer's description, the last three as float64
-_STAMP, _WIDTH, _HEIGHT, _CAPTURED_AT, _CAPTURED_MONOTONIC, _CHANGED_MONOTONIC = range(6)
+# words of a buffer's description, three as float64; the last: which mask of what is seen follows the picture, 0: none
+_STAMP, _WIDTH, _HEIGHT, _CAPTURED_AT, _CAPTURED_MONOTONIC, _CHANGED_MONOTONIC, _MASK = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Captured:
     captured_at: float
     """Seconds since the Unix epoch, UTC."""
     captured_monotonic_s: float
+    seen: BoolArray | None = None
+    """See `Frame`."""
 
 
 class _Fence:
@@ -112,6 +114,9 @@ class SlotWriter:
     def __init__(self, fd: int, capacity_bytes: int = CAPACITY_BYTES, *, first_sequence: int = 1) -> None:
         self._memory = _Memory(fd, capacity_bytes)
         self._next = first_sequence
+        self._seen: BoolArray | None = None
+        self._masks = 0
+        """How many masks there have been."""
 
     @property
     def capacity_bytes(self) -> int:
@@ -130,6 +135,7 @@ class SlotWriter:
         captured_at: float,
         captured_monotonic_s: float,
         changed_monotonic_s: float | None = None,
+        seen: BoolArray | None = None,
     ) -> int:
         """Make this the latest picture; gives its sequence number.
 
@@ -138,14 +144,16 @@ class SlotWriter:
             captured_at: seconds since the Unix epoch.
             captured_monotonic_s: the same moment on the monotonic clock.
             changed_monotonic_s: when the picture's content last changed; None = with this one.
+            seen: (H, W) where it shows something, the same object until that changes; None: everywhere.
 
         Raises:
             ImageError: it is larger than the slot.
         """
         memory, sequence = self._memory, self._next
-        if image.nbytes > memory.capacity_bytes:
+        size_bytes = image.nbytes + (0 if seen is None else seen.nbytes)
+        if size_bytes > memory.capacity_bytes:
             raise ImageError(
-                f"picture of {image.shape[1]}x{image.shape[0]} px takes {image.nbytes} bytes, more than the "
+                f"picture of {image.shape[1]}x{image.shape[0]} px takes {size_bytes} bytes, more than the "
                 f"{memory.capacity_bytes} a camera may send; ask the camera for a smaller one"
             )
         height, width = image.shape[:2]
@@ -160,6 +168,11 @@ class SlotWriter:
             captured_monotonic_s if changed_monotonic_s is None else changed_monotonic_s
         )
         np.copyto(memory.pixels[buffer][: image.nbytes].reshape(image.shape), image)
+        self._masks += seen is not self._seen
+        self._seen = seen
+        memory.words[word + _MASK] = 0 if seen is None else self._masks
+        if seen is not None:
+            np.copyto(memory.pixels[buffer][image.nbytes : size_bytes].reshape(seen.shape), seen)
         memory.fence.pass_()
         memory.words[word + _STAMP] = sequence
         memory.fence.pass_()
@@ -177,6 +190,8 @@ class SlotReader:
 
     def __init__(self, fd: int, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._memory = _Memory(fd, capacity_bytes)
+        self._mask: tuple[int, BoolArray | None] = 0, None
+        """The last mask taken, and its number."""
 
     @property
     def sequence(self) -> int:
@@ -217,16 +232,23 @@ class SlotReader:
             return None
         memory.fence.pass_()
         width, height = int(memory.words[word + _WIDTH]), int(memory.words[word + _HEIGHT])
+        mask, seen = int(memory.words[word + _MASK]), None
         size_bytes = width * height * 3
-        if not 0 < size_bytes <= memory.capacity_bytes:
+        if not 0 < size_bytes + (width * height if mask else 0) <= memory.capacity_bytes:
             return None
         captured_at = float(memory.times[word + _CAPTURED_AT])
         captured_monotonic_s = float(memory.times[word + _CAPTURED_MONOTONIC])
         image = memory.pixels[buffer][:size_bytes].reshape(height, width, 3).copy()
+        if mask:
+            seen = self._mask[1]
+            if mask != self._mask[0]:
+                copied = memory.pixels[buffer][size_bytes : size_bytes + width * height].reshape(height, width)
+                seen = copied.astype(np.bool_)
         memory.fence.pass_()
         if int(memory.words[word + _STAMP]) != sequence:
             return None
-        return Captured(image, sequence, captured_at, captured_monotonic_s)
+        self._mask = mask, seen
+        return Captured(image, sequence, captured_at, captured_monotonic_s, seen)
 
     def close(self) -> None:
         """Unmap the slot."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.cameras.base import CsiSpec, HttpSpec, ReplaySpec, RtspSpec, Source, SourceSpec
+from edge.cameras.base import ComposedSpec, CsiSpec, HttpSpec, ReplaySpec, RtspSpec, Source, SourceSpec
 from edge.cameras.csi import CsiSource
 from edge.cameras.replay import ReplaySource
 from edge.cameras.rtsp import RtspSource
@@ -10,7 +10,11 @@ from edge.cameras.v4l2 import V4l2Source
 
 
 def source_from_spec(spec: SourceSpec) -> Source:
-    """The source, not yet open. What speaks HTTP is imported by cameras that do: it takes memory in each process."""
+    """The source, not yet open. What not every camera needs is imported by those that do: it takes memory in each."""
+    if isinstance(spec, ComposedSpec):
+        from edge.cameras.composed import ComposedSource
+
+        return ComposedSource(spec, source_from_spec)
     if isinstance(spec, ReplaySpec):
         return ReplaySource(spec)
     if isinstance(spec, RtspSpec) and spec.url[:4].lower() == "http":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import TYPE_CHECKING
 
 from edge.cameras.address import shown
 from edge.cameras.base import HttpSpec, Picture, PictureError, Source
@@ -11,7 +12,10 @@ from edge.cameras.http import Answer, HttpClient
 from edge.cameras.picture import Depth, decoded
 from edge.cameras.rtsp import address
 from edge.errors import CameraError, ImageError
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
+
+if TYPE_CHECKING:
+    from edge.cameras.gpano import Leveller
 
 _SCHEME = re.compile(r"(?i)https?://[^/\s]")
 _MOST_BYTES = 64 << 20
@@ -27,6 +31,11 @@ class StillSource(Source):
         self.spec, self.label = spec, shown(spec.url)
         self._client: HttpClient | None = None
         self._depth = Depth()
+        self._leveller: Leveller | None = None
+        if spec.gpano:  # imported only then: it takes memory in each capture process
+            from edge.cameras.gpano import Leveller
+
+            self._leveller = Leveller()
         self._due_s = 0.0
         self._failures = 0
 
@@ -50,14 +59,14 @@ class StillSource(Source):
         self._due_s = max(self._due_s, now_s) + self.spec.every_s
         try:
             data, captured_at, captured_monotonic_s = self._ask(self._client)
-            image = self._decoded(data)
+            image, seen = self._decoded(data)
         except CameraError as error:
             self._failures += 1
             if self._failures >= _MOST_FAILURES:
                 raise CameraError(str(error)) from error
             raise PictureError(str(error)) from error
         self._failures = 0
-        return Picture(image, captured_at, captured_monotonic_s)
+        return Picture(image, captured_at, captured_monotonic_s, seen)
 
     def close(self) -> None:
         """Forget the camera; harmless when it is not open."""
@@ -74,9 +83,10 @@ class StillSource(Source):
         finally:
             answer.close()
 
-    def _decoded(self, data: bytes) -> ImageArray:
+    def _decoded(self, data: bytes) -> tuple[ImageArray, BoolArray | None]:
         try:
-            return decoded(data, self._depth)
+            image = decoded(data, self._depth)
+            return (image, None) if self._leveller is None else self._leveller.level(image, data)
         except ImageError as error:
             raise CameraError(f"{self.label}: gave a picture that cannot be used: {error}") from error
 

@@ -1,4 +1,4 @@
-"""A broker named on the command line, for commands that only listen."""
+"""The broker that a command speaks to: named on its command line, or the configuration's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
+    from edge.config.sections import Config
     from edge.mqtt.endpoint import Endpoint
 
 Host = Annotated[str, typer.Option("--host", help="Broker.")]
@@ -37,3 +38,12 @@ def endpoint_at(host: str, port: int, username: str | None, password_file: Path 
         raise EdgeError("no such file; give --password-file the name of the file that holds the broker's password")
     password = password_file.read_text(encoding="utf-8").rstrip("\r\n") if password_file else None
     return Endpoint(host, port, username, password, TlsOptions(ca) if ca else None)
+
+
+def configured(settings: Config) -> Endpoint:
+    """The configured broker; the embedded one is on this machine."""
+    from edge.mqtt.endpoint import Endpoint
+
+    if settings.mqtt.host is None:
+        return Endpoint("127.0.0.1", settings.mqtt.embedded.port)
+    return settings.mqtt.endpoint()

@@ -19,7 +19,7 @@ from edge.cameras.csi import has_gstreamer
 from edge.cameras.process import CameraProcess
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
-from edge.daemon.build import endpoint_of, topics_of
+from edge.daemon.build import endpoint_of, kept_for_review, topics_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
@@ -79,9 +79,7 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    process = CameraProcess(
-        camera.name, camera.source.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S)
-    )
+    process = CameraProcess(camera.name, camera.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S))
     begun_s = time.monotonic()
     process.start()
     try:
@@ -136,6 +134,21 @@ def _spool(config: Config) -> str:
             "room, or lower it"
         )
     return f"{folder}; {free_bytes >> 20} MiB free"
+
+
+def _review(config: Config) -> str:
+    """What is kept of pictures, where and how long: nobody should have to guess."""
+    own = config.review
+    kept = kept_for_review(config)
+    if kept is None:
+        return "no picture is kept"
+    people = "people removed by the median of an hour" if own.people == "removed" else "people in them"
+    when = "by request and what contradicts itself" if own.automatic else "by request"
+    waiting, labelled = len(kept.entries()), len(kept.labelled())
+    return (
+        f"pictures {when}, {people}, in {own.folder}: {waiting} wait (at most {own.most_entries}, {own.most_mib} MiB, "
+        f"{own.most_days:g} days), {labelled} labelled; edge review --delete all removes them"
+    )
 
 
 def _daemons(config: Config) -> Finding | None:
@@ -235,6 +248,7 @@ def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Findi
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
     if config.mqtt.host is not None and config.mqtt.spool.enabled:
         findings.append(_tried("spool", lambda: _spool(config)))
+    findings.append(_tried("review", lambda: _review(config)))
     findings.append(_tried("broker", lambda: _broker(config)))
     running = _daemons(config) if findings[-1].passed else None
     return findings if running is None else [*findings, running]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +15,7 @@ from edge.errors import EdgeError
 if TYPE_CHECKING:
     from edge.derive.formats.sizes import Units
     from edge.derive.model import RoomModel
+    from edge.mqtt.home_message import HomeMessage
 
 FORMATS = {
     ".glb": "3-D with the picture on the walls (Blender, Windows, web)",
@@ -34,32 +33,6 @@ FORMATS = {
 _SIZE_BYTES = 1000
 
 
-def _writers(units: Units) -> dict[str, Callable[[RoomModel], bytes]]:
-    from edge.derive.formats.dxf import dxf
-    from edge.derive.formats.horizonnet import horizonnet_json
-    from edge.derive.formats.ifc import ifc
-    from edge.derive.formats.obj import obj_zip
-    from edge.derive.formats.plan import plan_svg
-    from edge.derive.formats.ply import ply
-    from edge.derive.formats.sizes import sizes_csv
-    from edge.derive.formats.usdz import usdz
-    from edge.derive.glb import room_glb
-    from edge.viewer.offline import offline_page
-
-    return {
-        ".glb": room_glb,
-        ".usdz": usdz,
-        ".zip": obj_zip,
-        ".ply": ply,
-        ".html": offline_page,
-        ".svg": partial(plan_svg, units=units),
-        ".dxf": dxf,
-        ".ifc": ifc,
-        ".csv": sizes_csv,
-        ".json": horizonnet_json,
-    }
-
-
 def _checked(outputs: list[Path]) -> None:
     for path in outputs:
         if path.suffix.lower() not in FORMATS:
@@ -71,14 +44,28 @@ def _checked(outputs: list[Path]) -> None:
             raise EdgeError(f"{path}: there is no folder {path.absolute().parent}; make it, or name another")
 
 
-def _write(model: RoomModel, path: Path, units: Units) -> None:
+def _room_files(model: RoomModel, path: Path, units: Units) -> dict[Path, bytes]:
     from edge.derive.formats.obj import obj_files
+    from edge.viewer.exports import room_writers
 
     suffix = path.suffix.lower()
     if suffix == ".obj":
-        files = {path.with_name(name): data for name, data in obj_files(model, path.stem).items()}
-    else:
-        files = {path: _writers(units)[suffix](model)}
+        return {path.with_name(name): data for name, data in obj_files(model, path.stem).items()}
+    return {path: room_writers(units)[suffix](model)}
+
+
+def _home_files(home: HomeMessage, path: Path, units: Units) -> dict[Path, bytes]:
+    from edge.subscribe.homes import placed_rooms
+    from edge.viewer.exports import home_writers
+
+    writers = home_writers(units)
+    write = writers.get(path.suffix.lower())
+    if write is None:
+        raise EdgeError(f"{path}: a home of several rooms is written as {', '.join(writers)}; name one of them")
+    return {path: write(home.name, placed_rooms(home))}
+
+
+def _write(files: dict[Path, bytes]) -> None:
     for name, data in files.items():
         try:
             name.write_bytes(data)
@@ -90,7 +77,8 @@ def _write(model: RoomModel, path: Path, units: Units) -> None:
 def export(
     outputs: Annotated[list[Path], typer.Argument(help="Files to write; their endings say the formats.")],
     scene: Annotated[
-        Path | None, typer.Option(help="From a saved room: .glb of edge, message edge.layout, HorizonNet's JSON.")
+        Path | None,
+        typer.Option(help="From a saved room: .glb of edge, message edge.layout or edge.home, HorizonNet's JSON."),
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="From one picture, by the models in --engines.")] = None,
     camera_height_m: Annotated[float | None, typer.Option(min=0.05, help="Of the lens above the floor.")] = None,
@@ -101,6 +89,7 @@ def export(
     engines: Annotated[Path, typer.Option(help="Folder of the models.")] = Path("engines"),
     units: Annotated[Literal["m", "ft", "both"], typer.Option(help="Of lengths on the plan.")] = "both",
     camera: Annotated[str | None, typer.Option(help="From a broker: of which camera.")] = None,
+    home: Annotated[str | None, typer.Option(help="From a broker: the home of this name, all its rooms.")] = None,
     host: broker.Host = "127.0.0.1",
     port: broker.Port = 1883,
     username: broker.Username = None,
@@ -110,26 +99,31 @@ def export(
     device: broker.Device = None,
     within_s: Annotated[float, typer.Option("--within", min=0.5, help="Wait so long for the broker, s.")] = 10.0,
 ) -> None:
-    """Write a room for other programs: 3-D, floor plan, sizes, one page for any browser.
+    """Write a room, or a home of several, for other programs: 3-D, floor plan, sizes, one page for any browser.
 
     The room is what a running device published last (--host), one picture's (--picture), or a saved one's (--scene).
     """
     from edge.commands import room_sources
+    from edge.derive.model import RoomModel
+    from edge.subscribe.homes import fetch_home
     from edge.subscribe.rooms import fetch_room
 
     log_to_stderr("WARNING", "%(message)s")
     with errors_as_exit_codes():
         _checked(outputs)
-        if scene is not None and picture is not None:
-            raise EdgeError("--scene and --picture are two rooms; give one of them")
+        if sum(given is not None for given in (scene, picture, home)) > 1:
+            raise EdgeError("--scene, --picture and --home are different rooms; give one of them")
+        endpoint = broker.endpoint_at(host, port, username, password_file, ca)
+        found: RoomModel | HomeMessage
         if scene is not None:
-            model = room_sources.from_file(scene, camera_height_m)
+            found = room_sources.from_file(scene, camera_height_m)
         elif picture is not None:
-            model = room_sources.from_picture(
+            found = room_sources.from_picture(
                 picture, engines, projection=projection, hfov_deg=hfov_deg, camera_height_m=camera_height_m
             )
+        elif home is not None:
+            found = fetch_home(endpoint, home, base=base, within_s=within_s)
         else:
-            endpoint = broker.endpoint_at(host, port, username, password_file, ca)
-            model = fetch_room(endpoint, base=base, device=device, camera=camera, within_s=within_s)
+            found = fetch_room(endpoint, base=base, device=device, camera=camera, within_s=within_s)
         for path in outputs:
-            _write(model, path, units)
+            _write(_room_files(found, path, units) if isinstance(found, RoomModel) else _home_files(found, path, units))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TextIO
 
 from edge.errors import plain
@@ -18,13 +21,37 @@ else:
 
 _BURST_S = 10.0
 _BURSTS_KEPT = 64
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+"""By level, of syslog(3)."""
 
 
-def log_to_stderr(level: str, form: str = "%(levelname)s %(name)s: %(message)s") -> None:
-    """Write the log of everything from now on."""
+def log_to_stderr(level: str, form: str = "%(levelname)s %(name)s: %(message)s", *, as_json: bool = False) -> None:
+    """Write the log of everything from now on: plain, for the journal where that reads stderr, or as JSON."""
     handler = CountingHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter(form))
+    if as_json:
+        handler.setFormatter(JsonFormatter())
+    elif is_journal(sys.stderr.fileno() if _has_descriptor(sys.stderr) else -1):
+        handler.setFormatter(JournalFormatter(form))
+    else:
+        handler.setFormatter(PlainFormatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def is_journal(descriptor: int) -> bool:
+    """Whether the journal reads what is written there: $JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
+    try:
+        opened = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{opened.st_dev}:{opened.st_ino}"
+
+
+def _has_descriptor(stream: TextIO) -> bool:
+    try:
+        stream.fileno()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 class PlainFormatter(logging.Formatter):
@@ -34,6 +61,34 @@ class PlainFormatter(logging.Formatter):
         """The line; what continues it on further lines is indented."""
         lines = super().formatMessage(record).splitlines() or [""]
         return "\n    ".join(plain(line) for line in lines)
+
+
+class JournalFormatter(PlainFormatter):
+    """Lines that begin with their priority, as sd-daemon(3) has it; each line of one message has it again."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line or lines."""
+        priority = next(priority for level, priority in _PRIORITIES if record.levelno >= level)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: `at`, `level`, `logger`, `message`, `pid`, `thread` and, of an exception, `exception`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        at = datetime.fromtimestamp(record.created, timezone.utc)
+        said = {
+            "at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "pid": record.process,
+            "thread": record.threadName,
+        }
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return json.dumps(said)
 
 
 @dataclass(slots=True)

@@ -6,17 +6,14 @@ import base64
 import binascii
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from edge.commands import broker
 from edge.commands.log import log_to_stderr
 from edge.commands.terminal import EXIT_FAILED, EXIT_NOT_THERE, ConfigPath, console, err, errors_as_exit_codes
 from edge.errors import EdgeError
-
-if TYPE_CHECKING:
-    from edge.config.sections import Config
-    from edge.mqtt.endpoint import Endpoint
 
 _LONGEST = 200
 _LATER_S = 3.0
@@ -58,7 +55,7 @@ def request(
         values, wait_s = parsed(verb, arguments or []), timeout_s or patience_s(verb)
         topics = Topics(device or settings.device.name, settings.device.base_topic)
         try:
-            answer = ask(_endpoint(settings), topics, verb, values, timeout_s=wait_s)
+            answer = ask(broker.configured(settings), topics, verb, values, timeout_s=wait_s)
         except NoAnswerError as error:
             err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(EXIT_NOT_THERE) from None
@@ -96,15 +93,6 @@ def patience_s(verb: str) -> float:
     from edge.mqtt.verbs import VERBS
 
     return (VERBS[verb].within_s if verb in VERBS else 0.0) + _LATER_S
-
-
-def _endpoint(settings: Config) -> Endpoint:
-    """The configured broker; the embedded one is on this machine."""
-    from edge.mqtt.endpoint import Endpoint
-
-    if settings.mqtt.host is None:
-        return Endpoint("127.0.0.1", settings.mqtt.embedded.port)
-    return settings.mqtt.endpoint()
 
 
 def _write_picture(data: dict[str, Any], path: Path) -> None:

@@ -15,6 +15,7 @@ from edge.derive.model import RoomModel, model_of
 from edge.errors import EdgeError, ImageError, explain
 from edge.inference.serving import load
 from edge.inference.store import ModelStore
+from edge.mqtt.home_message import HomeMessage
 from edge.mqtt.messages import LayoutMessage
 from edge.perception.readers import READERS, Value
 from edge.scene import CameraModel, ImageArray, Lighting, RoomLayout, Task
@@ -28,8 +29,8 @@ def _bytes(path: Path) -> bytes:
         raise EdgeError(f"{path} cannot be read ({error.strerror}); give a file that is there") from error
 
 
-def from_file(path: Path, camera_height_m: float | None) -> RoomModel:
-    """A room that was saved: a GLB of ours, a layout message, or HorizonNet's JSON.
+def from_file(path: Path, camera_height_m: float | None) -> RoomModel | HomeMessage:
+    """A room that was saved: a GLB of ours, a layout message, or HorizonNet's JSON; or a home's message.
 
     Raises:
         EdgeError: it is none of these.
@@ -43,11 +44,14 @@ def from_file(path: Path, camera_height_m: float | None) -> RoomModel:
         raise EdgeError(f"{path} is neither a GLB nor JSON; give a room that edge or HorizonNet wrote") from error
     if isinstance(said, dict) and "uv" in said:
         return read_horizonnet(data, camera_height_m)
+    kind = "home" if isinstance(said, dict) and said.get("schema") == "edge.home/1" else "layout"
     try:
+        if kind == "home":
+            return HomeMessage.model_validate_json(data)
         return room_of(LayoutMessage.model_validate_json(data))
     except ValidationError as error:
         raise EdgeError(
-            f"{path} is no message edge.layout: {explain(error, 'message')[0]}; give one as published"
+            f"{path} is no message edge.{kind}: {explain(error, 'message')[0]}; give one as published"
         ) from error
 
 

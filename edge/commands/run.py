@@ -7,12 +7,14 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.commands.page import PageHost, PagePort, show_address
+from edge.commands.outside import addresses
+from edge.commands.page import HomesFile, page_served
 from edge.commands.signals import signal_rereads, signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output
 from edge.errors import EdgeError
@@ -35,8 +37,16 @@ def run(
     page: Annotated[
         bool | None, typer.Option("--page/--no-page", help="Serve the live page too; default: where it is shown.")
     ] = None,
-    page_host: PageHost = "127.0.0.1",
-    page_port: PagePort = 8088,
+    page_host: Annotated[
+        str | None, typer.Option("--page-host", help="Address to serve page, health and metrics on, not http.host.")
+    ] = None,
+    page_port: Annotated[
+        int | None, typer.Option("--page-port", min=0, max=65535, help="Its port, or the next free one; not http.port.")
+    ] = None,
+    homes: HomesFile = None,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Write the log as one JSON object a line on stderr; implies --quiet.")
+    ] = False,
 ) -> None:
     """Run the daemon until Ctrl-C or SIGTERM.
 
@@ -45,18 +55,19 @@ def run(
     restart, which it says; with a mistake in it, it goes on as it was.
     """
     outlive_output()  # first: what opens a descriptor before it may get the number of an output that was closed
-    ended, reread = signals_end(), signal_rereads()
     from edge.daemon.supervisor import Daemon
 
     with errors_as_exit_codes():
-        settings = loaded(config)
+        settings = loaded(config, log_json=log_json)
+        say = _log.info if log_json else partial(err.print, style="dim", markup=False, highlight=False)
+        ended, reread = signals_end(), signal_rereads()  # until here there is nothing to stop, and it ends at once
         if settings.mqtt.exposure is not None:
             _log.warning("%s", settings.mqtt.exposure)
         try:
             daemon = Daemon(
                 settings,
                 path=config.absolute(),
-                on_progress=lambda text: err.print(text, style="dim", markup=False, highlight=False),
+                on_progress=say,
                 stop=ended,
                 reread=reread,
             )
@@ -67,10 +78,10 @@ def run(
             raise typer.Exit(0) from None  # it was told to end, and did
         try:
             daemon.start()
-            visible = show if show is not None else "INVOCATION_ID" not in os.environ
+            visible = show if show is not None else not log_json and "INVOCATION_ID" not in os.environ
             with ExitStack() as beside:
-                if visible if page is None else page:
-                    beside.enter_context(_page(daemon, page_host, page_port))
+                shown = visible if page is None else page
+                beside.enter_context(_served(daemon, page_host, page_port, homes, page=shown))
                 if visible:
                     beside.enter_context(_shown(daemon, for_s))
                 daemon.supervise(for_s)
@@ -104,26 +115,34 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
 
 
 @contextmanager
-def _page(daemon: Daemon, host: str, port: int) -> Iterator[None]:
-    """The live page, fed by a real subscriber to the daemon's broker; without it the daemon serves all the same."""
-    from edge.subscribe.watcher import Watcher
-    from edge.viewer.relay import Relay
+def _served(daemon: Daemon, host: str | None, port: int | None, homes: Path | None, *, page: bool) -> Iterator[None]:
+    """Health, metrics and, fed by a real subscriber to the daemon's broker, the live page.
+
+    Without a port for them the daemon serves all the same.
+    """
     from edge.viewer.server import PageServer
 
-    device, relay = daemon.config.device, Relay()
-    server = PageServer(relay, host=host, port=port)
-    watcher = Watcher(daemon.endpoint, base=device.base_topic, device=device.name, on_message=relay.accept)
-    try:
-        server.start()
-        watcher.start()
-        show_address(server)
-    except EdgeError as error:
-        _log.warning("%s", error)
-    try:
+    device, own = daemon.config.device, daemon.config.http
+    serve = partial(
+        PageServer,
+        host=host or own.host,
+        port=own.port if port is None else port,
+        addresses=addresses(daemon) if own.enabled else {},
+        key=own.key(),
+    )
+    with ExitStack() as running:
+        try:
+            if page:
+                broker = partial(page_served, daemon.endpoint, base=device.base_topic, device=device.name)
+                running.enter_context(broker(homes_file=homes, serve=serve))
+            elif own.enabled:
+                server = serve(None)
+                server.start()
+                running.callback(server.stop)
+                _log.info("health and metrics on %s", server.address_without_key)
+        except EdgeError as error:
+            _log.warning("%s", error)
         yield
-    finally:
-        watcher.stop()
-        server.stop()
 
 
 @contextmanager

@@ -51,12 +51,12 @@ def errors_as_exit_codes() -> Iterator[None]:
         raise typer.Exit(EXIT_FAILED) from None
 
 
-def loaded(path: Path) -> Config:
-    """The configuration, with the log set up as it says."""
+def loaded(path: Path, *, log_json: bool = False) -> Config:
+    """The configuration, with the log set up as it says; `log_json`: one JSON object a line."""
     from edge.config.sections import load_config
 
     config = load_config(path)
-    log_to_stderr(config.log.level)
+    log_to_stderr(config.log.level, as_json=log_json)
     logging.getLogger("amqtt").setLevel(logging.ERROR)
     return config
 

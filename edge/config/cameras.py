@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.cameras.base import ComposedSpec, Member, SourceSpec, View
 from edge.config.heat_loss import HeatLossConfig
+from edge.config.lenses import LensConfig
+from edge.config.rigs import CameraSource, ComposedSourceConfig
 from edge.config.scene import SeenOpeningConfig
-from edge.config.sources import SourceConfig
-from edge.config.values import Name, Positive, Section, SidePx, problem
+from edge.config.sources import spec_for
+from edge.config.values import Name, Positive, Section, problem
 from edge.geometry.polygon import is_simple
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES
-from edge.scene import TASKS, CameraModel, Intrinsics, Outline, Projection, Task
+from edge.scene import TASKS, CameraModel, Outline, Task
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Corner = Annotated[tuple[_Share, _Share], Field(strict=False)]
@@ -26,22 +29,6 @@ def _is_outline(corners: Outline) -> Outline:
     return corners
 
 
-class IntrinsicsConfig(Section):
-    """A calibrated lens, in px of the picture size it was calibrated at; distortion as OpenCV's."""
-
-    width_px: SidePx
-    height_px: SidePx
-    fx_px: Positive
-    fy_px: Positive
-    cx_px: Positive
-    cy_px: Positive
-    k1: float = 0.0
-    k2: float = 0.0
-    p1: float = 0.0
-    p2: float = 0.0
-    k3: float = 0.0
-
-
 class PictureConfig(Section):
     """The camera's picture on <camera>/picture: who may read the topic sees what the camera sees."""
 
@@ -50,34 +37,16 @@ class PictureConfig(Section):
     every_s: float = Field(default=10.0, ge=0.2, le=86400, description="time between two pictures, s")
 
 
-class CameraConfig(Section):
+class CameraConfig(LensConfig):
     """One camera: where its pictures come from, its lens, how it hangs, what is done with it."""
 
     name: Name = Field(description="name in its topics; unique on this device", examples=["hall"])
-    source: SourceConfig = Field(description="where the pictures come from: type replay, v4l2, rtsp, http or csi")
-    projection: Projection = Field(
-        default="perspective", description="perspective: an ordinary lens; equirectangular: a 360 degree panorama"
+    source: CameraSource = Field(
+        description="where the pictures come from: type replay, v4l2, rtsp, http or csi; or composed of several: rig, "
+        "dual_fisheye, cube"
     )
-    hfov_deg: float | None = Field(
-        default=None,
-        gt=5,
-        lt=170,
-        description="horizontal field of view of a perspective camera, degrees",
-        examples=[75.0],
-    )
-    intrinsics: IntrinsicsConfig | None = Field(default=None, description="a calibrated lens, instead of hfov_deg")
     camera_height_m: float | None = Field(
         default=None, gt=0.05, le=20, description="height of the lens above the floor, m; null: nothing is metric"
-    )
-    yaw_deg: float = Field(
-        default=0.0, ge=-360, le=360, description="direction of view, degrees, positive to the right"
-    )
-    pitch_deg: float = Field(default=0.0, ge=-90, le=90, description="tilt, degrees, positive upwards")
-    roll_deg: float = Field(
-        default=0.0,
-        ge=-180,
-        le=180,
-        description="degrees, positive: camera turned clockwise seen from behind, verticals lean left",
     )
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, strict=False)] = Field(
         default=TASKS, description="what is inferred from its pictures"
@@ -123,35 +92,43 @@ class CameraConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _lens_is_known(self) -> CameraConfig:
-        lenses = [key for key in ("hfov_deg", "intrinsics") if getattr(self, key) is not None]
+    def _name_and_tasks(self) -> CameraConfig:
         if self.name in RESERVED_CAMERA_NAMES:
             raise problem(f"{self.name!r} is a topic of the bridge itself", "Choose another name", "name")
         if len(set(self.tasks)) < len(self.tasks):
             raise problem("a task is listed twice", "List each of depth, layout, lighting once", "tasks")
-        if self.projection == "equirectangular" and lenses:
-            raise problem("a panorama has no lens", f"Remove {lenses[0]}, or say projection: perspective", lenses[0])
-        if self.projection == "perspective" and not lenses:
-            remedy = (
-                "Add for example `hfov_deg: 75`, or `intrinsics` of a calibration, or say projection: equirectangular"
-            )
-            raise problem("the field of view of a perspective camera must be known", remedy)
-        if len(lenses) > 1:
-            raise problem("hfov_deg and intrinsics both describe the lens", "Remove hfov_deg", "hfov_deg")
         return self
+
+    @model_validator(mode="after")
+    def _composed_is_a_panorama(self) -> CameraConfig:
+        if not isinstance(self.source, ComposedSourceConfig):
+            return self
+        if self.projection != "equirectangular":
+            what, remedy = f"a {self.source.type} gives a panorama", "Say projection: equirectangular"
+            raise problem(what, remedy, "projection" if "projection" in self.model_fields_set else "source")
+        if self.panorama is not None:
+            what = f"a {self.source.type} says itself which part of the sphere it shows"
+            raise problem(what, "Remove panorama", "panorama")
+        return self
+
+    @property
+    def spec(self) -> SourceSpec:
+        """Where its pictures come from, as the capture process takes it."""
+        if isinstance(self.source, ComposedSourceConfig):
+            return self.source.spec
+        spec = spec_for(self.source, self.projection)
+        if self.panorama is None:
+            return spec
+        view = View(CameraModel("equirectangular", part=self.panorama.part))
+        return ComposedSpec((Member(self.name, spec, (view,)),))
 
     @property
     def model(self) -> CameraModel:
         """What the perception parts need to know of the lens and its place."""
-        lens = self.intrinsics
-        return CameraModel(
-            projection=self.projection,
-            intrinsics=Intrinsics(**lens.model_dump()) if lens else None,
-            hfov_rad=None if self.hfov_deg is None else math.radians(self.hfov_deg),
+        return replace(
+            self.lens,
+            part=None,
             camera_height_m=self.camera_height_m,
-            yaw_rad=math.radians(self.yaw_deg),
-            pitch_rad=math.radians(self.pitch_deg),
-            roll_rad=math.radians(self.roll_deg),
             masks=self.privacy_masks,
             openings=tuple(opening.opening for opening in self.openings),
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge.config.values import PathToMake, Section, StateFile
+from edge.config.values import Section, StateFile
 from edge.mqtt.verbs import READ_ONLY, VerbName
 
 
@@ -23,12 +23,3 @@ class RequestsConfig(Section):
         validate_default=True,
         description="file that keeps what the request `set` changed; a bare name lies in systemd's StateDirectory",
     )
-
-
-class ReviewConfig(Section):
-    """Pictures that the request `flag` keeps for somebody to look at."""
-
-    folder: PathToMake | None = Field(
-        default=None, description="private folder for them, made if need be; null: none is kept"
-    )
-    most_mib: int = Field(default=256, ge=1, le=1 << 20, description="beyond that the oldest are removed, MiB")

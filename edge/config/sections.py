@@ -23,9 +23,12 @@ from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.drift import DriftConfig
 from edge.config.file import ConfigFile
+from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
+from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
-from edge.config.requests import RequestsConfig, ReviewConfig
+from edge.config.requests import RequestsConfig
+from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
 from edge.config.values import (
     ExistingFolder,
@@ -236,6 +239,8 @@ class Config(Section):
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
     scene: SceneConfig = Field(default_factory=SceneConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
+    http: HttpConfig = Field(default_factory=HttpConfig)
+    heat: HeatConfig = Field(default_factory=HeatConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
     def model_store(self) -> ModelStore:

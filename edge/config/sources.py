@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from edge.cameras.address import AmbiguousAddressError, quoted
-from edge.cameras.base import CsiSpec, HttpSpec, ReplaySpec, RtspSpec, V4l2Spec
+from edge.cameras.base import CsiSpec, HttpSpec, ReplaySpec, RtspSpec, SingleSpec, V4l2Spec
 from edge.config.values import ExistingPath, Positive, Rate, Section, SidePx, problem
+from edge.scene import Projection
 
 
 def _unambiguous(url: str) -> str:
@@ -38,11 +40,18 @@ class ReplayConfig(Section):
         default=False,
         description="a folder that is uploaded to: its newest picture, then each that comes, in order of arrival",
     )
+    gpano: bool = Field(
+        default=True,
+        description="of a panorama's stills: follow what they say (GPano) of the part of the sphere that they are, "
+        "heading, pitch and roll",
+    )
 
     @property
     def spec(self) -> ReplaySpec:
         """As the capture process takes it."""
-        return ReplaySpec(path=self.path, loop=self.loop, pace=self.pace, fps=self.fps, watch=self.watch)
+        return ReplaySpec(
+            path=self.path, loop=self.loop, pace=self.pace, fps=self.fps, watch=self.watch, gpano=self.gpano
+        )
 
 
 class V4l2Config(Section):
@@ -111,6 +120,11 @@ class HttpConfig(Section):
     verify_certificate: bool = Field(
         default=True, description="of https; false for a camera that signed its own certificate"
     )
+    gpano: bool = Field(
+        default=True,
+        description="of a panorama's stills: follow what they say (GPano) of the part of the sphere that they are, "
+        "heading, pitch and roll",
+    )
 
     @property
     def spec(self) -> HttpSpec:
@@ -120,6 +134,7 @@ class HttpConfig(Section):
             every_s=self.every_s,
             timeout_s=self.timeout_s,
             verify_certificate=self.verify_certificate,
+            gpano=self.gpano,
         )
 
 
@@ -141,4 +156,13 @@ class CsiConfig(Section):
         )
 
 
-SourceConfig = Annotated[ReplayConfig | V4l2Config | RtspConfig | HttpConfig | CsiConfig, Field(discriminator="type")]
+SingleSourceConfig = ReplayConfig | V4l2Config | RtspConfig | HttpConfig | CsiConfig
+SourceConfig = Annotated[SingleSourceConfig, Field(discriminator="type")]
+
+
+def spec_for(source: SingleSourceConfig, projection: Projection) -> SingleSpec:
+    """As the capture process takes it: only a panorama's pictures are asked what part of the sphere they are."""
+    spec = source.spec
+    if isinstance(spec, ReplaySpec | HttpSpec):
+        return replace(spec, gpano=spec.gpano and projection == "equirectangular")
+    return spec

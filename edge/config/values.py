@@ -102,7 +102,11 @@ ExistingFile = Annotated[Path, AfterValidator(_existing("file")), BeforeValidato
 StateFile = Annotated[Path, BeforeValidator(_state)]
 PathToMake = Annotated[Path, BeforeValidator(_resolved)]
 ExistingFolder = Annotated[Path, AfterValidator(_existing("folder")), BeforeValidator(_resolved)]
-SecretFile = Annotated[Path, AfterValidator(_existing("file", secret=True)), BeforeValidator(_credential)]
+HOLDS_A_SECRET = "holds a secret"
+"""Among a field's metadata: it names a file that nobody else may see into."""
+SecretFile = Annotated[
+    Path, AfterValidator(_existing("file", secret=True)), BeforeValidator(_credential), HOLDS_A_SECRET
+]
 HostName = Annotated[str, AfterValidator(host_name)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -12,15 +12,19 @@ from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
 from edge.daemon.drift import DriftWatch, Tell
+from edge.daemon.heat import HeatWatch
+from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
+from edge.daemon.review import ReviewWatch, Said, Submit
 from edge.daemon.trial import ModelTrials
 from edge.daemon.trial import Tell as TellTrial
 from edge.errors import EngineError
 from edge.inference.accelerator import Accelerator
 from edge.inference.installed import InstalledModels
 from edge.inference.manifest import Manifest
-from edge.keep.review import Review
+from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
+from edge.monitor.machine import Machine
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
@@ -95,7 +99,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
     """The capture process of a camera."""
     return CameraProcess(
         camera.name,
-        camera.source.spec,
+        camera.spec,
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_after_s,
@@ -109,11 +113,22 @@ def add_tasks(
     tasks: TasksConfig,
     engines: LoadedEngines,
     settings: Mapping[Task, TaskSettings],
+    slowdown: int = 1,
 ) -> None:
-    """Every task of one camera, on the engine that answers for it; `settings`: how often each runs, if at all."""
+    """Every task of one camera, on the engine that answers for it.
+
+    Args:
+        pipeline: where they are to run.
+        process: the camera.
+        camera: its configuration.
+        tasks: that of all tasks.
+        engines: what answers.
+        settings: how often each runs, if at all.
+        slowdown: they run so many times as rarely, for the heat.
+    """
     for task in camera.tasks:
         configured, runs = tasks[task], settings[task]
-        cadence = Cadence(runs.every_s, runs.every_frames)
+        cadence = Cadence(runs.every_s, runs.every_frames).slower(slowdown)
         pipeline.add(
             process,
             camera.model,
@@ -163,6 +178,11 @@ def drift_of(config: Config, tell: Tell) -> DriftWatch | None:
     return DriftWatch(config.device.name, {c.name: c.tasks for c in config.cameras}, tell, config.drift.folder)
 
 
+def heat_of(config: Config, machine: Machine, slow_down: Callable[[int], None], tell: TellHeat) -> HeatWatch:
+    """What has tasks run more rarely while the machine is hot, or only looks where nobody asked for it."""
+    return HeatWatch(machine, config.heat.limits() if config.heat.enabled else None, slow_down, tell)
+
+
 def pictures_of(config: Config) -> CameraPictures:
     """What publishes pictures of the cameras that have it configured."""
     options = {c.name: PictureOptions(**c.picture.model_dump()) for c in config.cameras if c.picture is not None}
@@ -188,10 +208,20 @@ def make_spool(config: Config) -> Spool | None:
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
-def review_of(config: Config) -> Review | None:
+def kept_for_review(config: Config) -> Review | None:
     """Where pictures are kept for review, if anywhere."""
     kept = config.review
-    return None if kept.folder is None else Review(kept.folder, kept.most_mib * 2**20)
+    if kept.folder is None:
+        return None
+    return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
+
+
+def review_of(config: Config, said: Said, submit: Submit) -> ReviewWatch | None:
+    """What puts pictures aside for review, if anything."""
+    review, kept = kept_for_review(config), config.review
+    if review is None:
+        return None
+    return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, submit=submit)
 
 
 def connection_of(config: Config) -> MqttConfig:

@@ -57,6 +57,8 @@ class Cameras:
         self._config, self._pipeline, self._engines, self._overrides = config, pipeline, engines, overrides
         self._metrics, self._on_event, self._on_state = metrics, on_event, on_state
         self._running = False
+        self.slowdown = 1
+        """Every task runs so many times as rarely as is set, for the heat."""
         self._processes: dict[str, CameraProcess] = {}
         for camera in config.cameras:
             self._processes[camera.name] = build.make_camera(camera)
@@ -119,8 +121,13 @@ class Cameras:
     # Tasks -----------------------------------------------------------------------------------------------------------
 
     def settings(self) -> Mapping[tuple[str, Task], TaskSettings]:
-        """How each task of each camera runs, by (camera, task)."""
+        """How each task of each camera is set to run, by (camera, task); for the heat it may run more rarely."""
         return {(camera.name, task): self._settings(camera.name, task) for camera, task in self._tasks()}
+
+    def periods_s(self) -> Mapping[tuple[str, Task], float | None]:
+        """The time between two results of each task now; None where pictures are counted."""
+        every_s = {key: settings.every_s for key, settings in self.settings().items()}
+        return {key: None if seconds is None else seconds * self.slowdown for key, seconds in every_s.items()}
 
     def _tasks(self) -> Iterator[tuple[CameraConfig, Task]]:
         return ((camera, task) for camera in self._config.cameras for task in camera.tasks)
@@ -141,13 +148,30 @@ class Cameras:
             raise EdgeError(f"camera {camera} has {', '.join(tasks)}; add {task} to its tasks in the configuration")
         self._overrides.change(camera, task, changes, self._processes)
         settings = self._settings(camera, task)
-        cadence = Cadence(settings.every_s, settings.every_frames)
-        self._between_turns(lambda: self._pipeline.change(camera, task, cadence, paused=not settings.enabled))
+        self._between_turns(lambda: self._change(camera, task, settings))
         return settings
+
+    def _change(self, camera: str, task: Task, settings: TaskSettings) -> None:
+        cadence = Cadence(settings.every_s, settings.every_frames).slower(self.slowdown)
+        self._pipeline.change(camera, task, cadence, paused=not settings.enabled)
+
+    def slow_down(self, by: int) -> None:
+        """Run every task so many times as rarely as is set, from now on.
+
+        Raises:
+            EdgeError: inference does not answer.
+        """
+        settings, self.slowdown = self.settings(), by
+
+        def change_all() -> None:
+            for (camera, task), runs in settings.items():
+                self._change(camera, task, runs)
+
+        self._between_turns(change_all)
 
     def _add_tasks(self, pipeline: Pipeline, process: CameraProcess, camera: CameraConfig, config: Config) -> None:
         settings = {task: self._settings(camera.name, task, config) for task in camera.tasks}
-        build.add_tasks(pipeline, process, camera, config.tasks, self._engines, settings)
+        build.add_tasks(pipeline, process, camera, config.tasks, self._engines, settings, self.slowdown)
 
     def infer_anew(self) -> None:
         """Every task begins anew, on the engine that answers for it now.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from edge.cameras.base import HttpSpec, ReplaySpec
+from edge.cameras.base import ComposedSpec, HttpSpec, ReplaySpec
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
+from edge.monitor.machine import Machine
 from edge.monitor.process import temperature_celsius
 from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.link import Incoming
-from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import Topics
 from edge.publish.discovery import CameraDevice, bridge_device, camera_device
 from edge.scene import Task
 
-Settings = Mapping[tuple[str, Task], TaskSettings]
-"""How each task of each camera runs."""
+Periods = Mapping[tuple[str, Task], float | None]
+"""Time between two results of each task of each camera, s; None where pictures are counted."""
 
 
 class HomeAssistant:
@@ -44,23 +44,27 @@ class HomeAssistant:
         self._born.clear()
         return born
 
-    def changed(self, config: Config, settings: Settings) -> dict[str | None, DiscoveryMessage]:
+    def changed(self, config: Config, periods_s: Periods) -> dict[str | None, DiscoveryMessage]:
         """What is to be said on `discovery` since the last time, by camera, and None for the bridge."""
-        now = devices(config, self._topics, settings)
+        now = devices(config, self._topics, periods_s)
         before, self._told = self._told, now
         return {camera: device for camera, device in now.items() if device != before.get(camera)}
 
 
-def devices(config: Config, topics: Topics, settings: Settings) -> dict[str | None, DiscoveryMessage]:
+def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | None, DiscoveryMessage]:
     """By camera, and None for the bridge: what goes on `discovery`; nothing where it is switched off."""
     if not config.home_assistant.enabled:
         return {}
     bridge = bridge_device(
-        topics, health_every_s=config.health.every_s, has_temperature=temperature_celsius() is not None
+        topics,
+        health_every_s=config.health.every_s,
+        has_temperature=temperature_celsius() is not None,
+        jetson=Machine().read().power_mode is not None,
     )
     found: dict[str | None, DiscoveryMessage] = {None: bridge}
+    verbs = set(config.requests.allow) - ({"flag"} if config.review.folder is None else set())
     for camera in config.cameras:
-        every_s = {task: settings[camera.name, task].every_s for task in camera.tasks}
+        every_s = {task: periods_s[camera.name, task] for task in camera.tasks}
         described = CameraDevice(
             camera.name,
             camera.source.type,
@@ -71,18 +75,19 @@ def devices(config: Config, topics: Topics, settings: Settings) -> dict[str | No
             heat_loss=camera.heat_loss is not None,
             depth_view=config.home_assistant.depth_view_every_s is not None,
         )
-        found[camera.name] = camera_device(topics, described, verbs=config.requests.allow)
+        found[camera.name] = camera_device(topics, described, verbs=verbs)
     return found
 
 
 def _period_s(camera: CameraConfig, every_s: float | None) -> float | None:
     """Time between two results of a task; None where pictures come whenever they do, or are counted."""
-    source = camera.source.spec
-    if every_s is None or (isinstance(source, ReplaySpec) and source.watch):
+    spec = camera.spec
+    sources = [member.spec for member in spec.members] if isinstance(spec, ComposedSpec) else [spec]
+    if every_s is None or any(isinstance(source, ReplaySpec) and source.watch for source in sources):
         return None
-    if isinstance(source, HttpSpec):
-        return max(every_s, source.every_s)
-    return max(every_s, 1.0 / source.fps) if isinstance(source, ReplaySpec) and source.fps else every_s
+    asked_s = [source.every_s for source in sources if isinstance(source, HttpSpec)]
+    replayed_s = [1.0 / source.fps for source in sources if isinstance(source, ReplaySpec) and source.fps]
+    return max([every_s, *asked_s, *replayed_s])
 
 
 def discovery_topics(config: Config, topics: Topics) -> frozenset[str]:

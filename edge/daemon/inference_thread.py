@@ -28,6 +28,11 @@ class InferenceThread:
         self._thread = threading.Thread(target=self._run, name="edge-inference", daemon=True)
         self._thread.start()
 
+    @property
+    def runs(self) -> bool:
+        """Whether it does."""
+        return self._thread is not None and self._thread.is_alive()
+
     def take_death(self) -> BaseException | None:
         """What it died of since the last call."""
         error, self._died = self._died, None

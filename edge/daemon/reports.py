@@ -11,9 +11,11 @@ from edge.config.sections import Config, config_schema
 from edge.errors import EdgeError
 from edge.inference.store import StoredModel
 from edge.monitor.clock import WallClock
+from edge.monitor.machine import MachineState
 from edge.monitor.metrics import Metrics
 from edge.monitor.process import memory_bytes, temperature_celsius
 from edge.monitor.throughput import Rate
+from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeHealth,
@@ -23,6 +25,7 @@ from edge.mqtt.messages import (
     CameraState,
     EngineInfo,
     Percentiles,
+    ReviewInfo,
     TaskHealth,
     TaskSettings,
     timestamp,
@@ -76,6 +79,7 @@ def info(
                 camera_height_m=c.camera_height_m,
                 hfov_deg=c.hfov_deg,
                 lens=compose.calibrated_lens(c.model.intrinsics),
+                fisheye=compose.calibrated_fisheye(c.model.fisheye),
                 pose=compose.pose(c.model),
                 tasks=c.tasks,
                 settings={task: settings[c.name, task] for task in c.tasks},
@@ -85,7 +89,20 @@ def info(
         tasks=tuple(engines),
         engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
         restart_required=restart_required,
+        review=_review_info(config),
         config_schema=config_schema() if whole else None,
+    )
+
+
+def _review_info(config: Config) -> ReviewInfo | None:
+    kept = config.review
+    if kept.folder is None:
+        return None
+    return ReviewInfo(
+        people=kept.people,
+        automatic=kept.automatic,
+        by_request="flag" in config.requests.allow,
+        most_days=kept.most_days,
     )
 
 
@@ -111,6 +128,7 @@ def health(
     rates: Iterable[Rate],
     broker: PublisherStatistics,
     metrics: Metrics,
+    machine: MachineHealth,
     degraded: tuple[str, ...],
     trial: ModelTrial | None = None,
 ) -> BridgeHealth:
@@ -143,16 +161,34 @@ def health(
         ),
         dropped=broker.dropped | passed_over(metrics),
         memory_bytes=memory_bytes(),
-        temperature_celsius=temperature_celsius(),
+        temperature_celsius=max(machine.temperatures_celsius.values(), default=None) or temperature_celsius(),
+        machine=machine,
         degraded=degraded,
         trial=trial,
+    )
+
+
+def machine_health(machine: MachineState, slowdown: int) -> MachineHealth:
+    """The machine for `bridge/health`; of zones of one name the hottest. `slowdown`: of all tasks, for the heat."""
+    zones = sorted(machine.zones, key=lambda zone: zone.celsius)
+    return MachineHealth(
+        model=machine.model,
+        temperatures_celsius={zone.name: zone.celsius for zone in zones},
+        throttling=machine.throttling,
+        overcurrent_events=machine.overcurrent_events,
+        power_mode=machine.power_mode,
+        gpu_load=machine.gpu_load,
+        memory_total_bytes=machine.memory_total_bytes,
+        memory_available_bytes=machine.memory_available_bytes,
+        slowdown=slowdown,
     )
 
 
 def source_of(device: str, result: Result) -> Source:
     """Who made a result, and why it is worse than configured, if it is."""
     manifest, shortfall = result.engine.manifest, result.engine.backend.degraded
-    return Source(device, manifest.name, manifest.onnx.sha256, () if shortfall is None else (shortfall,))
+    shortfalls = () if shortfall is None else (shortfall,)
+    return Source(device, manifest.name, manifest.onnx.sha256, (*shortfalls, *result.frame.degraded))
 
 
 def passed_over(metrics: Metrics) -> dict[str, int]:
@@ -192,7 +228,9 @@ def degraded(
     *others: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Everything that is worse than configured, in words; `failing`: the error of each (camera, task) that fails."""
-    down = [c for c in cameras if c.state != "online"]
+    all_ = tuple(cameras)
+    down = [c for c in all_ if c.state != "online"]
     lost = [f"camera {c.name} is {c.state}" + (f": {c.last_error}" if c.last_error else "") for c in down]
+    lost += [f"camera {c.name}: {reason}" for c in all_ if c.state == "online" for reason in c.degraded]
     tasks = [f"{camera}/{task} fails: {error}" for (camera, task), error in failing.items()]
     return (*lost, *engines, *tasks, *(text for texts in others for text in texts))

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ import cv2
 
 from edge.cameras.process import CameraProcess
 from edge.config.sections import Config
-from edge.daemon import build, reports
+from edge.daemon import build, outside, reports
 from edge.daemon.answers import engine, flag, health, info, ping, reload, restart_camera, set, snapshot
 from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
@@ -37,7 +37,9 @@ from edge.daemon.tally import Tally, tally
 from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
 from edge.monitor.clock import Periodic, WallClock
-from edge.monitor.metrics import Metrics
+from edge.monitor.machine import Machine
+from edge.monitor.metrics import Metrics, Reading
+from edge.monitor.process import memory_bytes
 from edge.monitor.throughput import Throughput
 from edge.monitor.watchdog import Watchdog, notify
 from edge.mqtt.endpoint import Endpoint
@@ -53,8 +55,6 @@ from edge.scene import Task
 _log = logging.getLogger(__name__)
 
 _DRIFT_EVERY_S = 60.0
-_STATUS_EVERY_S = 2.0
-_TRIALS_EVERY_S = 1.0
 
 _POLL_S = 0.1
 _LAST_INFERENCE_S = 2.0
@@ -95,7 +95,8 @@ class Daemon:
         self._stop = stop or threading.Event()
         self._clock, self._started_s, self._run = WallClock(), time.monotonic(), uuid.uuid4().hex[:12]
         self._failing, self._revival = Failing(), Revival()
-        self.metrics = Metrics()
+        self.metrics, self.machine, self._pulse = Metrics(), Machine(), outside.Pulse()
+        self.metrics.expose(self._readings)
         self.accelerator = Accelerator()
         self.engines = build.load_engines(config, self.accelerator, on_progress, self._stop)
         self.pipeline = Pipeline(
@@ -116,6 +117,7 @@ class Daemon:
             on_event=self._event,
             on_state=self._publish_state,
         )
+        self._heat = build.heat_of(config, self.machine, self.cameras.slow_down, self._event)
         self.control = Control(
             config,
             path,
@@ -131,12 +133,12 @@ class Daemon:
         self._topics = build.topics_of(config)
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
-        self._drift = build.drift_of(config, self._tell_drift)
+        self._drift = build.drift_of(config, self._drift_told)
+        self._review = build.review_of(config, self.said, self.accelerator.submit)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
         self.trials = build.make_trials(
             config, self.engines, self.accelerator, lambda: self.config, self._model_switched, self._tell_trial
         )
-        self._trials_due = Periodic(_TRIALS_EVERY_S)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
         self.publisher = Publisher(
@@ -178,9 +180,7 @@ class Daemon:
             "engine/install": partial(
                 engine.install, jobs=self.engine_jobs, sources=lambda: self.config.models.sources
             ),
-            "flag": partial(
-                flag.answer, find=find, demand=demand, said=self.said, review=lambda: build.review_of(self.config)
-            ),
+            "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=lambda: self._review),
         }
 
     def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:
@@ -229,7 +229,7 @@ class Daemon:
             EdgeError: a thread died once more than is forgiven.
         """
         until_s = None if for_s is None else time.monotonic() + for_s
-        watchdog, status_due = Watchdog(), Periodic(_STATUS_EVERY_S)
+        watchdog, every_second = Watchdog(), Periodic(1.0)
         while not self._stop.wait(_POLL_S):
             if until_s is not None and time.monotonic() >= until_s:
                 return
@@ -241,12 +241,18 @@ class Daemon:
             self._look_after_home_assistant()
             self._publish_pictures()
             self._look_after_drift()
+            if self._heat.look():
+                self._publish_info()
+                self._publish_health()
             if self._health_due.due():
                 self._publish_health()
             down = all(c.state != "online" for c in self.cameras)
-            watchdog.look((self.metrics.done.total, self.metrics.idle.total), excused=down)
-            if status_due.due():
+            progress = self.metrics.done.total, self.metrics.idle.total
+            watchdog.look(progress, excused=down)
+            self._pulse.note(progress, excused=down)
+            if every_second.due():
                 notify(f"STATUS={reports.status_line(self.cameras, self.metrics.done.total)}")
+                self.trials.look(self._failing.errors())
 
     def request_stop(self) -> None:
         """End `supervise`; callable from a signal handler."""
@@ -298,11 +304,12 @@ class Daemon:
             self._also(result)
         latency_s = time.monotonic() - frame.captured_monotonic_s
         self.throughput.note(frame.camera, result.task, latency_s)
+        self.metrics.latency.labels(frame.camera, result.task).observe(latency_s)
         self._failing.succeeded((frame.camera, result.task))
         source = reports.source_of(self.config.device.name, result)
-        if self._drift is not None:
-            self._drift.take(result)
-        self.trials.take(result)
+        for watch in (self._drift, self._review, self.trials):
+            if watch is not None:
+                watch.take(result)
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
             self.publisher.publish(kind, make, camera=frame.camera)
 
@@ -325,8 +332,6 @@ class Daemon:
             self._publish_info()
         if (end := self.engine_jobs.take_end()) is not None:
             self._event(end.kind, end.message, data=end.data)
-        if self._trials_due.due():
-            self.trials.look(self._failing.errors())
 
     def _model_switched(self) -> None:
         """Another model serves: its readers begin anew, and what failed with the other one is forgotten."""
@@ -337,11 +342,6 @@ class Daemon:
     def _tell_trial(self, kind: str, message: str, data: dict[str, Any]) -> None:
         _log.info("%s: %s", kind, message)
         self._event(kind, message, data=data)
-
-    def _tell_drift(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
-        self._event(kind, message, camera, data)
-        if kind in ("drift_started", "out_of_training"):
-            self.trials.note_drift(camera, message)
 
     def _look_after_clock(self) -> None:
         """What is retained carries times of day: said again when the clock was set."""
@@ -356,10 +356,19 @@ class Daemon:
             self._publish_state(camera)
 
     def _look_after_drift(self) -> None:
-        if self._drift is None or not self._drift_due.due():
+        if self._review is not None:
+            self._review.look(time.monotonic())
+        if not self._drift_due.due():
             return
-        for camera, message in self._drift.look(self._clock.now()).items():
+        for camera, message in ({} if self._drift is None else self._drift.look(self._clock.now())).items():
             self.publisher.publish("drift", message, camera=camera)
+
+    def _drift_told(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
+        if kind == "drift_started" and self._review is not None:
+            self._review.drifted(camera)
+        if kind in ("drift_started", "out_of_training"):
+            self.trials.note_drift(camera, message)
+        self._event(kind, message, camera, data)
 
     def _look_after_home_assistant(self) -> None:
         """It has started: say again all that it may have missed."""
@@ -382,7 +391,7 @@ class Daemon:
 
     def _publish_info(self) -> None:
         self.publisher.publish("bridge_info", self.info())
-        for camera, device in self._home.changed(self.config, self.cameras.settings()).items():
+        for camera, device in self._home.changed(self.config, self.cameras.periods_s()).items():
             self.publisher.publish("discovery", device, camera=camera)
 
     def _publish_health(self) -> None:
@@ -397,15 +406,21 @@ class Daemon:
             self.throughput.window() if window else [],
             self.publisher.statistics(),
             self.metrics,
-            reports.degraded(
-                self.cameras,
-                self.engines.degraded(),
-                self._failing.errors(),
-                self.publisher.degraded(),
-                self._revival.degraded(),
-                () if self._overrides.problem is None else (self._overrides.problem,),
-            ),
+            reports.machine_health(self.machine.read(), self.cameras.slowdown),
+            self.degraded(),
             self.trials.status(),
+        )
+
+    def degraded(self) -> tuple[str, ...]:
+        """What is worse than configured."""
+        return reports.degraded(
+            self.cameras,
+            self.engines.degraded(),
+            self._failing.errors(),
+            self.publisher.degraded(),
+            self._revival.degraded(),
+            self._heat.degraded(),
+            () if self._overrides.problem is None else (self._overrides.problem,),
         )
 
     def info(self, *, whole: bool = False) -> BridgeInfo:
@@ -420,6 +435,31 @@ class Daemon:
             whole=whole,
             restart_required=self.control.restart_required,
         )
+
+    # Seen from outside, on any thread ---------------------------------------------------------------------------------
+
+    def dead(self) -> str | None:
+        """Why it does not live, if it does not."""
+        return self._pulse.dead()
+
+    def not_ready(self) -> tuple[str, ...]:
+        """What keeps it from serving."""
+        connected = self.publisher.statistics().connected
+        return outside.not_ready(
+            self.cameras,
+            self.engines.by_task,
+            connected=connected,
+            infers=self._inference.runs and not self._stop.is_set(),
+        )
+
+    def _readings(self) -> Iterator[Reading]:
+        """What metrics show beside what is counted."""
+        slowdown, ready = self.cameras.slowdown, not self.not_ready()
+        yield from outside.of_daemon(self.uptime_s(), len(self.degraded()), ready, slowdown, memory_bytes())
+        yield from outside.of_machine(self.machine.read())
+        yield from outside.of_cameras(self.cameras)
+        yield from outside.of_engines(self.engines.by_task)
+        yield from outside.of_broker(self.publisher.statistics())
 
     # What is asked of it, on threads of requests ----------------------------------------------------------------------
 
@@ -442,7 +482,9 @@ class Daemon:
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)
         if (config.drift, config.cameras) != (before.drift, before.cameras):
-            self._drift = build.drift_of(config, self._tell_drift)
+            self._drift = build.drift_of(config, self._drift_told)
+        if (config.review, config.cameras) != (before.review, before.cameras):
+            self._review = build.review_of(config, self.said, self.accelerator.submit)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

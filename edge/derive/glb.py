@@ -6,12 +6,14 @@ A length of 1 is a metre only where that says `unit: m`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from edge.derive.gltf import Buffer, File, quaternion, y_up
+from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.mesh import QUAD, Array, Faces, Surface
 from edge.derive.model import RoomModel, View
 from edge.derive.openings import Opening
@@ -42,18 +44,19 @@ _PANORAMA_VFOV_RAD = 1.2
 class _Tree:
     """The file's JSON while it grows."""
 
-    def __init__(self, model: RoomModel) -> None:
-        self.model = model
+    def __init__(self, name: str) -> None:
+        self.root = 0
+        """The node that nodes are added below, unless it is said otherwise."""
         self.buffer = Buffer()
-        self.nodes: list[dict[str, Any]] = [{"name": model.camera, "children": []}]
+        self.nodes: list[dict[str, Any]] = [{"name": name, "children": []}]
         self.meshes: list[dict[str, Any]] = []
         self.materials: list[dict[str, Any]] = []
         self._by_name: dict[str, int] = {}
 
-    def add(self, node: dict[str, Any], parent: int = 0) -> int:
+    def add(self, node: dict[str, Any], parent: int | None = None) -> int:
         """Index of a new node below another."""
         self.nodes.append(node)
-        self.nodes[parent].setdefault("children", []).append(len(self.nodes) - 1)
+        self.nodes[self.root if parent is None else parent].setdefault("children", []).append(len(self.nodes) - 1)
         return len(self.nodes) - 1
 
     def mesh(
@@ -95,27 +98,11 @@ def room_glb(model: RoomModel) -> bytes:
     Raises:
         GeometryError: the model's outline is none of a room.
     """
-    tree, texture = _Tree(model), model.texture
-    sides = {edge.name: edge for edge in model.edges}
-    by_side: dict[int, int] = {}
-    for surface in model.surfaces:
-        edge = sides.get(surface.name)
-        node = _add_surface(tree, surface, None if edge is None else model.confidence_of(edge))
-        if edge is not None:
-            by_side[edge.side] = node
-    for number, opening in enumerate(model.openings):
-        _add_opening(tree, number, opening, by_side[opening.wall])
-    cameras = _add_camera(tree)
-    lights = _add_light(tree)
-    whole: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": "edge-reconstruction", "extras": {"edge": extras_of(model)}},
-        "scene": 0,
-        "scenes": [{"name": model.camera, "nodes": [0]}],
-        "nodes": tree.nodes,
-        "meshes": tree.meshes,
-        "materials": tree.materials,
-        "cameras": cameras,
-    }
+    tree, texture = _Tree(model.camera), model.texture
+    _add_room(tree, model)
+    cameras = _add_camera(tree, model.view)
+    lights = _add_light(tree, model.lighting)
+    whole = _whole(tree, extras_of(model)) | {"cameras": cameras}
     used = (["KHR_materials_unlit"] if texture else []) + (["KHR_lights_punctual"] if lights else [])
     if texture is not None:
         view = tree.buffer.add_bytes(texture.jpeg)
@@ -129,8 +116,56 @@ def room_glb(model: RoomModel) -> bytes:
     return tree.buffer.glb(whole | ({"extensionsUsed": used} if used else {}))
 
 
-def _add_surface(tree: _Tree, surface: Surface, confidence: float | None) -> int:
-    texture = tree.model.texture
+def home_glb(name: str, rooms: Sequence[PlacedRoom]) -> bytes:
+    """Several rooms as one file, each below a node of its own; without pictures and light.
+
+    Raises:
+        GeometryError: there is no room, or an outline is none of a room.
+    """
+    if not rooms:
+        raise GeometryError(f"there is no room in {name}; add one")
+    tree, sizes = _Tree(name), sizes_of(rooms)
+    for room in rooms:
+        half = room.turn_rad / 2
+        tree.root = tree.add(
+            {
+                "name": room.model.camera,
+                "translation": _numbers(y_up([room.x_m, room.y_m, 0.0])),
+                "rotation": [0.0, round(float(np.sin(half)), 9), 0.0, round(float(np.cos(half)), 9)],
+                "extras": {"area": round(room.model.area, 4), "height": round(room.model.ceiling_height, 4)},
+            },
+            0,
+        )
+        _add_room(tree, room.model)
+    said = {"schema": "edge.home/1", "name": name, "unit": "m", "area": round(sizes.area_m2, 4)}
+    return tree.buffer.glb(_whole(tree, said))
+
+
+def _whole(tree: _Tree, extras: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "asset": {"version": "2.0", "generator": "edge-reconstruction", "extras": {"edge": extras}},
+        "scene": 0,
+        "scenes": [{"name": tree.nodes[0]["name"], "nodes": [0]}],
+        "nodes": tree.nodes,
+        "meshes": tree.meshes,
+        "materials": tree.materials,
+    }
+
+
+def _add_room(tree: _Tree, model: RoomModel) -> None:
+    """Its surfaces and openings."""
+    sides = {edge.name: edge for edge in model.edges}
+    by_side: dict[int, int] = {}
+    for surface in model.surfaces:
+        edge = sides.get(surface.name)
+        node = _add_surface(tree, surface, model.texture, None if edge is None else model.confidence_of(edge))
+        if edge is not None:
+            by_side[edge.side] = node
+    for number, opening in enumerate(model.openings):
+        _add_opening(tree, number, opening, by_side[opening.wall])
+
+
+def _add_surface(tree: _Tree, surface: Surface, texture: Texture | None, confidence: float | None) -> int:
     uv = None if texture is None else texture.uv.get(surface.name)
     material = tree.material("picture" if uv is not None else surface.kind)
     mesh = tree.mesh(surface.name, surface.vertices, surface.faces, surface.normal, material, uv)
@@ -157,8 +192,7 @@ def _add_opening(tree: _Tree, number: int, opening: Opening, parent: int) -> Non
     tree.add({"name": name, "mesh": mesh, "extras": {"kind": opening.kind, "source": opening.source}}, parent)
 
 
-def _add_camera(tree: _Tree) -> list[dict[str, Any]]:
-    view = tree.model.view
+def _add_camera(tree: _Tree, view: View) -> list[dict[str, Any]]:
     rotation = y_up((view.rotation * (1, -1, -1)).T).T  # glTF's camera looks along -z, with y up
     perspective = {
         "yfov": round(view.vfov_rad or _PANORAMA_VFOV_RAD, 6),
@@ -175,9 +209,8 @@ def _add_camera(tree: _Tree) -> list[dict[str, Any]]:
     return [{"name": "camera", "type": "perspective", "perspective": perspective}]
 
 
-def _add_light(tree: _Tree) -> list[dict[str, Any]]:
+def _add_light(tree: _Tree, light: Lighting | None) -> list[dict[str, Any]]:
     """The strongest light as a directional one, where there is any."""
-    light = tree.model.lighting
     if light is None or light.dominant_strength <= 0:
         return []
     towards = np.asarray(light.dominant_direction, dtype=np.float64)

@@ -5,12 +5,19 @@ Names and units follow Prometheus' conventions; labels are bounded by the config
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 Labels = tuple[str, ...]
 """A value for each label."""
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double every series, and say what edge_uptime_seconds says
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LATENCIES_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 
 
 class Count(Mapping[Labels, int]):
@@ -81,3 +88,57 @@ class Metrics:
         self.dropped = count("edge_messages_dropped", "Messages that were not published, by reason.", "reason")
         self.refused = count("edge_messages_refused", "Messages that the broker refused.", "topic", "reason")
         self.connections = count("edge_broker_connections", "Connections to the broker.")
+        self.latency = Histogram(
+            "edge_result_latency_seconds",
+            "From the capture of a frame to its result, handed over to be published.",
+            each,
+            buckets=_LATENCIES_S,
+            registry=self.registry,
+        )
+
+    def expose(self, read: Callable[[], Iterable[Reading]]) -> None:
+        """Show what `read` gives, whenever somebody looks, beside what is counted."""
+        self.registry.register(_Shown(read))
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format, of type `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Something that is read when somebody looks, and not counted by us."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+    counts: bool = False
+    """Whether it only rises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value of it; `labels` as it has them."""
+
+    of: Shown
+    value: float
+    labels: Labels = ()
+
+
+class _Shown(Collector):
+    def __init__(self, read: Callable[[], Iterable[Reading]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is read to learn the names."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The families, each with its readings."""
+        families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+        for reading in self._read():
+            of = reading.of
+            kind = CounterMetricFamily if of.counts else GaugeMetricFamily
+            family = families.setdefault(of.name, kind(of.name, of.text, labels=of.labels))
+            family.add_metric(reading.labels, reading.value)
+        return families.values()

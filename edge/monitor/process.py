@@ -6,6 +6,8 @@ import contextlib
 
 import psutil
 
+from edge.monitor.machine import Machine
+
 
 def memory_bytes() -> int:
     """Resident memory of this process and all its children."""
@@ -29,7 +31,10 @@ def cpu_s() -> float:
 
 
 def temperature_celsius() -> float | None:
-    """The hottest sensor the system shows, None where it shows none."""
+    """The hottest of the kernel's zones, else of any sensor; None where the system shows none."""
+    zones = Machine().zones()
+    if zones:
+        return max(zone.celsius for zone in zones)
     if not hasattr(psutil, "sensors_temperatures"):
         return None
     readings = [r.current for group in psutil.sensors_temperatures().values() for r in group if r.current]

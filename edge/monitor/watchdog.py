@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 Progress = TypeVar("Progress")
+
+_LOOK_S = 0.1
+"""How often to look whether to stop waiting."""
 
 
 def notify(*lines: str) -> bool:
@@ -46,11 +50,17 @@ def extending(on_progress: Callable[[Progress], None], by_s: float = 60.0) -> Ca
     return tell
 
 
-def extend_until_done(work: Future[Any], for_s: float, every_s: float = 20.0) -> None:
-    """Wait for something that tells no progress; systemd does not count the start as failed for `for_s` meanwhile."""
-    until_s = time.monotonic() + for_s
-    while not wait([work], timeout=every_s).done:
-        if time.monotonic() < until_s:
+def extend_until_done(work: Future[Any], for_s: float, *, stop: threading.Event, every_s: float = 20.0) -> None:
+    """Wait for something that tells no progress, or until `stop` is set.
+
+    systemd does not count the start as failed for `for_s` meanwhile.
+    """
+    now_s = time.monotonic()
+    until_s, due_s = now_s + for_s, now_s + every_s
+    while not (wait([work], timeout=_LOOK_S).done or stop.is_set()):
+        now_s = time.monotonic()
+        if due_s <= now_s < until_s:
+            due_s = now_s + every_s
             notify(f"EXTEND_TIMEOUT_USEC={round(3 * every_s * 1e6)}")
 
 

@@ -24,13 +24,15 @@ def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -
     return True
 
 
-def send_confirmed(link: Link, topic: str, payload: bytes, content_type: str | None = None) -> None:
-    """Send a message at QoS 1, not retained, and wait until the broker has taken it.
+def send_confirmed(
+    link: Link, topic: str, payload: bytes, content_type: str | None = None, *, retain: bool = False
+) -> None:
+    """Send a message at QoS 1 and wait until the broker has taken it.
 
     Raises:
         PublishError: it cannot be sent, was not confirmed in time, or was refused.
     """
-    message_id = link.send(topic, payload, qos=1, retain=False, metadata=Metadata(content_type))
+    message_id = link.send(topic, payload, qos=1, retain=retain, metadata=Metadata(content_type))
     refusals: list[str | None] = []
 
     def answered() -> bool:

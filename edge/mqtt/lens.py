@@ -33,6 +33,32 @@ class CalibratedLens(Lens):
     height_px: int = Field(gt=0)
 
 
+class FisheyeLens(Part):
+    """A fisheye lens, as OpenCV's fisheye model; the first pixel's centre is at 0.5.
+
+    What lies at the angle t (rad) from the axis, in the direction a around it, is drawn t_d = t (1 + k1 t^2 + k2 t^4 +
+    k3 t^6 + k4 t^8) focal lengths from (cx_px, cy_px), in the direction a. t may be over 90 degrees: the ray of a pixel
+    is (sin t cos a, sin t sin a, cos t).
+    """
+
+    fx_px: Positive
+    fy_px: Positive
+    cx_px: float
+    cy_px: float
+    k1: float
+    k2: float
+    k3: float
+    k4: float
+    fov_deg: Positive = Field(description="Across the circle that the lens shows; outside it nothing is known.")
+
+
+class CalibratedFisheye(FisheyeLens):
+    """A fisheye lens in px of the picture size it was calibrated at."""
+
+    width_px: int = Field(gt=0)
+    height_px: int = Field(gt=0)
+
+
 class Pose(Part):
     """How a camera hangs in the room: point_room = rotation x point_camera + (0, 0, height_m).
 

@@ -15,7 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from edge.mqtt.discovery import DiscoveryMessage
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.heat_loss_message import HeatLossMessage
-from edge.mqtt.lens import CalibratedLens, Lens, Pose
+from edge.mqtt.home_message import HomeMessage
+from edge.mqtt.info_message import BridgeInfo as BridgeInfo
+from edge.mqtt.info_message import CameraInfo as CameraInfo
+from edge.mqtt.info_message import EngineInfo as EngineInfo
+from edge.mqtt.info_message import ReviewInfo as ReviewInfo
+from edge.mqtt.info_message import TaskSettings as TaskSettings
+from edge.mqtt.lens import FisheyeLens, Lens, Pose
+from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.topics import Kind
 from edge.mqtt.trial_message import ModelTrial
 from edge.mqtt.values import (
@@ -34,7 +41,7 @@ from edge.mqtt.values import (
     Vector3,
 )
 from edge.mqtt.values import Message as Message
-from edge.scene import Fit, OpeningKind, OpeningSource, Projection, Scale, Task
+from edge.scene import Fit, OpeningKind, OpeningSource, Scale, Task
 
 
 def timestamp(seconds: float) -> str:
@@ -103,7 +110,11 @@ class DepthImage(Part):
 
 
 class DepthMessage(Result):
-    """Statistics of one depth map. `kind` z: along the optical axis (perspective); range: Euclidean (panorama)."""
+    """Statistics of one depth map.
+
+    `kind` z: along the optical axis (perspective); range: Euclidean, in the geometry of a fisheye where `fisheye` is
+    given, else of a panorama.
+    """
 
     schema_: Literal["edge.depth/1"] = Field(default="edge.depth/1", alias="schema")
     kind: Literal["z", "range"]
@@ -123,7 +134,12 @@ class DepthMessage(Result):
         description="Mean relative error of maps like this one on held-out pictures; null: the model does not say.",
     )
     image: DepthImage | None
-    lens: Lens | None = Field(description="In px of the depth map, width_px x height_px; null for a panorama.")
+    lens: Lens | None = Field(
+        description="In px of the depth map, width_px x height_px; null for a panorama and a fisheye."
+    )
+    fisheye: FisheyeLens | None = Field(
+        default=None, description="In px of the depth map; null for a perspective camera and a panorama."
+    )
     pose: Pose
 
     @model_validator(mode="after")
@@ -294,64 +310,6 @@ class BridgeState(Message):
     state: Literal["online", "offline"]
 
 
-class TaskSettings(Part):
-    """How a task of a camera runs now: what the configuration says, or what the request `set` changed."""
-
-    enabled: bool
-    every_s: Positive | None
-    every_frames: Annotated[int, Field(ge=1)] | None
-    overridden: tuple[Literal["enabled", "every_s"], ...] = Field(
-        default=(), description="What is not as configured; `set` with null undoes it."
-    )
-
-
-class CameraInfo(Part):
-    """A configured camera; never its address, which may hold a password."""
-
-    name: Name
-    source: Name
-    projection: Projection
-    camera_height_m: Positive | None
-    hfov_deg: Positive | None = Field(description="Horizontal field of view as configured; null: see `lens`.")
-    lens: CalibratedLens | None = Field(description="As calibrated; null for a panorama, or where hfov_deg is given.")
-    pose: Pose
-    tasks: tuple[Task, ...]
-    settings: dict[Task, TaskSettings] = Field(description="By task, how it runs now.")
-
-
-class EngineInfo(Part):
-    """The model that serves a task, on what, and where it comes from."""
-
-    task: Task
-    name: Name
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    backend: Name
-    provenance: dict[str, Any] = Field(
-        description="Where the model comes from; on bridge/info with its first metrics alone, in the response to the "
-        "request `info` with all."
-    )
-
-
-class BridgeInfo(Message):
-    """What this device runs."""
-
-    schema_: Literal["edge.info/1"] = Field(default="edge.info/1", alias="schema")
-    device: Name
-    version: Name
-    started_at: Timestamp
-    run: Name = Field(description="Differs with every start: two of them at a time are two daemons of one name.")
-    cameras: tuple[CameraInfo, ...]
-    tasks: tuple[Task, ...]
-    engines: tuple[EngineInfo, ...]
-    restart_required: tuple[str, ...] = Field(
-        default=(), description="Keys that changed in the configuration file and hold after the next start."
-    )
-    config_schema: dict[str, Any] | None = Field(
-        description="The JSON Schema of its configuration file; null on bridge/info, given in the response to the "
-        "request `info`."
-    )
-
-
 class Percentiles(Part):
     """Median and 99th percentile."""
 
@@ -405,7 +363,8 @@ class BridgeHealth(Message):
     broker: BrokerHealth
     dropped: dict[str, Count]
     memory_bytes: Count
-    temperature_celsius: float | None
+    temperature_celsius: float | None = Field(description="The hottest zone's.")
+    machine: MachineHealth | None = Field(default=None, description="Null from versions before 0.3.")
     degraded: tuple[str, ...]
     trial: ModelTrial | None = Field(default=None, description="Of a model that was newly installed, while it goes on.")
 
@@ -467,6 +426,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "heat_loss": HeatLossMessage,
     "drift": DriftMessage,
     "discovery": DiscoveryMessage,
+    "home": HomeMessage,
 }
 """The model of each kind of topic that carries JSON."""
 

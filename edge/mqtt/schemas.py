@@ -23,6 +23,7 @@ ASYNCAPI = "3.1.0"
 _PARAMETERS = {
     "device": "Name of the device, from its configuration.",
     "camera": "Name of the camera, from the device's configuration.",
+    "home": "Name of the home, given where its rooms were placed.",
 }
 _BY_VERB: tuple[Kind, ...] = ("request", "response")
 """Kinds of topics whose payload is another for each verb."""

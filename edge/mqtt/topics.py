@@ -30,6 +30,7 @@ Kind = Literal[
     "picture",
     "discovery",
     "birth",
+    "home",
 ]
 Direction = Literal["send", "receive"]
 
@@ -48,7 +49,8 @@ LIVE_EXPIRY_S = 30
 class Channel:
     """What holds for every topic of one kind. `path` follows `<base>/<device>/` and may name {camera} or {verb}.
 
-    Where `below` is "home_assistant" it follows Home Assistant's discovery prefix, and names {device} itself.
+    Where `below` is "home_assistant" it follows Home Assistant's discovery prefix, and names {device} itself; where it
+    is "base" it follows `<base>/`, and belongs to no device.
     """
 
     path: str
@@ -57,10 +59,12 @@ class Channel:
     summary: str
     content_type: str = JSON
     direction: Direction = "send"
-    below: Literal["device", "home_assistant"] = "device"
+    below: Literal["device", "home_assistant", "base"] = "device"
 
     def address(self, base: str, discovery_prefix: str) -> str:
         """The whole topic, with {device} and what else it names still in it."""
+        if self.below == "base":
+            return f"{base}/{self.path}"
         return f"{base}/{{device}}/{self.path}" if self.below == "device" else f"{discovery_prefix}/{self.path}"
 
     @property
@@ -103,6 +107,7 @@ CHANNELS: dict[Kind, Channel] = {
         "receive",
         "home_assistant",
     ),
+    "home": Channel("home/{home}", 1, True, "Rooms placed beside each other as one home.", below="base"),
 }
 _VERB_LEVELS = 2
 """Of a verb at most: engine/build."""
@@ -116,8 +121,10 @@ class Address:
 
     kind: Kind
     device: str
+    """Empty where it belongs to none."""
     camera: str | None = None
     verb: str | None = None
+    home: str | None = None
 
 
 def check_segment(name: str, what: str) -> str:
@@ -204,6 +211,20 @@ class Topics:
         return check_segment(camera, "camera name")
 
 
+def home_topic(home: str, base: str = "edge") -> str:
+    """Where a home is.
+
+    Raises:
+        PublishError: its name cannot stand in a topic.
+    """
+    return CHANNELS["home"].address(_checked_base(base), "").replace("{home}", check_segment(home, "home's name"))
+
+
+def homes(base: str = "edge") -> str:
+    """Subscription that receives every home under `base`."""
+    return CHANNELS["home"].address(_checked_base(base), "").replace("{home}", "+")
+
+
 def everything(base: str = "edge") -> str:
     """Subscription that receives all devices under `base`."""
     return f"{_checked_base(base)}/+/#"
@@ -215,6 +236,8 @@ def parse(topic: str, base: str = "edge") -> Address | None:
         return None
     device, _, path = topic[len(base) + 1 :].partition("/")
     parts = path.split("/")
+    if device == "home" and len(parts) == 1:  # a device's topics have at least one level more
+        return Address("home", "", home=path) if path and path.isprintable() else None
     if len(parts) == _VERB_LEVELS + 1 and parts[0] in ("request", "response"):
         parts = [parts[0], "/".join(parts[1:])]
         if not all(part and part.isprintable() for part in parts[1].split("/")):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge.inference.base import Arrays
 from edge.inference.manifest import Manifest, TestTimeAveraging
-from edge.scene import ImageArray, RoomLayout
+from edge.scene import BoolArray, ImageArray, RoomLayout
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,10 +50,10 @@ class AveragedReader:
         """Pictures of the network that one of the camera's becomes."""
         return int(self._reader.rows) * len(self._ways)
 
-    def prepare(self, image: ImageArray, out: Floats | None = None) -> Floats:
-        """(rows, C, H, W) input for a picture of any size; written into `out` if given."""
+    def prepare(self, image: ImageArray, out: Floats | None = None, seen: BoolArray | None = None) -> Floats:
+        """(rows, C, H, W) input for a picture of any size; written into `out` if given; `seen`: see `Frame`."""
         count = int(self._reader.rows)
-        first: Floats = self._reader.prepare(image, None if out is None else out[:count])
+        first: Floats = self._reader.prepare(image, None if out is None else out[:count], seen)
         rows = np.empty((self.rows, *first.shape[1:]), np.float32) if out is None else out
         rows[:count] = first
         for i, way in enumerate(self._ways[1:], 1):

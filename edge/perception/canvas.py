@@ -1,6 +1,6 @@
 """The panorama canvas: where any camera's picture lies on the sphere around it.
 
-A panorama camera fills the canvas; a perspective camera fills its field of view, the rest is masked, never invented.
+A whole panorama fills the canvas; any other picture fills what it shows, the rest is masked, never invented.
 The canvas is level and its longitude 0 is the room's +y, so the camera's mounting angles are undone here.
 """
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge.geometry.mask import covered
 from edge.geometry.panorama import check_panorama_size, rays, sampling_map
 from edge.geometry.rigid import LEVEL_FORWARD
-from edge.geometry.view import lens, perspective_pixels, rotation
+from edge.geometry.view import pixels_per_radian, room_pixels, rotation
 from edge.inference.manifest import InputSpec
 from edge.perception.preprocess import resize, tensor_from_image
 from edge.scene import BoolArray, CameraModel, ImageArray
@@ -27,10 +27,7 @@ def visible_mask(
     model: CameraModel, image_width_px: int, image_height_px: int, width_px: int, height_px: int
 ) -> BoolArray:
     """(H, W) True where the camera sees that part of a canvas of `width_px` x `height_px`."""
-    if model.projection == "equirectangular":
-        return np.ones((height_px, width_px), dtype=np.bool_)
-    k = lens(model, image_width_px, image_height_px)
-    return perspective_pixels(model, k, rays(width_px, height_px))[1]
+    return room_pixels(model, rays(width_px, height_px), (image_width_px, image_height_px))[1]
 
 
 class CanvasMap:
@@ -40,7 +37,7 @@ class CanvasMap:
         """Make the tables.
 
         Raises:
-            GeometryError: a panorama that is not 2:1, or a perspective camera without its lens.
+            GeometryError: a panorama that is not 2:1, or another camera without its lens.
         """
         self.width_px, self.height_px = width_px, height_px
         self._map: tuple[_FloatMap, _FloatMap] | None = None
@@ -55,11 +52,10 @@ class CanvasMap:
                 self._map = (xy[0].astype(np.float32) + 1, xy[1].astype(np.float32))
             self._hide(model)
             return
-        k = lens(model, *image_wh)
         # Shrink first to about the canvas's own resolution at the view's centre, so that sampling does not alias.
-        shrink = min(1.0, 1.5 * width_px / (2 * np.pi * max(k.fx_px, k.fy_px)))
+        shrink = min(1.0, 1.5 * width_px / (2 * np.pi * pixels_per_radian(model, *image_wh)))
         self._source_wh = (max(2, round(image_wh[0] * shrink)), max(2, round(image_wh[1] * shrink)))
-        pixels, self.mask = perspective_pixels(model, k.resized(*self._source_wh), rays(width_px, height_px))
+        pixels, self.mask = room_pixels(model, rays(width_px, height_px), image_wh, self._source_wh)
         inside = np.clip(pixels - 0.5, 0.0, np.array(self._source_wh) - 1.0)
         pixels = np.where(self.mask[..., None], inside, _OUTSIDE_PX).astype(np.float32)
         self._map = (np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
@@ -68,11 +64,17 @@ class CanvasMap:
     def _hide(self, model: CameraModel) -> None:
         """What is painted over is not seen."""
         if model.masks:
-            painted = covered(model.masks, *self._source_wh).astype(np.uint8) * np.uint8(255)
-            self.mask &= self._laid(np.repeat(painted[..., None], 3, axis=2))[..., 0] == 0
+            self.mask &= self.laid_mask(~covered(model.masks, *self._source_wh))
+
+    def laid_mask(self, seen: BoolArray) -> BoolArray:
+        """(H, W) where the canvas is laid with nothing but what is seen in the picture, given for any size of it."""
+        unseen = np.asarray(~seen, np.uint8) * np.uint8(255)
+        if seen.shape != self._source_wh[::-1]:
+            unseen = resize(unseen, *self._source_wh)
+        return np.asarray(self._laid(unseen) == 0)
 
     def apply(self, image: ImageArray) -> tuple[ImageArray, BoolArray]:
-        """The canvas (H, W, 3) uint8 and its mask (H, W); unseen pixels are 0 (of a perspective camera)."""
+        """The canvas (H, W, 3) uint8 and its mask (H, W); what no camera but a panorama sees is 0."""
         return self._laid(resize(image, *self._source_wh)), self.mask
 
     def _laid(self, source: ImageArray) -> ImageArray:
@@ -96,6 +98,8 @@ class CanvasInput:
         self._spec, self._camera = spec, camera
         self._image_wh = (0, 0)
         self._map: CanvasMap | None = None
+        self._seen: BoolArray | None = None
+        self._mask: BoolArray | None = None
 
     @property
     def image_wh(self) -> tuple[int, int]:
@@ -103,13 +107,20 @@ class CanvasInput:
         return self._image_wh
 
     @property
+    def seen(self) -> BoolArray | None:
+        """What the last prepared picture shows, see `Frame`."""
+        return self._seen
+
+    @property
     def mask(self) -> BoolArray:
         """(H, W) what the camera of the last prepared picture sees."""
-        assert self._map is not None
-        return self._map.mask
+        assert self._mask is not None
+        return self._mask
 
-    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """(1, C, H, W) input for a picture of any size; written into `out` if given.
+    def prepare(
+        self, image: ImageArray, out: npt.NDArray[np.float32] | None = None, seen: BoolArray | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size; written into `out` if given; `seen`: see `Frame`.
 
         Raises:
             GeometryError: see `CanvasMap`.
@@ -117,8 +128,12 @@ class CanvasInput:
         wh = (image.shape[1], image.shape[0])
         if self._map is None or wh != self._image_wh:
             self._map, self._image_wh = CanvasMap(self._camera, wh, self._spec.width_px, self._spec.height_px), wh
-        canvas, mask = self._map.apply(image)
-        full = self._camera.projection == "equirectangular" and not self._camera.masks
+            self._mask = None
+        if self._mask is None or seen is not self._seen:
+            self._mask = self._map.mask if seen is None else self._map.mask & self._map.laid_mask(seen)
+            self._seen = seen
+        canvas, _ = self._map.apply(image)
+        full = self._camera.projection == "equirectangular" and not self._camera.masks and seen is None
         target = np.empty(self._spec.shape, np.float32) if out is None else out
-        tensor_from_image(canvas, self._spec, mask=None if full else mask, out=target[0])
+        tensor_from_image(canvas, self._spec, mask=None if full else self._mask, out=target[0])
         return target

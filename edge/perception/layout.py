@@ -419,9 +419,11 @@ class LayoutReader:
     rows = 1
     """Pictures of the network that one of the camera's becomes."""
 
-    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """(1, C, H, W) input for a picture of any size; written into `out` if given."""
-        return self._input.prepare(image, out)
+    def prepare(
+        self, image: ImageArray, out: npt.NDArray[np.float32] | None = None, seen: BoolArray | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size; written into `out` if given; `seen`: see `Frame`."""
+        return self._input.prepare(image, out, seen)
 
     def read(
         self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None

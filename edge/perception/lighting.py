@@ -9,7 +9,7 @@ from edge.geometry import harmonics
 from edge.inference.manifest import Manifest, Sh2PrescaledIrradiance
 from edge.perception.canvas import CanvasInput
 from edge.perception.smoothing import ExponentialSmoother
-from edge.scene import CameraModel, ImageArray, Lighting, RoomLayout
+from edge.scene import BoolArray, CameraModel, ImageArray, Lighting, RoomLayout
 
 
 def lighting_from_coefficients(coefficients: npt.ArrayLike) -> Lighting:
@@ -44,9 +44,11 @@ class LightingReader:
     rows = 1
     """Pictures of the network that one of the camera's becomes."""
 
-    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """(1, C, H, W) input for a picture of any size; written into `out` if given."""
-        return self._input.prepare(image, out)
+    def prepare(
+        self, image: ImageArray, out: npt.NDArray[np.float32] | None = None, seen: BoolArray | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(1, C, H, W) input for a picture of any size; written into `out` if given; `seen`: see `Frame`."""
+        return self._input.prepare(image, out, seen)
 
     def read(
         self, outputs: dict[str, npt.NDArray[np.float32]], at_s: float, layout: RoomLayout | None = None

@@ -14,7 +14,7 @@ from edge.perception.averaging import averaged
 from edge.perception.depth import DepthReader
 from edge.perception.layout import LayoutReader
 from edge.perception.lighting import LightingReader
-from edge.scene import CameraModel, DepthMap, ImageArray, Lighting, RoomLayout, Task
+from edge.scene import BoolArray, CameraModel, DepthMap, ImageArray, Lighting, RoomLayout, Task
 
 Value = DepthMap | RoomLayout | Lighting
 
@@ -27,8 +27,10 @@ class Reader(Protocol):
         """Pictures of the network that one of the camera's becomes."""
         ...
 
-    def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """(rows, C, H, W) input for a picture of any size; written into `out` if given."""
+    def prepare(
+        self, image: ImageArray, out: npt.NDArray[np.float32] | None = None, seen: BoolArray | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(rows, C, H, W) input for a picture of any size; written into `out` if given; `seen`: see `Frame`."""
         ...
 
     def read(self, outputs: Arrays, at_s: float, layout: RoomLayout | None = None) -> Value:

@@ -15,7 +15,7 @@ from edge.inference.manifest import Manifest
 from edge.perception.canvas import CanvasInput
 from edge.perception.readers import Reader
 from edge.pipeline.schedule import Turn
-from edge.scene import Frame, Task
+from edge.scene import BoolArray, Frame, Task
 
 
 class FrameSource(Protocol):
@@ -69,6 +69,8 @@ class Feed:
     jobs: list[Job] = field(default_factory=list)
     shape: tuple[int, ...] = ()
     """Of the last prepared picture."""
+    seen: BoolArray | None = None
+    """What it showed, see `Frame`."""
     sequence: int = 0
     outputs: Arrays = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from edge.pipeline.batches import Engine
 from edge.scene import Task
 
 _log = logging.getLogger(__name__)
+
+_GIVE_UP_S = 1.5
+"""What is told to stop gives up by itself within this time, as building does, or is left to the end of the process."""
 
 
 def load_engine(
@@ -138,8 +142,11 @@ class LoadedEngines:
             partial(load_engine, *what, on_progress=tell, stop=self._stop, may_build=may_build)
         )
         # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
-        extend_until_done(loading, self._options.build.timeout_s)
-        return loading.result()
+        extend_until_done(loading, self._options.build.timeout_s, stop=self._stop)
+        try:
+            return loading.result(_GIVE_UP_S if self._stop.is_set() else None)
+        except futures.TimeoutError:
+            raise EngineError(f"interrupted while the {task} engine {name!r} was loaded; start again") from None
 
     def _take_back(self, name: str, error: EdgeError) -> bool:
         """Whether there was an installed model that could not be loaded, and the one before it may be."""

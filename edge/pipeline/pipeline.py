@@ -217,7 +217,8 @@ class Pipeline:
         out = {}
         for job in (j for feed in self._feeds for j in feed.jobs if j.camera.name in self._frames):
             tensor = np.empty((job.feed.rows, *job.feed.engine.manifest.input.shape[1:]), np.float32)
-            job.reader.prepare(self._frames[job.camera.name].image, tensor)
+            frame = self._frames[job.camera.name]
+            job.reader.prepare(frame.image, tensor, frame.seen)
             out[job.key] = (job.feed.engine, tensor)
         return out
 
@@ -314,14 +315,14 @@ class Pipeline:
 
     def _prepare(self, batch: Batch, feed: Feed, frame: Frame, jobs: list[Job]) -> None:
         """Write the frame into the batch's tensor; a frame that cannot be is reported and left out."""
-        if frame.image.shape != feed.shape:
-            self.finish()  # readers know one size at a time
-            feed.shape = frame.image.shape
+        if frame.image.shape != feed.shape or frame.seen is not feed.seen:
+            self.finish()  # readers know one size, and one part of what is around, at a time
+            feed.shape, feed.seen = frame.image.shape, frame.seen
         taken_s = self._clock()
         stage_s = {"capture": max(0.0, taken_s - frame.captured_monotonic_s)}
         part = Part(feed, frame, jobs, batch.rows, stage_s)
         try:
-            jobs[0].reader.prepare(frame.image, batch.tensor[part.first_row : part.end_row])
+            jobs[0].reader.prepare(frame.image, batch.tensor[part.first_row : part.end_row], frame.seen)
         except Exception as e:  # noqa: BLE001 - one camera must not end the others; reported and counted
             self._failed(jobs, e)
             return

@@ -21,6 +21,11 @@ class Cadence:
     every_s: float | None = None
     every_frames: int | None = None
 
+    def slower(self, by: int) -> Cadence:
+        """So many times as rarely."""
+        every_s = None if self.every_s is None else self.every_s * by
+        return Cadence(every_s, None if self.every_frames is None else self.every_frames * by)
+
 
 @dataclass(slots=True)
 class Turn:

@@ -16,8 +16,8 @@ from edge.derive.openings import openings_of
 from edge.errors import GeometryError, PublishError, explain
 from edge.geometry.colour import LUMINANCE, correlated_colour_temperature_k
 from edge.geometry.harmonics import COEFFICIENT_NAMES
-from edge.geometry.view import lens, rotation
-from edge.mqtt.lens import CalibratedLens, Lens, Pose
+from edge.geometry.view import fisheye, lens, rotation
+from edge.mqtt.lens import CalibratedFisheye, CalibratedLens, FisheyeLens, Lens, Pose
 from edge.mqtt.messages import (
     Ambient,
     Boundary,
@@ -35,7 +35,7 @@ from edge.mqtt.messages import (
     timestamp,
 )
 from edge.mqtt.values import MAX_COLUMNS, Part
-from edge.scene import CameraModel, DepthMap, Frame, Intrinsics, Lighting, RoomLayout
+from edge.scene import CameraModel, DepthMap, Fisheye, FisheyeCircle, Frame, Intrinsics, Lighting, RoomLayout
 
 M = TypeVar("M", bound=Part)
 
@@ -116,12 +116,30 @@ def calibrated_lens(k: Intrinsics | None) -> CalibratedLens | None:
     return _checked(CalibratedLens, width_px=k.width_px, height_px=k.height_px, **_lens_values(k))
 
 
-def _lens_of(frame: Frame, width_px: int, height_px: int) -> Lens | None:
-    """The camera's lens in px of its picture stretched to another size; None for a panorama."""
-    if frame.model.projection == "equirectangular":
+def _fisheye_values(k: Fisheye) -> dict[str, float]:
+    lengths = {name: round(float(getattr(k, name)), 4) for name in ("fx_px", "fy_px", "cx_px", "cy_px")}
+    others = {name: float(getattr(k, name)) for name in ("k1", "k2", "k3", "k4")}
+    return lengths | others | {"fov_deg": round(float(np.degrees(k.fov_rad)), 6)}
+
+
+def calibrated_fisheye(k: Fisheye | FisheyeCircle | None) -> CalibratedFisheye | None:
+    """A fisheye lens in px of the picture size it was calibrated at; None where it is not calibrated."""
+    if not isinstance(k, Fisheye):
         return None
+    return _checked(CalibratedFisheye, width_px=k.width_px, height_px=k.height_px, **_fisheye_values(k))
+
+
+def _lens_of(frame: Frame, width_px: int, height_px: int) -> dict[str, Lens | FisheyeLens | None]:
+    """The camera's lens in px of its picture stretched to another size; of a panorama none."""
     height, width = frame.image.shape[:2]
-    return _checked(Lens, **_lens_values(lens(frame.model, width, height).resized(width_px, height_px)))
+    found: dict[str, Lens | FisheyeLens | None] = {"lens": None, "fisheye": None}
+    if frame.model.projection == "perspective":
+        k = lens(frame.model, width, height).resized(width_px, height_px)
+        found["lens"] = _checked(Lens, **_lens_values(k))
+    elif frame.model.projection == "fisheye":
+        around = fisheye(frame.model, width, height).resized(width_px, height_px)
+        found["fisheye"] = _checked(FisheyeLens, **_fisheye_values(around))
+    return found
 
 
 # Depth ----------------------------------------------------------------------------------------------------------------
@@ -174,7 +192,7 @@ def depth_message(
         aligned_to_layout=depth.aligned_to_layout,
         expected_error=None if depth.expected_error is None else round(depth.expected_error, 4),
         image=image,
-        lens=_lens_of(frame, d.shape[1], d.shape[0]),
+        **_lens_of(frame, d.shape[1], d.shape[0]),
         pose=pose(frame.model),
     )
 

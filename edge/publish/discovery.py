@@ -38,6 +38,8 @@ _EVENTS = (
     "out_of_training",
     "back_in_training",
     "camera_moved",
+    "hot",
+    "cool",
     "heat_loss_unavailable",
     _OTHER_EVENT,
 )
@@ -123,13 +125,16 @@ _HEAT_LOSS_ATTRIBUTES = (
 _METRIC_ONLY = frozenset(sensor.key for sensor in _LAYOUT)
 
 
-def bridge_device(topics: Topics, *, health_every_s: float, has_temperature: bool = True) -> DiscoveryMessage:
+def bridge_device(
+    topics: Topics, *, health_every_s: float, has_temperature: bool = True, jetson: bool = False
+) -> DiscoveryMessage:
     """The daemon itself.
 
     Args:
         topics: the device's.
         health_every_s: the time between two messages on `bridge/health`.
         has_temperature: whether they say this machine's.
+        jetson: whether they say the GPU's load and the power mode.
     """
     health, event = topics.of("bridge_health"), topics.of("bridge_event")
     fresh = {"state_topic": health, "expire_after": _expiry_s(health_every_s), "entity_category": "diagnostic"}
@@ -142,6 +147,19 @@ def bridge_device(topics: Topics, *, health_every_s: float, has_temperature: boo
                    | {"device_class": "data_size"}),
         "temperature": ("sensor", fresh | _measured("Temperature", "value_json.temperature_celsius", "°C", 1)
                         | {"device_class": "temperature"}),
+        "gpu_load": ("sensor", fresh | _measured("GPU load", "value_json.machine.gpu_load * 100", "%", 0)
+                     | {"icon": "mdi:expansion-card"}),
+        "power_mode": ("sensor", fresh | {
+            "name": "Power mode",
+            "icon": "mdi:speedometer",
+            "value_template": "{{ value_json.machine.power_mode or 'unknown' }}",
+        }),
+        "hot": ("binary_sensor", fresh | {
+            "name": "Slowed by heat",
+            "device_class": "heat",
+            "value_template":
+                "{{ 'ON' if value_json.machine.slowdown > 1 or value_json.machine.throttling else 'OFF' }}",
+        }),
         "degraded": ("binary_sensor", fresh | {
             "name": "Degraded",
             "device_class": "problem",
@@ -163,6 +181,8 @@ def bridge_device(topics: Topics, *, health_every_s: float, has_temperature: boo
     }  # fmt: skip
     if not has_temperature:
         entities["temperature"] = ("sensor", None)
+    if not jetson:
+        entities |= {"gpu_load": ("sensor", None), "power_mode": ("sensor", None)}
     return DiscoveryMessage(
         device=DeviceInfo(
             identifiers=(identity,),
@@ -282,6 +302,7 @@ def _controls(topics: Topics, camera: CameraDevice, verbs: Collection[str]) -> _
     buttons: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("snapshot", "Take a snapshot", "mdi:camera", {"picture": False}),
         ("restart-camera", "Restart camera", "mdi:restart", {}),
+        ("flag", "Keep for review", "mdi:flag-outline", {"note": "Home Assistant"}),
     )
     for verb, name, icon, more in buttons:
         options = {

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -183,7 +183,7 @@ class Outbox:
             all_results: keep results that a newer one has replaced before they were sent.
             replay_per_s: messages a second, at most, of those that waited on the disk or were replaced.
         """
-        self._metrics, self._all_results = metrics, all_results
+        self._metrics, self.all_results = metrics, all_results
         self._live_limit, self._durable_limit = live_limit, durable_limit
         self._changed = threading.Condition()
         self._retained: dict[str, Outgoing] = {}
@@ -228,11 +228,15 @@ class Outbox:
         """A newer message of its topic came before it was sent or confirmed."""
         if old.delivered or old.settled:
             return
-        if self._all_results and old.is_result and old.channel.content_type == JSON:
+        if self._has_place(old):
             old.replayed = True
             self._bounded(self._queues["result"].memory, old, self._durable_limit)
         else:
             self._lost(old, "superseded")
+
+    def _has_place(self, old: Outgoing) -> bool:
+        """Whether it is sent though a newer one has replaced it."""
+        return self.all_results and old.is_result and old.channel.content_type == JSON
 
     def _lost(self, item: Outgoing, reason: str) -> None:
         if not item.delivered and not item.settled:
@@ -448,19 +452,26 @@ class Outbox:
             queue.after = after
             self._changed.notify_all()
 
-    def restore(self, items: Iterable[Outgoing], rows: dict[Lane, int]) -> None:
-        """Take in what an earlier run left: the latest results where there is no newer, and so many of each lane."""
+    def restore(self, items: Sequence[Outgoing], rows: dict[Lane, int]) -> None:
+        """Take in what an earlier run left: so many of each lane, and the latest results, which come before all here.
+
+        Where there is a newer one the latest is replaced by that. Their `order` is from minus their number to -1.
+        """
         with self._changed:
             for lane, count in rows.items():
                 self._queues[lane].rows = count
                 self._metrics.restored.add(by=count)
-            for item in items:
+            for place, item in enumerate(items, start=-len(items)):
                 self._metrics.restored.add()
-                if item.topic in self._retained:
-                    self._lost(item, "superseded")
-                else:
+                item.order = place
+                if item.topic not in self._retained:
                     self._retained[item.topic] = item
                     self._unsent[item.topic] = None
+                elif self._has_place(item):
+                    item.replayed = True
+                    self._queues["result"].memory.appendleft(item)
+                else:
+                    self._lost(item, "superseded")
             self._changed.notify_all()
 
     def leave(self, items: Iterable[Outgoing]) -> None:

@@ -63,7 +63,9 @@ def room_model(
     wanted = options or SceneOptions()
     said = user_properties(SCHEMA, frame, source.device)
     height, width = frame.image.shape[:2]
-    masks = frame.model.masks
+    hidden = covered(frame.model.masks, width, height) if frame.model.masks else None
+    if frame.seen is not None:
+        hidden = ~frame.seen if hidden is None else hidden | ~frame.seen
     try:
         model = model_of(
             layout,
@@ -71,7 +73,7 @@ def room_model(
             frame.image,
             lighting=lighting,
             textured=wanted.texture,
-            hidden=covered(masks, width, height) if masks else None,
+            hidden=hidden,
             max_bytes=wanted.max_bytes - _WITHOUT_TEXTURE_BYTES,
             about=said | {"frame": frame.sequence, "model": {"name": source.model, "sha256": source.sha256[:12]}},
         )

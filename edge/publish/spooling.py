@@ -2,8 +2,8 @@
 
 Nothing is written while the broker confirms promptly: a message goes to the disk when it is a second old and not
 confirmed. While there is no connection an event is written at once, replaced results once a second and the latest of
-each retained topic once a minute. What is confirmed is removed within a second, so a message may be delivered twice
-after a kill, and none is lost that was written.
+each retained topic once a minute; where all results are kept, it too when it is a second old. What is confirmed is
+removed within a second, so a message may be delivered twice after a kill, and none is lost that was written.
 
 The disk may hang, be full, damaged or not ours to write: publishing goes on from memory, and `degraded` says so.
 """
@@ -153,7 +153,7 @@ class Spooling:
         try:
             if not self._open:
                 self._begin()
-            self._write(now_s, last)
+            self._write(time.monotonic(), last)  # what it has just taken over is there too
             if last:
                 self._outbox.leave(item for item in self._latest.values() if item is not None)
             self._problem = None
@@ -169,12 +169,12 @@ class Spooling:
     def _begin(self) -> None:
         """Open it, and take over what an earlier run left there."""
         self._spool.open()
-        self._base = self._spool.next_number()
         latest, published = self._spool.latest(), self._spool.published()
         self._open = True
         self._latest = {entry.topic: None for entry in latest}
         self._recorded |= set(published)
         items = [item for entry in latest if (item := self._item(entry)) is not None and self._in_use(entry.topic)]
+        self._base = self._spool.next_number() + len(items)  # whose orders are below 0
         rows: dict[Lane, int] = {lane: self._spool.rows(lane) for lane in _LANES}
         self._outbox.restore(items, rows)
         for item in items:
@@ -249,9 +249,16 @@ class Spooling:
 
     def _latest_to_write(self, now_s: float, before_s: float, last: bool) -> tuple[dict[str, Outgoing], list[str]]:
         """What is to be the latest of which topic, and the topics that need none any more."""
-        waiting = self._outbox.unkept_latest(before_s)
-        drop = [topic for topic in self._latest if topic not in waiting]
-        if not last and now_s - self._latest_s < _LATEST_S:
+        every = self._outbox.all_results
+        if every and not last:  # what is replaced goes into its lane; what is replaced at once is written only there
+            before_s = now_s - _GRACE_S
+        there, waiting = self._outbox.unkept_latest(now_s), self._outbox.unkept_latest(before_s)
+        drop = [
+            topic
+            for topic, item in self._latest.items()
+            if topic not in there or (every and item not in (there[topic], waiting.get(topic)))
+        ]
+        if not (every or last) and now_s - self._latest_s < _LATEST_S:
             return {}, drop
         changed = {t: i for t, i in waiting.items() if self._latest.get(t) is not i}
         return {topic: item for topic, item in changed.items() if self._encoded(item)}, drop

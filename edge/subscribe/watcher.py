@@ -26,7 +26,7 @@ from edge.mqtt.messages import (
     Message,
     Request,
 )
-from edge.mqtt.topics import CHANNELS, GLB, JPEG, PNG, Address, everything, parse
+from edge.mqtt.topics import CHANNELS, GLB, JPEG, PNG, Address, everything, homes, parse
 from edge.processes import backoff
 
 Result = DepthMessage | LayoutMessage | LightingMessage
@@ -138,19 +138,23 @@ class Watcher:
         base: str = "edge",
         device: str | None = None,
         on_message: Callable[[Received], None] | None = None,
+        with_homes: bool = False,
     ) -> None:
+        """`with_homes`: also every home, which belongs to no device."""
         self.state = WatchState()
         self.missed = 0
         """Messages thrown away because they were not read fast enough."""
         self._base, self._on_message = base, on_message
-        subscription = f"{base}/{device}/#" if device else everything(base)
+        subscriptions = [f"{base}/{device}/#" if device else everything(base)]
+        if with_homes and device:
+            subscriptions.append(homes(base))
         self._arrived: queue.Queue[Incoming] = queue.Queue(WAITING)
         self._stopping, self._lost = threading.Event(), threading.Event()
         self._ready = threading.Event()
         self._link = Link(
             endpoint,
             f"edge-watch-{uuid.uuid4().hex[:12]}",
-            subscriptions=(subscription,),
+            subscriptions=subscriptions,
             on_message=self._accept,
             on_change=self._lost.set,
         )

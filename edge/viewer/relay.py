@@ -81,23 +81,25 @@ class Relay:
 
     def accept(self, message: Received) -> None:
         """Take in one message; callable from any thread. What is no valid message of ours is not shown."""
-        address = message.address
-        if address is None or message.error is not None or address.kind == "request":
+        address, gone = message.address, not message.payload
+        if address is None or address.kind == "request" or (message.error is not None and not gone):
             return
-        if len(message.payload) > _LARGEST_BYTES:
-            return
-        queued = address.kind in _QUEUED
+        if len(message.payload) <= _LARGEST_BYTES:
+            self.say(message.topic, message.payload, queued=address.kind in _QUEUED)
+
+    def say(self, topic: str, payload: bytes, *, queued: bool = False) -> None:
+        """Hand a message to every page; an empty one: what was said there holds no more. Callable from any thread."""
         with self._lock:
             if queued:
-                self._events.append((message.topic, message.payload))
-            elif message.payload:
-                self._latest[message.topic] = message.payload
-                self._history.add(message.topic, message.payload, time.time())
+                self._events.append((topic, payload))
+            elif payload:
+                self._latest[topic] = payload
+                self._history.add(topic, payload, time.time())
             else:
-                self._latest.pop(message.topic, None)
+                self._latest.pop(topic, None)
             pages = [page for page in self._pages if not page.looks_back]
         for page in pages:
-            page.put(message.topic, message.payload, queued=queued)
+            page.put(topic, payload, queued=queued)
 
     def join(self, loop: asyncio.AbstractEventLoop) -> Page:
         """A new page, which is sent what is known so far."""
@@ -129,6 +131,11 @@ class Relay:
         """How far back a page may look, as JSON: first and last time in seconds since the Unix epoch."""
         with self._lock:
             return json.dumps({"span": self._history.span_s})
+
+    def last(self, topic: str) -> bytes | None:
+        """The last payload of exactly this topic."""
+        with self._lock:
+            return self._latest.get(topic)
 
     def latest(self, path: str) -> bytes | None:
         """The last payload of the one topic that ends in `/path`; None if there is none, or more than one."""

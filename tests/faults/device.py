@@ -45,6 +45,14 @@ def soon(took_s: float, within_s: float = 5.0) -> bool:
     return took_s < within_s * crowding()
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def configuration(port: int, **change: Any) -> dict[str, Any]:
     """Two cameras, six QoS-1 results a second, of which none may be lost."""
     mqtt = {"host": "127.0.0.1", "port": port, "spool": {"results": "all"}, **change.pop("mqtt", {})}
@@ -132,9 +140,16 @@ class Device:
         """Its capture processes."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def capture_process(self, camera: str) -> psutil.Process:
-        """The capture process of one camera."""
-        return next(c for c in self.children() if "edge.cameras.child" in c.cmdline() and camera in c.cmdline())
+    def capture_process(self, camera: str, timeout_s: float = 30.0) -> psutil.Process:
+        """The capture process of one camera, waiting for it to be started (again)."""
+        found: list[psutil.Process] = []
+
+        def seen() -> bool:
+            found[:] = [child for child in self.children() if {"edge.cameras.child", camera} <= set(command_of(child))]
+            return bool(found)
+
+        assert wait_until(seen, timeout_s), (camera, self.heard()[-5:])
+        return found[0]
 
     def end(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> tuple[int, float]:
         """Send a signal; the exit status and how long it took."""

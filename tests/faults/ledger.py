@@ -17,7 +17,9 @@ _AGAIN_S = 0.02
 
 
 def key_of(topic: str, payload: bytes) -> str | None:
-    """What tells a QoS-1 message from every other: a result's frame, a state's time, an event's time and words.
+    """What tells a QoS-1 message from every other: a result's frame and time, a state's time, an event's and its words.
+
+    Frames are counted anew by every run of the daemon, so their number alone would be found in another run's.
 
     None for what is not counted: the bridge's own state and information, which are said again on every connection.
     """
@@ -29,8 +31,8 @@ def key_of(topic: str, payload: bytes) -> str | None:
     except ValueError:
         return None
     told = {
-        "layout": ("frame",),
-        "lighting": ("frame",),
+        "layout": ("frame", "captured_at"),
+        "lighting": ("frame", "captured_at"),
         "state": ("state", "since"),
         "event": ("at", "type", "message"),
     }[what]

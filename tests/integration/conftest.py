@@ -89,6 +89,14 @@ class DaemonProcess:
         self.process.stdout.close()
 
 
+def handles(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has set a handler for a signal, or ignores it."""
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    return bool((int(status["SigCgt"], 16) | int(status["SigIgn"], 16)) >> (number - 1) & 1)
+
+
 Starter = Callable[..., DaemonProcess]
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.brokers import Mosquitto, Subscriber, wait_until
-from tests.integration.conftest import PERSPECTIVE, REPOSITORY, Starter
+from tests.integration.conftest import PERSPECTIVE, REPOSITORY, Starter, handles
 from tests.strict_broker import StrictBroker
 
 HEAVY = ("onnxruntime", "pydantic", "numpy")
@@ -38,14 +38,6 @@ def start(config: Path, *arguments: str, **streams: IO[Any] | int) -> subprocess
     """`edge run` as systemd starts it."""
     command = [sys.executable, "-m", "edge", "run", "--config", str(config), *arguments]
     return subprocess.Popen(command, cwd=REPOSITORY, **({"stdout": -3, "stderr": -3} | streams))  # type: ignore[call-overload, no-any-return]
-
-
-def handles(pid: int, number: signal.Signals) -> bool:
-    """Whether the process has set a handler for a signal, or ignores it."""
-    status = dict(
-        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
-    )
-    return bool((int(status["SigCgt"], 16) | int(status["SigIgn"], 16)) >> (number - 1) & 1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -23,6 +23,9 @@ def fit(
     rooms: Rooms = None,
     hdri: Hdri = None,
     source: Sources = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Footage for self_depth: a video, or a folder of frames or videos.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="To start from: an encoder's .npz, imagenet, a .ckpt.")] = None,
     pseudo: Annotated[Path | None, typer.Option(help="Folder of pseudo-labels, from `distill label`.")] = None,
     style: Annotated[Path | None, typer.Option(help="Folder of real pictures, for augment.style_share.")] = None,
@@ -49,7 +52,7 @@ def fit(
     from training.fit import Hardware, Loading
     from training.fit import fit as train
 
-    start, weights = _start(recipe, from_engine, weights)
+    start, weights = _start(recipe, from_engine, weights, steps)
     loaded = with_overrides(
         start,
         data={
@@ -63,8 +66,9 @@ def fit(
         },
         optim={"steps": steps, "batch_size": batch_size, "precision": precision},
     )
+    sources = [*(source or ()), *([] if video is None else [f"video={video}"])]
     final = train(
-        with_sources(loaded, source or ()),
+        with_sources(loaded, sources),
         out,
         resume=resume,
         max_minutes=max_minutes,
@@ -76,8 +80,10 @@ def fit(
     rank_zero_only(typer.echo)(final)
 
 
-def _start(recipe: Path | None, engine: Path | None, weights: Path | None) -> tuple[Recipe, Path | None]:
-    """The recipe and the weights to start from: as given, or an engine's own."""
+def _start(
+    recipe: Path | None, engine: Path | None, weights: Path | None, steps: int | None = None
+) -> tuple[Recipe, Path | None]:
+    """The recipe and the weights to start from: as given, or an engine's own, to be learnt on from gently."""
     if engine is None:
         if recipe is None:
             raise typer.BadParameter("give a recipe, or an engine with --from")
@@ -87,4 +93,7 @@ def _start(recipe: Path | None, engine: Path | None, weights: Path | None) -> tu
     if weights is not None:
         raise typer.BadParameter("--from and --weights both say what to start from; leave one out")
     file = engine / WEIGHTS_FILE if engine.is_dir() else engine
-    return (read_weights(file)[0] if recipe is None else load_recipe(recipe)), file
+    if recipe is not None:
+        return load_recipe(recipe), file
+    own = read_weights(file)[0]
+    return own.model_copy(update={"optim": own.optim.learning_on(steps)}), file

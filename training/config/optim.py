@@ -8,6 +8,8 @@ from pydantic import Field
 
 from training.config.values import Count, Positive, Section, Share
 
+_LEARNING_ON_STEPS = 300
+
 
 class OptimConfig(Section):
     """The optimiser, its schedule and how long it runs."""
@@ -42,3 +44,21 @@ class OptimConfig(Section):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     validate_every: Count = Field(default=500, description="steps between validations")
     seed: int = 0
+
+    def learning_on(self, steps: int | None = None) -> OptimConfig:
+        """The same for a network that has learnt already: short, gently, without a long memory of where it began.
+
+        A fifth of the rate, normalisation as it was; warm-up, averaging and validation fit the run's length.
+        """
+        length = min(self.steps, _LEARNING_ON_STEPS) if steps is None else steps
+        return self.model_copy(
+            update={
+                "steps": length,
+                "lr": self.lr / 5,
+                "warmup_steps": min(self.warmup_steps, max(1, length // 10)),
+                "ema_decay": min(self.ema_decay, max(0.0, 1 - 10 / length)),
+                "freeze_norm": True,
+                "validate_every": min(self.validate_every, max(1, length // 3)),
+                "patience": None,
+            }
+        )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edge.derive.formats.sizes import in_words
-from edge.derive.mesh import Array
+from edge.derive.home import PlacedRoom, sizes_of
+from edge.derive.mesh import Array, Edge
 from edge.derive.model import RoomModel
+from edge.derive.openings import Opening
 
 _LAYERS = {"WALLS": 7, "CUT": 8, "OPENINGS": 5, "DIMENSIONS": 3, "CAMERA": 1}
 """By name, the colour's number."""
@@ -58,8 +62,8 @@ def _tables() -> list[str]:
     return [*rows, "  0", "ENDTAB"]
 
 
-def _walls(drawing: _Drawing, model: RoomModel) -> None:
-    for edge in model.edges:
+def _walls(drawing: _Drawing, model: RoomModel, edges: Sequence[Edge]) -> None:
+    for edge in edges:
         drawing.line("CUT" if edge.cut else "WALLS", edge.start, edge.end)
         if edge.cut:
             continue
@@ -73,11 +77,8 @@ def _walls(drawing: _Drawing, model: RoomModel) -> None:
         drawing.text("DIMENSIONS", (a + b) / 2 - edge.inwards * _TEXT, in_words(edge.length, model), upright)
 
 
-def dxf(model: RoomModel) -> bytes:
-    """The file; a unit is a metre, or without known size a camera's height."""
-    drawing = _Drawing()
-    _walls(drawing, model)
-    for opening in model.openings:
+def _openings(drawing: _Drawing, openings: Sequence[Opening]) -> None:
+    for opening in openings:
         along = np.subtract(opening.end, opening.start) / opening.width
         into = np.array([-along[1], along[0]]) * 0.05
         start, end = np.array(opening.start), np.array(opening.end)
@@ -89,12 +90,39 @@ def dxf(model: RoomModel) -> bytes:
         ):
             drawing.line("OPENINGS", a, b)
         drawing.text("OPENINGS", (start + end) / 2 + into * 4, opening.kind)
+
+
+def _camera(drawing: _Drawing, at: Array, model: RoomModel) -> None:
+    """Where it is, and the room's name and sizes below it."""
     for arm in (np.array([0.1, 0.0]), np.array([0.0, 0.1])):
-        drawing.line("CAMERA", -arm, arm)
+        drawing.line("CAMERA", at - arm, at + arm)
     square = "m2" if model.scale == "metric" else "h2"
     size = f"{model.camera}: {model.area:.2f} {square}, height {in_words(model.ceiling_height, model)}"
-    drawing.text("DIMENSIONS", np.array([0.0, -0.4]), size)
-    insunits = _METRES if model.scale == "metric" else _UNITLESS
+    drawing.text("DIMENSIONS", at + (0.0, -0.4), size)
+
+
+def _file(drawing: _Drawing, insunits: int) -> bytes:
     header = ["  9", "$ACADVER", "  1", "AC1009", "  9", "$INSUNITS", " 70", str(insunits)]
     parts = [*_section("HEADER", header), *_section("TABLES", _tables()), *_section("ENTITIES", drawing.lines)]
     return ("\n".join([*parts, "  0", "EOF"]) + "\n").encode("ascii", "replace")
+
+
+def dxf(model: RoomModel) -> bytes:
+    """The file; a unit is a metre, or without known size a camera's height."""
+    drawing = _Drawing()
+    _walls(drawing, model, model.edges)
+    _openings(drawing, model.openings)
+    _camera(drawing, np.zeros(2), model)
+    return _file(drawing, _METRES if model.scale == "metric" else _UNITLESS)
+
+
+def home_dxf(name: str, rooms: Sequence[PlacedRoom]) -> bytes:
+    """Several rooms on one plan, in metres."""
+    drawing, sizes = _Drawing(), sizes_of(rooms)
+    for room in rooms:
+        _walls(drawing, room.model, room.edges)
+        _openings(drawing, room.openings)
+        _camera(drawing, np.array([room.x_m, room.y_m]), room.model)
+    low = np.concatenate([room.to_home(room.model.polygon) for room in rooms] or [np.zeros((1, 2))]).min(axis=0)
+    drawing.text("DIMENSIONS", low - (0.0, 1.0), f"{name}: {sizes.area_m2:.2f} m2 in {len(rooms)} rooms")
+    return _file(drawing, _METRES)

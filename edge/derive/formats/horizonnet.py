@@ -1,4 +1,4 @@
-"""HorizonNet's JSON of a layout, written and read: corners as fractions of a panorama, ceiling above floor.
+"""HorizonNet's JSON of a layout, written and read, and its labels: corners on a panorama, ceiling above floor.
 
 `z0` is the ceiling's height above the camera in its unit, always 50; `z1` the floor's, negative.
 """
@@ -31,6 +31,26 @@ def horizonnet_json(model: RoomModel) -> bytes:
     ceiling, floor = 0.5 - np.arctan2(above, far) / np.pi, 0.5 + np.arctan2(eye, far) / np.pi
     uv = [[round(float(a), 7), round(float(v), 7)] for a, c, f in zip(u, ceiling, floor, strict=True) for v in (c, f)]
     return json.dumps({"z0": _CEILING, "z1": round(-_CEILING * eye / above, 6), "uv": uv}).encode()
+
+
+def corner_lines(polygon: Array, eye: float, ceiling: float, width_px: int, height_px: int) -> str:
+    """A label of `label_cor`: for each corner two lines `x y` in px, its ceiling end and its floor end.
+
+    Pixel 0's centre is at 0, as in HorizonNet's `panostretch.py`. Corners run clockwise from above, from the left.
+
+    Args:
+        polygon: (N, 2) the floor about the camera.
+        eye: the camera's height, in the polygon's unit.
+        ceiling: the room's height.
+        width_px: of the picture.
+        height_px: of the picture.
+    """
+    corners = counter_clockwise(polygon)[::-1]
+    far = np.hypot(corners[:, 0], corners[:, 1])
+    x = (np.arctan2(corners[:, 0], corners[:, 1]) / (2 * np.pi) + 0.5) * width_px - 0.5
+    ends = [(0.5 - np.arctan2(z - eye, far) / np.pi) * height_px - 0.5 for z in (ceiling, 0.0)]
+    order = np.roll(np.arange(len(corners)), -int(np.argmin(x)))
+    return "".join(f"{x[i]:.3f} {y[i]:.3f}\n" for i in order for y in ends)
 
 
 def read_horizonnet(data: bytes, camera_height_m: float | None = None) -> RoomModel:

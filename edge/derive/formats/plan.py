@@ -5,14 +5,18 @@ Forward is up. Coordinates in the file are millimetres of paper; `data-` attribu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
+import shapely
 
-from edge.derive.formats.sizes import Units, in_words
+from edge.derive.formats.sizes import Units, in_words, square_metres
+from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.mesh import Array, Edge
 from edge.derive.model import RoomModel
 from edge.derive.openings import Opening
+from edge.errors import GeometryError
 
 SCALE = 50
 _MM = 1000.0 / SCALE
@@ -20,6 +24,8 @@ _MM = 1000.0 / SCALE
 _MARGIN_MM = 26.0
 _OUT_MM = 9.0
 _BLOCK_MM = 26.0
+_WIDE_MM = 1.8
+"""Of a character."""
 _SURE = 0.5
 """A wall that the layout is less sure of is dashed."""
 _STYLE = """
@@ -29,6 +35,7 @@ _STYLE = """
     .unsure { stroke-dasharray: 3 2.4 } .cut { stroke: #8aa; stroke-width: .5; stroke-dasharray: 1.2 1.6 }
     .dimension { stroke: #888; stroke-width: .25 } .door, .swing { stroke: #a5501e; stroke-width: .5; fill: none }
     .gap { stroke: #f6f3ee; stroke-width: 2 } .window { stroke: #2b6ea8; stroke-width: .4 }
+    .over { fill: #d4451a; fill-opacity: .25; stroke: #d4451a; stroke-width: .3 } .name { font-weight: 600 }
     .camera { fill: #d4451a } .bar { fill: #222; stroke: #222; stroke-width: .2 } .open { fill: #fff }
 """
 
@@ -102,10 +109,8 @@ def _camera(model: RoomModel) -> str:
 def _block(model: RoomModel, x: float, y: float, units: Units) -> list[str]:
     """Name, sizes and scale."""
     metric = model.scale == "metric"
-    area = f"{model.area:.2f} m²" if metric else f"{model.area:.2f} h²"
+    area = square_metres(model.area, units) if metric else f"{model.area:.2f} h²"
     volume = f"{model.volume:.1f} m³" if metric else f"{model.volume:.1f} h³"
-    if metric and units != "m":
-        area += f" ({model.area / 0.3048**2:.0f} ft²)"
     sizes = f"{area} · height {in_words(model.ceiling_height, model, units)} · {volume}"
     when = str(model.about.get("captured_at", ""))[:16].replace("T", " ")
     how = (
@@ -116,13 +121,16 @@ def _block(model: RoomModel, x: float, y: float, units: Units) -> list[str]:
         f'<text class="small" x="{x:.2f}" y="{y + 5.5:.2f}">{escape(sizes)}</text>',
         f'<text class="small" x="{x:.2f}" y="{y + 10:.2f}">{escape(" · ".join(filter(None, [when, how])))}</text>',
     ]
-    drawn += [
+    return [*drawn, *_bar(x, y, "m" if metric else "h")]
+
+
+def _bar(x: float, y: float, unit: str) -> list[str]:
+    """Two units to scale."""
+    drawn = [
         f'<rect class="{kind}" x="{x + i * _MM:.2f}" y="{y + 13:.2f}" width="{_MM:g}" height="1"/>'
         for i, kind in enumerate(("bar", "bar open"))
     ]
-    unit = "m" if metric else "h"
-    drawn += [f'<text x="{x + at * _MM:.2f}" y="{y + 17.5:.2f}">{at} {unit}</text>' for at in (0, 1, 2)]
-    return drawn
+    return drawn + [f'<text x="{x + at * _MM:.2f}" y="{y + 17.5:.2f}">{at} {unit}</text>' for at in (0, 1, 2)]
 
 
 def plan_svg(model: RoomModel, units: Units = "both") -> bytes:
@@ -144,6 +152,84 @@ def plan_svg(model: RoomModel, units: Units = "both") -> bytes:
         f'viewBox="{low[0]:.2f} {low[1]:.2f} {width:.2f} {height:.2f}" role="img" '
         f'aria-label={quoteattr(f"Floor plan of {model.camera}")} data-area-{unit}="{model.area:.4f}">'
     )
+    return _file(head, low, drawn)
+
+
+def _file(head: str, low: Array, drawn: list[str]) -> bytes:
     body = "\n  ".join(drawn)
     paper = f'<rect x="{low[0]:.2f}" y="{low[1]:.2f}" width="100%" height="100%" fill="#fff"/>'
     return f"{head}\n  <style>{_STYLE}  </style>\n  {paper}\n  {body}\n</svg>\n".encode()
+
+
+# Several rooms --------------------------------------------------------------------------------------------------------
+
+
+def home_plan_svg(name: str, rooms: Sequence[PlacedRoom], units: Units = "both") -> bytes:
+    """Several rooms on one plan, with their total area; where floors overlap is marked, and said.
+
+    Raises:
+        GeometryError: there is no room.
+    """
+    if not rooms:
+        raise GeometryError(f"there is no room in {name}; add one")
+    sizes = sizes_of(rooms)
+    corners = _paper(np.concatenate([room.to_home(room.model.polygon) for room in rooms]))
+    low, high = corners.min(axis=0) - _MARGIN_MM / 2, corners.max(axis=0) + _MARGIN_MM / 2
+    high += (0.0, _BLOCK_MM)
+    width, height = np.maximum(high - low, (150.0, 0.0))
+    drawn: list[str] = []
+    for room in rooms:
+        drawn += _placed(room, units)
+    for overlap in sizes.overlaps:
+        a, b = (rooms[i].floor for i in overlap.rooms)
+        drawn += [
+            f'<polygon class="over" points="{_points(_paper(shapely.get_coordinates(part)))}"/>'
+            for part in shapely.get_parts(a.intersection(b))
+            if part.geom_type == "Polygon"
+        ]
+    x, y = float(low[0]) + 6, float(high[1]) - _BLOCK_MM + 4
+    total = f"{square_metres(sizes.area_m2, units)} in {len(rooms)} rooms · {sizes.volume_m3:.1f} m³"
+    over = f"rooms overlap by {sum(o.area_m2 for o in sizes.overlaps):.2f} m², counted once" if sizes.overlaps else ""
+    how = f"1:{SCALE} · dashed: less sure · rooms are placed by hand, walls between them are not measured"
+    drawn += [
+        f'<text class="title" x="{x:.2f}" y="{y:.2f}">{escape(name)}</text>',
+        f'<text class="small" x="{x:.2f}" y="{y + 5.5:.2f}">{escape(" · ".join(filter(None, [total, over])))}</text>',
+        f'<text class="small" x="{x:.2f}" y="{y + 10:.2f}">{how}</text>',
+        *_bar(x, y, "m"),
+    ]
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.2f}mm" height="{height:.2f}mm" '
+        f'viewBox="{low[0]:.2f} {low[1]:.2f} {width:.2f} {height:.2f}" role="img" '
+        f'aria-label={quoteattr(f"Floor plan of {name}")} data-area-m2="{sizes.area_m2:.4f}">'
+    )
+    return _file(head, low, drawn)
+
+
+def _points(corners: Array) -> str:
+    return " ".join(f"{x:.3f},{y:.3f}" for x, y in corners)
+
+
+def _placed(room: PlacedRoom, units: Units) -> list[str]:
+    """A room of several: its name and size inside, lengths along the inner side of its walls."""
+    model = room.model
+    drawn = [f'<polygon class="floor" points="{_points(_paper(room.to_home(model.polygon)))}"/>']
+    for edge in room.edges:
+        a, b = _paper(edge.start), _paper(edge.end)
+        sure = model.confidence_of(edge)
+        classes = "cut" if edge.cut else "wall unsure" if sure is not None and sure < _SURE else "wall"
+        drawn.append(_line(a, b, classes))
+        label = in_words(edge.length, model, "m" if units == "both" else units)
+        if not edge.cut and edge.length * _MM > _WIDE_MM * len(label):
+            x, y = (a + b) / 2 + _paper(edge.inwards) / _MM * 3.2
+            turn = (float(np.degrees(np.arctan2(*(b - a)[::-1]))) + 90) % 180 - 90
+            drawn.append(
+                f'<text transform="translate({x:.3f} {y:.3f}) rotate({turn:.3f})" dy=".35em">{escape(label)}</text>'
+            )
+    for opening in room.openings:
+        drawn += _opening(opening)
+    at = _paper(np.array(shapely.get_coordinates(room.floor.representative_point()))[0])
+    drawn += [
+        f'<text class="name" x="{at[0]:.2f}" y="{at[1]:.2f}">{escape(model.camera)}</text>',
+        f'<text x="{at[0]:.2f}" y="{at[1] + 4.5:.2f}">{square_metres(model.area, units)}</text>',
+    ]
+    return drawn

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.model import RoomModel
 
 Units = Literal["m", "ft", "both"]
@@ -30,6 +32,11 @@ def in_words(length: float, model: RoomModel, units: Units = "both") -> str:
         return f"{length:.2f} h"
     metres = f"{length:.2f} m"
     return {"m": metres, "ft": feet(length), "both": f"{metres} ({feet(length)})"}[units]
+
+
+def square_metres(area_m2: float, units: Units = "both") -> str:
+    """An area in words."""
+    return f"{area_m2:.2f} m²" + ("" if units == "m" else f" ({area_m2 / M_PER_FT**2:.0f} ft²)")
 
 
 def sizes_csv(model: RoomModel) -> bytes:
@@ -64,4 +71,26 @@ def sizes_csv(model: RoomModel) -> bytes:
         area = None if o.height is None else o.width * o.height
         ends = (*np.array(o.start).tolist(), *np.array(o.end).tolist())
         row(o.kind, f"{o.kind}-{number}", o.width, o.height, area, None, *ends, o.sill)
+    return text.getvalue().encode()
+
+
+def home_sizes_csv(name: str, rooms: Sequence[PlacedRoom]) -> bytes:
+    """One row for the home, each room, each overlap, each shared wall and each passage."""
+    text, sizes = io.StringIO(), sizes_of(rooms)
+    rows = csv.writer(text, lineterminator="\r\n")
+    rows.writerow(["kind", "name", "other", "area_m2", "volume_m3", "height_m", "length_m", "x_m", "y_m", "turn_deg"])
+    names = [room.model.camera for room in rooms]
+    rows.writerow(["home", name, None, round(sizes.area_m2, 4), round(sizes.volume_m3, 4)])
+    for room in rooms:
+        m = room.model
+        place = (room.x_m, room.y_m, float(np.degrees(room.turn_rad)))
+        numbers = (m.area, m.volume, m.ceiling_height, None, *place)
+        rows.writerow(["room", m.camera, None, *(None if n is None else round(n, 4) for n in numbers)])
+    for overlap in sizes.overlaps:
+        rows.writerow(["overlap", *(names[i] for i in overlap.rooms), round(overlap.area_m2, 4)])
+    for shared in sizes.shared_walls:
+        between = (names[i] for i in shared.rooms)
+        rows.writerow(["shared wall", *between, None, None, None, round(shared.length_m, 4)])
+    for passage in sizes.passages:
+        rows.writerow(["passage", *(names[i] for i in passage.rooms), None, None, None, round(passage.width_m, 4)])
     return text.getvalue().encode()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
-from edge.commands.log import CountingHandler, PlainFormatter
+import pytest
+
+from edge.commands.log import CountingHandler, JournalFormatter, JsonFormatter, PlainFormatter, is_journal
 
 
 def emitted(*times_and_texts: tuple[float, str]) -> list[str]:
@@ -49,3 +56,59 @@ def test_what_others_wrote_cannot_act_on_a_terminal() -> None:
     record = logging.LogRecord("edge.x", logging.INFO, __file__, 1, "%s: cleared", ("a\x1b[2J\u202e\nERROR b",), None)
     said = PlainFormatter("%(levelname)s %(message)s").format(record)
     assert said == "INFO a\\x1b[2J\\u202e\n    ERROR b: cleared"
+
+
+def record(level: int, text: str, **more: object) -> logging.LogRecord:
+    """A line of the log."""
+    return logging.LogRecord("edge.x", level, __file__, 1, "%s", (text,), more.get("exc_info"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"), [(logging.CRITICAL, 3), (logging.ERROR, 3), (logging.WARNING, 4), (20, 6), (10, 7)]
+)
+def test_the_journal_learns_how_bad_it_is(level: int, priority: int) -> None:
+    """Each line of a message begins with its priority, as sd-daemon(3) numbers them."""
+    said = JournalFormatter("%(name)s: %(message)s").format(record(level, "one\n<0>two"))
+    assert said == f"<{priority}>edge.x: one\n<{priority}>    <0>two"
+
+
+def test_the_journal_is_told_by_device_and_inode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$JOURNAL_STREAM is inherited by children whose output goes elsewhere: only the very file counts."""
+    with (tmp_path / "stream").open("w") as stream, (tmp_path / "other").open("w") as other:
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        assert is_journal(stream.fileno())
+        assert not is_journal(other.fileno())
+        assert not is_journal(-1)
+    monkeypatch.delenv("JOURNAL_STREAM")
+    assert not is_journal(0)
+
+
+def test_json_is_one_object_a_line() -> None:
+    """Whatever is said, also of an exception: the documented fields, in UTC, and no line break outside of JSON."""
+    try:
+        raise ValueError("bad\nworse")
+    except ValueError:
+        said = JsonFormatter().format(record(logging.ERROR, 'a "b"\n{c}', exc_info=sys.exc_info()))
+    assert "\n" not in said
+    line = json.loads(said)
+    assert line.pop("exception").endswith("ValueError: bad\nworse")
+    assert line.pop("at").endswith("Z")
+    assert line == {
+        "level": "error",
+        "logger": "edge.x",
+        "message": 'a "b"\n{c}',
+        "pid": os.getpid(),
+        "thread": "MainThread",
+    }
+
+
+def test_a_process_writes_for_the_journal_only_to_it(tmp_path: Path) -> None:
+    """One whose stderr is the journal's stream writes priorities there; the same with another stderr does not."""
+    code = "import logging; from edge.commands.log import log_to_stderr; log_to_stderr('info'); logging.error('x')"
+    for name, expected in (("journal", "<3>ERROR root: x\n"), ("file", "ERROR root: x\n")):
+        with (tmp_path / name).open("w") as stderr:
+            status = os.fstat(stderr.fileno()) if name == "journal" else os.stat(tmp_path)
+            environment = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+            subprocess.run([sys.executable, "-c", code], stderr=stderr, env=environment, check=True, timeout=30)
+        assert (tmp_path / name).read_text() == expected

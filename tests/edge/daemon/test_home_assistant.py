@@ -11,7 +11,6 @@ from edge.config.sections import Config
 from edge.daemon import build
 from edge.daemon.home_assistant import HomeAssistant, discovery_topics
 from edge.mqtt.link import Incoming
-from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import Topics
 from edge.publish.orphans import Orphans
 from edge.scene import Task
@@ -33,11 +32,10 @@ def config(**changes: Any) -> Config:
     return Config.model_validate({"device": {"name": "dev"}, "cameras": cameras, "inference": engines, **changes})
 
 
-def settings(every_s: float | None = 0.5) -> dict[tuple[str, Task], TaskSettings]:
-    """Every task of every camera on, at one cadence."""
+def periods_s(every_s: float | None = 0.5) -> dict[tuple[str, Task], float | None]:
+    """Every task of every camera, at one cadence."""
     tasks: tuple[Task, ...] = ("depth", "layout", "lighting")
-    on = TaskSettings(enabled=True, every_s=every_s, every_frames=None if every_s else 5)
-    return {(camera, task): on for camera in ("hall", "attic", "yard") for task in tasks}
+    return {(camera, task): every_s for camera in ("hall", "attic", "yard") for task in tasks}
 
 
 def heard(home: HomeAssistant, payload: bytes, *, retained: bool = False) -> bool:
@@ -49,12 +47,12 @@ def heard(home: HomeAssistant, payload: bytes, *, retained: bool = False) -> boo
 def test_only_what_changed_is_said_again() -> None:
     """Everything at first; then the devices that differ, as when a cadence was changed; nothing where it is off."""
     home = HomeAssistant(TOPICS)
-    assert set(home.changed(config(), settings())) == {None, "hall", "attic", "yard"}
-    assert home.changed(config(), settings()) == {}
-    slow = settings() | {("yard", "depth"): TaskSettings(enabled=True, every_s=100, every_frames=None)}
+    assert set(home.changed(config(), periods_s())) == {None, "hall", "attic", "yard"}
+    assert home.changed(config(), periods_s()) == {}
+    slow = periods_s() | {("yard", "depth"): 100.0}
     changed = home.changed(config(), slow)
     assert set(changed) == {"yard"}
-    assert HomeAssistant(TOPICS).changed(config(home_assistant={"enabled": False}), settings()) == {}
+    assert HomeAssistant(TOPICS).changed(config(home_assistant={"enabled": False}), periods_s()) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,16 +61,16 @@ def test_only_what_changed_is_said_again() -> None:
 )
 def test_a_value_expires_by_cadence_and_source(camera: str, every_s: float | None, expires: int | None) -> None:
     """Three times the slower of both, a minute at least; never where pictures come whenever they do, or are counted."""
-    found = HomeAssistant(TOPICS).changed(config(), settings(every_s))[camera]
+    found = HomeAssistant(TOPICS).changed(config(), periods_s(every_s))[camera]
     assert found.components["median_depth"].expire_after == expires
 
 
 def test_verbs_are_those_that_the_configuration_allows() -> None:
     """Snapshots by default; switches where `set` may be asked for."""
-    usual = HomeAssistant(TOPICS).changed(config(), settings())["hall"].components
+    usual = HomeAssistant(TOPICS).changed(config(), periods_s())["hall"].components
     assert {k for k, c in usual.items() if c.command_topic} == {"snapshot"}
     allowed = config(requests={"allow": ["set"]})
-    more = HomeAssistant(TOPICS).changed(allowed, settings())["hall"].components
+    more = HomeAssistant(TOPICS).changed(allowed, periods_s())["hall"].components
     switches = {f"{task}_{what}" for task in ("depth", "layout", "lighting") for what in ("on", "every")}
     assert {k for k, c in more.items() if c.command_topic} == switches
 

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from edge.derive.heat_loss.settings import Climate, Settings
+from edge.derive.home import PlacedRoom
 from edge.mqtt.drift_message import DriftMessage
 from edge.mqtt.messages import (
     BridgeEvent,
@@ -37,6 +38,8 @@ from edge.publish.compose import Source, calibrated_lens, depth_message, layout_
 from edge.publish.discovery import CameraDevice, camera_device
 from edge.publish.heat_loss import of_layout
 from edge.scene import DepthMap, Frame, Intrinsics, Lighting, RoomLayout
+from edge.subscribe.homes import home_message
+from tests.edge.derive.rooms import model
 
 
 @pytest.fixture
@@ -116,6 +119,7 @@ def messages(
         ),
         "heat_loss": of_layout(frame, layout, source, Settings(Climate(-3.0))),
         "discovery": camera_device(Topics("d"), device, verbs=()),
+        "home": home_message("flat 3", [PlacedRoom(model()), PlacedRoom(model(), 5.1)]),
     }
 
 
@@ -192,7 +196,7 @@ def test_every_topic_has_a_channel_and_an_operation_with_its_quality() -> None:
     assert set(document["channels"]) == {*plain, *by_verb} == set(operations)
     for kind, channel in plain.items():
         address = document["channels"][kind]["address"]
-        below = "homeassistant" if channel.below == "home_assistant" else "site/{device}"
+        below = {"home_assistant": "homeassistant", "base": "site", "device": "site/{device}"}[channel.below]
         assert address == f"{below}/{channel.path}"
         assert {f"{{{p}}}" for p in document["channels"][kind]["parameters"]} == {
             p for p in address.split("/") if "{" in p

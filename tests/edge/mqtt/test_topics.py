@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import PublishError
-from edge.mqtt.topics import CHANNELS, Address, Topics, everything, parse
+from edge.mqtt.topics import CHANNELS, Address, Topics, everything, home_topic, parse
 
 CONTRACT = {
     "edge/dev/bridge/state": (True, 1),
@@ -26,6 +26,7 @@ CONTRACT = {
     "edge/dev/cam/depth/view": (False, 0),
     "edge/dev/cam/picture": (False, 0),
 }
+HOMES = {"edge/home/{home}": (True, 1)}
 HOME_ASSISTANT = {"homeassistant/device/dev/cam/config": (True, 1), "homeassistant/status": (False, 1)}
 
 
@@ -33,7 +34,7 @@ def test_addresses_quality_and_retention_are_those_of_the_contract() -> None:
     """Every topic has the address, QoS and retention that integrators were promised."""
     topics = Topics("dev")
     table = {topics.of(k, camera="cam", verb="ping"): (c.retain, c.qos) for k, c in CHANNELS.items()}
-    assert table == CONTRACT | HOME_ASSISTANT
+    assert table == CONTRACT | HOME_ASSISTANT | HOMES
 
 
 @pytest.mark.parametrize("topic", [*CONTRACT, "edge/dev/request/engine/build", "edge/dev/response/engine/build"])
@@ -86,3 +87,13 @@ def test_brokers_own_topics_are_refused() -> None:
     """A base that starts with $ belongs to the broker."""
     with pytest.raises(PublishError, match=r"leave it out"):
         Topics("dev", "$SYS")
+
+
+def test_a_home_has_a_topic_beside_those_of_devices() -> None:
+    """It is read as named; a device that is called home keeps its topics; a name with another meaning is refused."""
+    assert home_topic("flat 3") == "edge/home/flat 3"
+    assert parse("edge/home/flat 3") == Address("home", "", home="flat 3")
+    assert parse("edge/home/bridge/state") == Address("bridge_state", "home")
+    assert parse("edge/home/") is None
+    with pytest.raises(PublishError, match="home's name"):
+        home_topic("a/b")

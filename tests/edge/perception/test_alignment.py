@@ -20,8 +20,9 @@ from edge.inference.manifest import Manifest
 from edge.inference.ort import OrtBackend
 from edge.perception.alignment import RANGE_M, shell_range
 from edge.perception.canvas import visible_mask
-from edge.perception.depth import FUSED_WH, DepthReader, TangentViews
+from edge.perception.depth import DepthReader
 from edge.perception.layout import layout_from_boundary
+from edge.perception.tangent_views import FUSED_WH, TangentViews
 from edge.scene import CameraModel, DepthMap, Projection, RoomLayout
 from tests.edge.perception.test_depth import canvas_manifest, manifest, true_views
 from tests.edge.perception.test_layout import BOX, exact_layout

@@ -13,7 +13,8 @@ from edge.geometry.pinhole import intrinsics_from_fov, rays_from_pixels
 from edge.geometry.rigid import LEVEL_FORWARD, rotation_room_camera
 from edge.inference.manifest import InputSpec, Manifest
 from edge.perception.alignment import align_to_layout, shell_range
-from edge.perception.depth import FUSED_WH, DepthReader, TangentViews
+from edge.perception.depth import DepthReader
+from edge.perception.tangent_views import FUSED_WH, TangentViews
 from edge.scene import CameraModel, DepthMap, Outline, Projection, RoomLayout
 from tests.edge.perception.test_layout import BOX, exact_layout
 

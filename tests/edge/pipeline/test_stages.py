@@ -26,9 +26,11 @@ def timed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench on which preparing, inferring and reading take their time."""
 
     class Reader(DepthReader):
-        def prepare(self, image: ImageArray, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        def prepare(
+            self, image: ImageArray, out: npt.NDArray[np.float32] | None = None, seen: Any = None
+        ) -> npt.NDArray[np.float32]:
             bench.clock.now_s += PREPARE_S
-            return super().prepare(image, out)
+            return super().prepare(image, out, seen)
 
         def read(self, outputs: Arrays, at_s: float, layout: RoomLayout | None = None) -> DepthMap:
             bench.clock.now_s += READ_S

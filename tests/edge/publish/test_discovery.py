@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge.mqtt.discovery import Available, Component, DiscoveryMessage
+from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.messages import (
     BridgeEvent,
     BridgeHealth,
@@ -41,7 +42,7 @@ HALL = CameraDevice(
     depth_view=True,
     heat_loss=True,
 )
-ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera")
+ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera", "flag")
 
 
 def present(message: DiscoveryMessage) -> dict[str, Component]:
@@ -59,6 +60,21 @@ def rendered(template: str | None, payload: Message | dict[str, Any]) -> str:
     body = json.loads(payload.encoded()) if isinstance(payload, Message) else payload
     assert template is not None
     return jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(template).render(value_json=body)
+
+
+def machine(slowdown: int = 1) -> MachineHealth:
+    """What a Jetson says."""
+    return MachineHealth(
+        model="Jetson",
+        temperatures_celsius={"tj-thermal": 51.2},
+        throttling=(),
+        overcurrent_events=0,
+        power_mode="MODE_30W",
+        gpu_load=0.42,
+        memory_total_bytes=2**33,
+        memory_available_bytes=2**32,
+        slowdown=slowdown,
+    )
 
 
 def health(**changes: Any) -> BridgeHealth:
@@ -123,6 +139,12 @@ def test_the_daemons_own_values() -> None:
     assert value("problem", ill).startswith("camera a is offline; xxx")
     assert len(value("problem", ill)) <= 255, "a longer state is refused by Home Assistant"
     assert "temperature" not in present(bridge_device(TOPICS, health_every_s=30, has_temperature=False))
+    jetson = present(bridge_device(TOPICS, health_every_s=30, jetson=True))
+    assert jetson.keys() - entities.keys() == {"gpu_load", "power_mode"}
+    hot = health(machine=machine(slowdown=2))
+    assert float(rendered(jetson["gpu_load"].value_template, hot)) == 42
+    assert rendered(jetson["power_mode"].value_template, hot) == "MODE_30W"
+    assert (value("hot", health(machine=machine())), value("hot", hot)) == ("OFF", "ON")
     reasons = json.loads(rendered(entities["degraded"].json_attributes_template, ill))
     assert reasons == {"reasons": list(ill.degraded)}
     for kind, expected in (("camera_error", "camera_error"), ("unheard_of", "other")):
@@ -197,6 +219,7 @@ def test_what_is_asked_is_what_the_request_takes() -> None:
         "set": [switch.payload_on, switch.payload_off, text],
         "restart-camera": [entities["restart_camera"].payload_press],
         "snapshot": [entities["snapshot"].payload_press],
+        "flag": [entities["flag"].payload_press],
     }
     for verb, payloads in asked_for.items():
         for payload in payloads:
@@ -208,7 +231,7 @@ def test_what_is_asked_is_what_the_request_takes() -> None:
     assert rendered(switch.value_template, {"cameras": []}) == ""
 
 
-@pytest.mark.parametrize("verb", ["set", "snapshot", "restart-camera"])
+@pytest.mark.parametrize("verb", ["set", "snapshot", "restart-camera", "flag"])
 def test_what_may_not_be_asked_has_no_entity(verb: str) -> None:
     """Each verb that is not allowed takes its switches, numbers or buttons away, and nothing else."""
     allowed = [v for v in ALL_VERBS if v != verb]

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,29 @@ class Browser:
         """Press and release the left button."""
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x_px, y=y_px, button="left", clickCount=1)
+
+    def drag(self, start: Sequence[float], end: Sequence[float], *, touch: bool = False) -> None:
+        """Press somewhere, move in a few steps, release; with the left button, or a finger."""
+        steps = [[a + (b - a) * k / 4 for a, b in zip(start, end, strict=True)] for k in range(5)]
+        if touch:
+            for kind, at in (("touchStart", steps[0]), *(("touchMove", step) for step in steps[1:])):
+                self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": at[0], "y": at[1]}])
+            self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            return
+        for kind, (x, y) in (
+            ("mousePressed", steps[0]),
+            *(("mouseMoved", s) for s in steps[1:]),
+            ("mouseReleased", end),
+        ):
+            self.call(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=int(kind != "mouseReleased"),
+                clickCount=int(kind != "mouseMoved"),
+            )  # fmt: skip
+
+    def key(self, name: str) -> None:
+        """Press and release a key, by its name in JavaScript."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name)
 
     def press(self, label: str) -> None:
         """Press the button that says `label`."""

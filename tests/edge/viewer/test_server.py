@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -15,6 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from edge.mqtt.link import Incoming
 from edge.subscribe.watcher import validated
+from edge.viewer.addresses import Address, Said
+from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
 
@@ -27,9 +32,9 @@ def serve() -> Iterator[Serve]:
     """Servers on free ports."""
     servers = []
 
-    def start(host: str = "127.0.0.1") -> tuple[Relay, PageServer]:
+    def start(host: str = "127.0.0.1", **more: Any) -> tuple[Relay, PageServer]:
         relay = Relay()
-        server = PageServer(relay, host=host, port=0)
+        server = PageServer(more.pop("site", LivePage(relay)), host=host, port=0, **more)
         server.start()
         servers.append(server)
         return relay, server
@@ -177,9 +182,67 @@ def test_addresses_for_dashboards(serve: Serve) -> None:
 def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:
     """Two daemons on one machine have a page each."""
     _, first = serve()
-    second = PageServer(Relay(), port=first.port)
+    second = PageServer(LivePage(Relay()), port=first.port)
     second.start()
     try:
         assert second.port != first.port
     finally:
         second.stop()
+
+
+ADDRESSES = {
+    "/healthz": Address(lambda: Said(b"alive\n"), public=True),
+    "/readyz": Address(lambda: Said(b"no camera\n", HTTPStatus.SERVICE_UNAVAILABLE)),
+}
+
+
+def test_programs_have_addresses_of_their_own(serve: Serve) -> None:
+    """Each with its status and text, beside the page; without a page there is nothing else."""
+    _, server = serve(addresses=ADDRESSES)
+    assert get(server, "/healthz") == (200, b"alive\n")
+    assert get(server, "/readyz?verbose") == (503, b"no camera\n")
+    assert get(server, "/")[0] == 200
+    _, bare = serve(relay=None, addresses=ADDRESSES)
+    assert get(bare, "/healthz")[0] == 200
+    assert [get(bare, path) for path in ("/", "/index.html", "/camera/c/picture.jpg", "/ws")] == [
+        (404, b"there are /healthz, /readyz\n")
+    ] * 4
+
+
+def test_beyond_loopback_programs_bring_the_key(serve: Serve) -> None:
+    """In the address, or as a bearer token as Prometheus sends it; whether it lives anybody may ask."""
+    _, server = serve("0.0.0.0", addresses=ADDRESSES, key="a-key-of-the-owner")
+    assert get(server, "/healthz")[0] == 200
+    assert get(server, "/readyz")[0] == 401
+    assert get(server, "/readyz?key=a-key-of-the-owner")[0] == 503
+    assert get(server, "/readyz", Authorization="Bearer a-key-of-the-owner")[0] == 503
+    assert get(server, "/readyz", Authorization="Bearer another")[0] == 401
+    _, other = serve("0.0.0.0", addresses=ADDRESSES)
+    assert other.key is not None
+    assert get(other, f"/readyz?key={other.key}")[0] == 503
+
+
+def test_an_answer_that_takes_long_keeps_nobody_waiting(serve: Serve) -> None:
+    """Metrics are gathered on a thread of their own."""
+    asked, free = threading.Event(), threading.Event()
+
+    def slow() -> Said:
+        asked.set()
+        free.wait(10)
+        return Said(b"")
+
+    _, server = serve(addresses={**ADDRESSES, "/metrics": Address(slow)})
+    waiting = threading.Thread(target=get, args=(server, "/metrics"))
+    waiting.start()
+    try:
+        assert asked.wait(5)
+        assert get(server, "/healthz")[0] == 200
+    finally:
+        free.set()
+        waiting.join(5)
+
+
+def test_other_sites_names_reach_no_address(serve: Serve) -> None:
+    """A page elsewhere whose name points here (DNS rebinding) is told nothing."""
+    _, server = serve(addresses=ADDRESSES)
+    assert get(server, "/readyz", Host="evil.example")[0] == 403

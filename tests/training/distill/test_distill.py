@@ -17,9 +17,10 @@ from edge.scene import CameraModel, ImageArray
 from tests.training.conftest import ALONE, CPU
 from training.config.file import with_overrides
 from training.config.recipe import Recipe
-from training.data.samples.pseudo_samples import MIRROR_SIGN
+from training.data.samples.pseudo_samples import MIRROR_SIGN, with_pseudo
 from training.data.samples.unlabelled import picture_files
 from training.data.sets.pseudo import PseudoDepth, PseudoLayout, PseudoLighting, read_pseudo
+from training.data.sources import datasets
 from training.distill.encoder import narrow_encoder
 from training.distill.label import Labeller, combined, draw_sheet, label_pictures, read_with_camera
 from training.distill.teach import Teacher, views
@@ -128,6 +129,28 @@ def test_every_noun_is_labelled(task: str, tmp_path: Path, small_recipe: Callabl
     assert len(origin["teachers"]["teacher.ckpt"]) == 64 and origin["picture"] == pictures[0].name
     sheet = cv2.imread(str(draw_sheet(written, tmp_path / "sheet.png")))
     assert sheet is not None and sheet.std() > 5
+
+
+def test_labels_that_know_no_openings_teach_none(
+    tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]
+) -> None:
+    """A network that says openings learns from pseudo-labels beside rooms; of openings these teach it nothing."""
+    teacher = _checkpoint(small_recipe("layout"), tmp_path / "teacher.ckpt", 7)
+    labeller = Labeller((), [teacher], threads=1)
+    label_pictures(_pictures(tmp_path / "in", 1, 8), tmp_path / "labels", labeller)
+    labeller.close()
+    terms = {"openings": 0.3, "extended": 0.4, "beyond": 0.2, "spread": 0.0}
+    recipe = small_recipe("layout", net={"width": 0.25, "hidden": 32, "openings": True}, loss=terms)
+    recipe = with_overrides(recipe, data={"rooms": box_rooms, "pseudo": tmp_path / "labels"})
+    labelled = datasets(recipe).training
+    batches = [with_pseudo(labelled, with_overrides(recipe, data={"pseudo_share": s}))[0][0] for s in (0.0, 1.0)]
+    assert {k: v.shape for k, v in batches[0].items()} == {k: v.shape for k, v in batches[1].items()}
+    task = build_task(recipe)
+    task.loss_of({name: row[None] for name, row in batches[1].items()}).backward()
+    assert isinstance(task.net, HorizonNet) and task.net.answer.bias.grad is not None
+    assert task.net.answer.bias.grad.abs().max() > 0
+    assert task.net.further.bias.grad is not None
+    assert task.net.further.bias.grad.abs().max() == 0
 
 
 def test_a_teachers_light_turns_with_the_picture(tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:

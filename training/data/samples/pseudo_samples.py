@@ -18,6 +18,7 @@ from edge.scene import BoolArray
 from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.hdri import CELL_PX
+from training.data.samples.openings import opening_sample, says_openings
 from training.data.samples.rooms import DepthSamples, columns_of
 from training.data.sets.pseudo import PseudoLayout, PseudoLighting, at_columns, read_all
 from training.data.vary.masks import random_view_mask
@@ -54,13 +55,17 @@ def _moved(arrays: list[npt.NDArray[Any]], flip: bool, share: float) -> list[npt
 
 
 class PseudoLayoutSamples(Dataset[Sample]):
-    """As `LayoutSamples` for training, but `seen` is (3, W): the weights of ceiling, floor and corners."""
+    """As `LayoutSamples` for training, but `seen` is (3, W): the weights of ceiling, floor and corners.
+
+    Labels know nothing of openings: a network that says those learns nothing of them here.
+    """
 
     def __init__(self, pictures: list[PseudoLayout], recipe: Recipe, columns: int) -> None:
         """Keep the pictures at the network's size."""
         size = (recipe.input.width_px, recipe.input.height_px)
         self._pictures = [_layout_at(p, *size, columns) for p in pictures]
         self._spec, self._augment, self._columns = recipe.input, recipe.augment, columns
+        self._openings = says_openings(recipe)
 
     def __len__(self) -> int:
         """Pictures; each is varied anew whenever it is taken."""
@@ -87,13 +92,15 @@ class PseudoLayoutSamples(Dataset[Sample]):
             mask = random_view_mask(rng, self._spec.width_px, self._spec.height_px, centred=centred)
         in_view = edge_weights(p.edges_rad, None if mask.all() else mask)
         corner_weight = p.corner_weight * in_view.max(axis=0, keepdims=True)
-        return {
-            "image": torch.from_numpy(tensor_from_image(p.image, self._spec, mask=None if mask.all() else mask)),
-            "boundary": torch.from_numpy(p.edges_rad),
-            "corners": torch.from_numpy(p.corners),
-            "seen": torch.from_numpy(np.concatenate([p.edge_weight * in_view, corner_weight])),
-            "index": torch.tensor(index),
+        rows = {
+            "image": tensor_from_image(p.image, self._spec, mask=None if mask.all() else mask),
+            "boundary": p.edges_rad,
+            "corners": p.corners,
+            "seen": np.concatenate([p.edge_weight * in_view, corner_weight]),
         }
+        if self._openings:
+            rows |= opening_sample(np.zeros(self._columns, np.uint8), None, p.edges_rad, mask)
+        return {"index": torch.tensor(index), **{name: torch.from_numpy(row) for name, row in rows.items()}}
 
 
 def _layout_at(p: PseudoLayout, width_px: int, height_px: int, columns: int) -> PseudoLayout:
@@ -190,6 +197,6 @@ def with_pseudo(labelled: Dataset[Sample], recipe: Recipe) -> tuple[Dataset[Samp
             "data.pseudo: pseudo-labels of layout know some edges and not others, and net.head: horizon_depth learns "
             "from both at once; drop it, or set net.head: boundary"
         )
-    pictures, teachers = read_all(recipe.data.pseudo, recipe.task)
+    pictures, teachers = read_all(recipe.data.pseudo, recipe.noun)
     record = {"pseudo": len(pictures), "teachers": teachers}
     return Mixed(labelled, _samples(recipe, pictures), recipe.data.pseudo_share), record

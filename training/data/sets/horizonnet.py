@@ -3,7 +3,8 @@
 A label has two lines a corner, `x y` in px of the picture: its ceiling end, then its floor end, in the layout's order
 (either way round, from any corner). As in HorizonNet's `panostretch.py`, pixel 0's centre is at 0. Two corners with one
 x are an occlusion edge. `ignore_spans.csv`, where there is one, lists the columns of a picture in which its ceiling or
-floor edge is not visible: `name,boundary,x0,x1,reason`.
+floor edge is not visible: `name,boundary,x0,x1,reason`. `camera_heights.csv`, where there is one, has the height of
+each picture's camera: `name,camera_height_m`; `edge review` writes both.
 """
 
 from __future__ import annotations
@@ -58,6 +59,25 @@ def ignored_spans(folder: Path) -> dict[str, tuple[Span, ...]]:
             if span.boundary not in ("ceiling", "floor"):
                 raise DataError(f"{path}, line {number}: boundary is ceiling or floor, not {span.boundary!r}")
             out[name] = (*out.get(name, ()), span)
+    return out
+
+
+def camera_heights(folder: Path) -> dict[str, float]:
+    """By picture name, what `camera_heights.csv` says, metres; empty without the file.
+
+    Raises:
+        DataError: a line of it cannot be understood.
+    """
+    path = folder / "camera_heights.csv"
+    out: dict[str, float] = {}
+    if not path.is_file():
+        return out
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                out[row["name"]] = float(row["camera_height_m"])
+            except (KeyError, TypeError, ValueError) as e:
+                raise DataError(f"{path}, line {number}: expected name,camera_height_m; correct it") from e
     return out
 
 
@@ -142,13 +162,14 @@ def read(
     """
     out = []
     for base, part in _folders(folder):
-        pictures = files_by_name(base / "img")
+        pictures, heights = files_by_name(base / "img"), camera_heights(base)
         for label in sorted((base / "label_cor").glob("*.txt")):
             picture = pictures.get(label.stem)
             if picture is None:
                 raise DataError(f"{label}: no picture {base / 'img' / label.stem}.*; add it or remove the label")
             scene = _scene_of(scene_pattern, label.stem)
-            room = room_label(label, picture, camera_height_m, label.stem, scene, part)
+            height_m = heights.get(label.stem, camera_height_m)
+            room = room_label(label, picture, height_m, label.stem, scene, part)
             if room.problem is not None:
                 raise DataError(f"{label}: {room.problem}; correct or remove it")
             out.append(room.entry())

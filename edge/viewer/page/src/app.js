@@ -1,6 +1,7 @@
 // The live page: what devices publish, as a room one can turn, a plan, a picture and numbers.
 
 import { Connection, saved } from "./connection.js";
+import { flagButton } from "./flag.js";
 import { LEVEL, area, length, pointsFromDepth, volume } from "./geometry.js";
 import { plan } from "./plan.js";
 import { decodePng16 } from "./png16.js";
@@ -113,7 +114,8 @@ async function showPoints(camera) {
   const metres = Float32Array.from(counts, (count) => count * depth.image.value_per_count);
   const heightM = depth.pose?.height_m ?? layout?.metric?.camera_height_m ?? infoOf(camera)?.camera_height_m ?? 0;
   const rotation = depth.pose?.rotation ?? LEVEL;
-  const points = pointsFromDepth({ width, height, metres }, { kind: depth.kind, height_m: heightM, lens: depth.lens, rotation });
+  const { kind, lens, fisheye } = depth;
+  const points = pointsFromDepth({ width, height, metres }, { kind, height_m: heightM, lens, fisheye, rotation });
   camera.grey = { width, height, counts };
   if (camera.id !== chosen) return;
   room3d.showPoints(points, layout?.metric?.ceiling_height_m);
@@ -264,7 +266,8 @@ function drawFacts(camera) {
   aside.scrollTop = scroll;
 }
 
-function roomCard({ layout }) {
+function roomCard(camera) {
+  const { layout } = camera;
   if (!layout) return null;
   const room = layout.metric;
   if (!room) return card("Room", paragraph("Sizes are relative: configure camera_height_m for metres."));
@@ -280,6 +283,7 @@ function roomCard({ layout }) {
     ]),
     layout.extent !== "room" && paragraph("Only what this camera sees; the room goes on behind it."),
     paragraph(layout.fit_reason),
+    flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon()))),
   );
 }
 

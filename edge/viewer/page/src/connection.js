@@ -30,6 +30,12 @@ export class Connection {
     this.#send({});
   }
 
+  /** Ask a device to keep what a camera shows; `then` is called with {flagged, error}. */
+  flag(camera, then) {
+    this.flagged = then;
+    this.#send({ flag: camera });
+  }
+
   #send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -44,7 +50,9 @@ export class Connection {
     };
     this.socket.onmessage = ({ data }) => {
       if (typeof data === "string") {
-        this.onSpan(JSON.parse(data).span);
+        const said = JSON.parse(data);
+        if ("flagged" in said) this.flagged?.(said);
+        else this.onSpan(said.span);
         return;
       }
       const length = new DataView(data).getUint16(0);

@@ -33,15 +33,16 @@ export const LEVEL = [
 /**
  * The points of a depth picture, as three.js has them.
  * @param depth {width, height, metres: Float32Array}; 0 is unknown
- * @param camera {kind: "range"|"z", height_m, lens: {fx_px, fy_px, cx_px, cy_px}|null, rotation: 3x3 camera to room}
+ * @param camera {kind: "range"|"z", height_m, lens: {fx_px, fy_px, cx_px, cy_px}|null, fisheye: the same with k1..k4
+ *     |null, rotation: 3x3 camera to room}
  */
-export function pointsFromDepth({ width, height, metres }, { kind, height_m, lens, rotation }) {
+export function pointsFromDepth({ width, height, metres }, { kind, height_m, lens, fisheye, rotation }) {
   const out = [];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const r = metres[y * width + x];
       if (!(r > 0)) continue;
-      const ray = kind === "range" ? panoramaRay(x, y, width, height) : pinholeRay(x, y, lens);
+      const ray = kind === "z" ? pinholeRay(x, y, lens) : fisheye ? fisheyeRay(x, y, fisheye) : panoramaRay(x, y, width, height);
       const p = rotation.map((row) => r * (row[0] * ray[0] + row[1] * ray[1] + row[2] * ray[2]));
       out.push(...toScene([p[0], p[1], p[2] + height_m]));
     }
@@ -56,6 +57,20 @@ function panoramaRay(x, y, width, height) {
 }
 
 const pinholeRay = (x, y, lens) => [(x + 0.5 - lens.cx_px) / lens.fx_px, (y + 0.5 - lens.cy_px) / lens.fy_px, 1];
+
+/** Unit ray of a pixel of OpenCV's fisheye model; the angle from the axis, which may be over 90 degrees, by Newton. */
+export function fisheyeRay(x, y, { fx_px, fy_px, cx_px, cy_px, k1, k2, k3, k4 }) {
+  const [u, v] = [(x + 0.5 - cx_px) / fx_px, (y + 0.5 - cy_px) / fy_px];
+  const drawn = Math.hypot(u, v);
+  if (drawn < 1e-9) return [0, 0, 1];
+  let t = drawn;
+  for (let step = 0; step < 10; step++) {
+    const s = t * t;
+    const slope = 1 + s * (3 * k1 + s * (5 * k2 + s * (7 * k3 + s * 9 * k4)));
+    t -= (t * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) - drawn) / slope;
+  }
+  return [(Math.sin(t) * u) / drawn, (Math.sin(t) * v) / drawn, Math.cos(t)];
+}
 
 /** A length as people read it. */
 export function length(metres, unit) {

@@ -93,6 +93,77 @@ def test_bedroom_of_a_certified_program() -> None:
     assert round(loads.total_w[0]) == 702
 
 
+OUT = None
+"""In the surfaces below: to the outside; else the temperature of what is there, °C."""
+
+
+@pytest.mark.parametrize(
+    ("surfaces", "floor_m2", "on_ground", "air_dm3_s", "here_w", "printed_w"),
+    [
+        pytest.param(
+            ((3.30, 2.37, 18.9), (14.16, 0.37, OUT), (1.52, 2.37, 12.4), (6.32, 0.37, OUT), (1.98, 2.02, 18.9),
+             (0.96, 2.02, 12.4), (2.00, 1.19, OUT)),
+            10.61, False, 7.427, (376, 258), (365, 259),
+            id="bedroom 1",
+        ),
+        pytest.param(
+            ((0.94, 2.60, 18.9), (3.05, 0.37, OUT), (27.47, 0.37, OUT), (3.43, 2.37, 20.5), (0.31, 2.60, 22.0),
+             (7.52, 2.51, 12.1), (2.93, 2.37, 10.2), (14.35, 2.51, 1.1), (2.91, 0.37, OUT), (1.98, 2.02, 18.9),
+             (1.98, 2.02, 10.2), (1.98, 2.02, 22.0), (0.76, 1.19, OUT), (0.82, 1.19, OUT)),
+            16.29, False, 11.403, (1395, 397), (1390, 397),
+            id="bedroom 3",
+        ),
+        pytest.param(
+            ((9.06, 2.60, 18.0), (12.01, 0.37, OUT), (4.61, 2.51, 12.4), (8.11, 0.37, OUT), (17.15, 0.37, OUT),
+             (4.51, 0.37, OUT), (3.13, 2.51, 18.9), (1.98, 2.02, 18.0), (4.23, 1.19, OUT), (3.48, 1.19, OUT),
+             (5.22, 1.19, OUT), (1.41, 1.19, OUT)),
+            38.39, True, 26.87, (1497, 935), (1545, 935),
+            id="living room",
+        ),
+        pytest.param(
+            ((1.85, 2.37, 12.1), (42.34, 0.37, OUT), (3.70, 0.37, OUT), (6.06, 2.51, 18.9), (6.16, 0.37, OUT),
+             (0.90, 2.02, 12.1), (0.76, 1.19, OUT), (0.40, 1.10, OUT)),
+            12.68, False, 8.876, (742, 309), (712, 309),
+            id="study",
+        ),
+    ],
+)  # fmt: skip
+def test_other_rooms_of_the_certified_program(
+    surfaces: tuple[tuple[float, float, float | None], ...],
+    floor_m2: float,
+    on_ground: bool,
+    air_dm3_s: float,
+    here_w: tuple[float, float],
+    printed_w: tuple[float, float],
+) -> None:
+    """Vabi's report of the same house: its rooms within 4 %, with areas as rounded there and no air that rises.
+
+    Every surface, roofs and ceilings too, stands as a piece of one long wall: only its area counts.
+    """
+    height_m = 2.6
+    pieces = tuple(
+        Piece(area_m2 / height_m, Border("outside" if there_c is None else "heated", there_c, u_w_m2k=u))
+        for area_m2, u, there_c in surfaces
+    )
+    width_m = sum(piece.length_m for piece in pieces)
+    shape, walls = Rectangle(width_m, floor_m2 / width_m, height_m, front=pieces).build()
+    settings = Settings(
+        Climate(-9.0, 20.0 - 0.5517 * 29.0),
+        inside_c=20.0,
+        u={"floor": 0.36},
+        walls=walls,
+        floor=Border("ground") if on_ground else HEATED,
+        ceiling=HEATED,
+        thermal_bridge_w_m2k=0.05,
+        air_heat_wh_m3k=ISSO_AIR_WH_M3K,
+        air_changes_per_h=air_dm3_s * _PER_DM3_S / (floor_m2 * height_m),
+    )
+    loads = loads_of(shape, settings, {})
+    assert loads.transmission_w[0] == pytest.approx(here_w[0], abs=1.0)
+    assert loads.ventilation_w[0] == pytest.approx(here_w[1], abs=1.0)
+    assert loads.total_w[0] == pytest.approx(sum(printed_w), rel=0.04)
+
+
 def test_floor_of_a_certified_program() -> None:
     """The same report's living room floor: 38.39 m2 of 0.36 W/m2K, times 1.45, times a ground factor of 0.5517."""
     shape, walls = Rectangle(38.39 / 5, 5, 2.5).build()
