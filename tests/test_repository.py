@@ -164,6 +164,15 @@ def test_every_path_named_in_the_pages_exists() -> None:
     assert sorted(f"{page}: {name}" for page, name in named_paths if not is_there(name, page)) == []
 
 
+def test_every_fault_in_the_table_is_made() -> None:
+    """Each row of the table of faults is one that a test notes its figures under."""
+    table = text_of("docs/reliability.md").split("## Faults, measured")[1]
+    rows = set(re.findall(r"^\| (\d+[a-z]*) \|", table, re.MULTILINE))
+    tests = "".join(path.read_text() for path in (REPOSITORY / "tests" / "faults").glob("test_*.py"))
+    assert len(rows) >= 40
+    assert not rows - set(re.findall(r'"(\d+[a-z]*)"', tests))
+
+
 def test_every_make_target_named_exists() -> None:
     """Whatever a page, the pipeline or a workflow says to `make` is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", text_of("Makefile"), re.MULTILINE))
