@@ -267,7 +267,5 @@ def _print(camera: CameraConfig, lines: Lines, doubts: Sequence[str]) -> None:
     for gone in lines.keys() - kept.keys():
         console.print(f"    # without {gone}", markup=False, highlight=False, soft_wrap=True)
     for key, value in kept.items():
-        text = yaml.safe_dump({key: value}, default_flow_style=None, sort_keys=False, width=1000).rstrip()
-        console.print(
-            "\n".join(f"    {line}" for line in text.splitlines()), markup=False, highlight=False, soft_wrap=True
-        )
+        text = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=1000).strip()[1:-1]
+        console.print(f"    {key}: {text}", markup=False, highlight=False, soft_wrap=True)

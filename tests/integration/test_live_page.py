@@ -82,6 +82,15 @@ def test_everything_is_shown(page: tuple[Browser, str], tmp_path: Path) -> None:
         shown.click(x_px, y_px)
     shown.until("state.measured > 0.05")
 
+    shown.press("True length")
+    shown.value(
+        "(() => { const [c, t] = ['select', 'input'].map((n) => document.querySelector(`.calibrate ${n}`));"
+        " c.selectedIndex = c.options.length - 1; t.value = String(1.1 * c.value); t.oninput(); })()"
+    )
+    said = shown.value("document.querySelector('.calibrate output').textContent")
+    assert float(re.fullmatch(r"camera_height_m: ([\d.]+)", said)[1]) == pytest.approx(1.1 * 1.3, abs=0.001)
+    shown.press("True length")
+
     shown.press("Plan")
     lengths = shown.value("[...document.querySelectorAll('#plan .size')].map(t => t.textContent)")
     assert len(lengths) >= 3

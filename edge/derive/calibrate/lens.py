@@ -22,6 +22,7 @@ _WORST_FOCAL = 0.005
 _HOPELESS_FOCAL = 0.05
 _LEAST_COVERED = 0.35
 _OUTLIER = 3.0
+_LONGEST_WIDTHS = 20.0
 _LEAST_TILT_RAD = np.deg2rad(12.0)
 _NO_TANGENT = cv2.CALIB_ZERO_TANGENT_DIST
 _NO_THIRD = cv2.CALIB_FIX_K3
@@ -94,7 +95,9 @@ def lens_of(sightings: Sequence[Sighting], width_px: int, height_px: int) -> Len
         matrix, d, errors, views, tilt_rad = _calibrated(kept, wh, flags)
         k = Intrinsics(*wh, *(float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2))), *(float(v) for v in d[:5]))
         focal_error = float(max(errors[0] / k.fx_px, errors[1] / k.fy_px))
-        if not np.isfinite(focal_error) or focal_error > _HOPELESS_FOCAL or tilt_rad < _LEAST_TILT_RAD:
+        if tilt_rad < _LEAST_TILT_RAD:
+            break
+        if not np.isfinite(focal_error) or focal_error > _HOPELESS_FOCAL or k.fx_px > _LONGEST_WIDTHS * width_px:
             continue
         try:
             rays_from_pixels(k)

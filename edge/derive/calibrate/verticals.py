@@ -50,8 +50,6 @@ class Level:
     """How many vertical edges say so."""
     left_rad: float
     """By how much they miss the vertical: median."""
-    segments: tuple[tuple[float, float, float, float], ...] = ()
-    """Those of a perspective picture: x, y, x, y, px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,6 @@ class _Edges:
     middles: Array
     noise_rad: Array
     lengths_rad: Array
-    ends_px: Array
 
     def tilts(self, up: Array) -> Array:
         """Angles (..., N) by which edges miss the plane of their middle and `up` (..., 3)."""
@@ -83,7 +80,7 @@ def angles_of_up(up: npt.ArrayLike) -> tuple[float, float]:
 
 
 def _edges(views: Sequence[FlatView]) -> _Edges:
-    normals, middles, noise, lengths, pixels = [], [], [], [], []
+    normals, middles, noise, lengths = [], [], [], []
     for view in views:
         ends = line_segments(view)
         rays = view.rays(ends)
@@ -94,8 +91,7 @@ def _edges(views: Sequence[FlatView]) -> _Edges:
         middles.append(middle / np.linalg.norm(middle, axis=1, keepdims=True))
         noise.append(np.hypot(_NOISE_PX / np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1), _UPRIGHT_RAD))
         lengths.append(np.arcsin(np.clip(length, 0, 1)))
-        pixels.append(ends)
-    return _Edges(*(np.concatenate(part) for part in (normals, middles, noise, lengths, pixels)))
+    return _Edges(*(np.concatenate(part) for part in (normals, middles, noise, lengths)))
 
 
 def _score(edges: _Edges, ups: Array) -> Array:
@@ -174,11 +170,9 @@ def level(images: Sequence[ImageArray], model: CameraModel) -> Level:
             "degrees; give a picture that shows some on its left and its right, or put the board on the floor"
         )
     pitch, roll = angles_of_up(up)
-    flat = model.projection == "perspective"
     return Level(
         pitch, roll, float(errors[0]), float(errors[1]), int(agree.sum()) // len(images),
         float(np.median(np.abs(edges.tilts(up)[agree]))),
-        tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in edges.ends_px[agree].reshape(-1, 4).tolist()) if flat else (),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from edge.derive.calibrate.boards import PAPERS
 from tests.edge.derive.calibrate.drawn import floor_picture
 
 CAMERA = {"name": "hall", "source": {"type": "replay", "path": "."}, "projection": "perspective", "hfov_deg": 75.0}
+ENGINES = {"inference": {"engines": str(Path(__file__).parents[3] / "engines")}}
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -39,7 +40,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(tmp_path: Path) -> Path:
     """A configuration of one camera."""
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({"cameras": [CAMERA]}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({"cameras": [CAMERA], **ENGINES}), encoding="utf-8")
     return path
 
 
@@ -47,7 +48,7 @@ def test_its_lines_are_configuration(picture: Path, config: Path) -> None:
     """Pasted below the camera they are loaded, and are what drew the picture."""
     code, lines, told = run("hall", "-c", config, "--picture", picture)
     assert code == 0, told
-    config.write_text(yaml.safe_dump({"cameras": [{**CAMERA, **yaml.safe_load(lines)}]}), encoding="utf-8")
+    config.write_text(yaml.safe_dump({"cameras": [{**CAMERA, **yaml.safe_load(lines)}], **ENGINES}), encoding="utf-8")
     camera = load_config(config).cameras[0]
     assert camera.camera_height_m == pytest.approx(1.45, rel=0.01)
     assert camera.pitch_deg == pytest.approx(-24.0, abs=0.3)
@@ -57,7 +58,7 @@ def test_its_lines_are_configuration(picture: Path, config: Path) -> None:
 
 def test_a_length_and_mistakes(picture: Path, config: Path) -> None:
     """A length as shown scales the height; what cannot be used is told with what to do."""
-    config.write_text(yaml.safe_dump({"cameras": [{**CAMERA, "camera_height_m": 1.3}]}), encoding="utf-8")
+    config.write_text(yaml.safe_dump({"cameras": [{**CAMERA, "camera_height_m": 1.3}], **ENGINES}), encoding="utf-8")
     at = ("hall", "-c", config, "--picture", picture)
     code, lines, told = run(*at, "--length", "3.42=3.60")
     assert (code, yaml.safe_load(lines)) == (0, {"camera_height_m": 1.368}), told

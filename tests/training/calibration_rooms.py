@@ -1,7 +1,7 @@
 """Rendered rooms with cameras that are known exactly, and how far `edge calibrate` is from them.
 
-    python -m tests.integration.calibration_rooms render build/calibration --rooms 30 --assets ../shared/assets
-    python -m tests.integration.calibration_rooms measure build/calibration
+    python -m tests.training.calibration_rooms render build/calibration --rooms 30 --assets ../shared/assets
+    python -m tests.training.calibration_rooms measure build/calibration
 
 A room gives one perspective picture, from a corner as installers mount cameras, and one tilted panorama.
 """
