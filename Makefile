@@ -123,3 +123,10 @@ $(VENV)/.test: $(VENV)/.device
 $(VENV)/.dev: $(VENV)/.device
 	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,ray,dev]'
 	@touch $(VENV)/.test $@
+
+.PHONY: deb deb-test
+deb: ## make a Debian package for this system and processor, in build/deb
+	@.ci/deb
+
+deb-test: ## as root: install it in a bare Debian with its own systemd, update, break, remove it (minutes)
+	@.ci/deb-test

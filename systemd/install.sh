@@ -138,6 +138,7 @@ install_config() {
     sed -e 's#path: edge/demo/#path: /opt/edge/demo/#' \
         -e 's#engines: engines #engines: /opt/edge/engines #' \
         -e 's#plans: null *#plans: /var/lib/edge/plans #' \
+        -e 's%folder: models  *# private folder%folder: /var/lib/edge/models # private folder%' \
         -e 's%folder: null  *# null: spool/%folder: /var/lib/edge/spool # null: spool/%' \
         -e 's#\$schema=edge/config/config.schema.json#$schema=/opt/edge/config.schema.json#' "$given" >"$target.new"
     chmod 0640 "$target.new"
@@ -329,5 +330,5 @@ Next:  edit /etc/edge/config.yaml (cameras, mqtt), then
        sudo -u edge /opt/edge/venv/bin/edge check --config /etc/edge/config.yaml
        sudo systemctl restart edge && journalctl -fu edge
 Back to the version before:  sudo /opt/edge/current/install.sh --rollback
-The broker's password: docs/operations.md, "Secrets".
+The broker's password: docs/updates.md, "Secrets".
 END

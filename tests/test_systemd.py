@@ -19,7 +19,7 @@ SYSTEMD = REPOSITORY / "systemd"
 SCRIPTS = [
     SYSTEMD / "install.sh",
     SYSTEMD / "uninstall.sh",
-    *(REPOSITORY / ".ci" / name for name in ("run", "step", "system")),
+    *(REPOSITORY / ".ci" / name for name in ("run", "step", "system", "deb", "deb-test")),
 ]
 BESIDE = ("versions", "previous", "current")
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))

@@ -72,12 +72,11 @@ def _beside(
         )
     given: list[Path | None] = [*manifests] or [None] * len(against)
     from edge.commands.compare import compare
-    from edge.inference.store import ModelStore
 
     with errors_as_exit_codes():
         settings = loaded(config)
         report = compare(
-            ModelStore(settings.inference.engines),
+            settings.model_store(),
             list(zip(against, given, strict=True)),
             names={task: settings.tasks[task].engine for task in TASKS},
             engine=engine,

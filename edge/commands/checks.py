@@ -23,7 +23,6 @@ from edge.daemon.build import endpoint_of, kept_for_review, topics_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
-from edge.inference.store import ModelStore
 from edge.inference.trt.cuda_code import CudaCode, cuda_code, jetson_gpu
 from edge.mqtt.broker import EmbeddedBroker
 from edge.pipeline.engines import load_engine
@@ -54,7 +53,7 @@ def _engine(config: Config, task: Task, on_progress: Callable[[str], None]) -> s
     name = config.tasks[task].engine
     options = config.inference.options()
     _, serving = load_engine(
-        ModelStore(config.inference.engines), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
+        config.model_store(), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
     )
     with serving:
         if serving.degraded is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edge.commands.engine_adding import add, presets
+from edge.commands.engine_installing import install, pack
 from edge.commands.signals import signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded
 from edge.errors import EngineError
@@ -30,6 +31,8 @@ _HELP = """Engines: those that TensorRT builds on this device, and other people'
 \b
   edge engines add NAME FILE.onnx   add another party's network (Depth Anything, MiDaS, HorizonNet, ...)
   edge engines presets              which networks that knows, with their licences
+  edge engines install FILE.tar     a newer model: checked, proved, tried beside the old one, then switched
+  edge engines pack FOLDER FILE.tar what that takes, from a model's folder
   edge engines build                those that the configuration's cameras use, proved where there is a GPU
   edge engines list                 what is there
   edge engines verify               may each be loaded? exit 1 if one may not
@@ -42,6 +45,8 @@ A running daemon takes what changed when it is started again.
 
 app = typer.Typer(name="engines", help=_HELP, no_args_is_help=True, rich_markup_mode=None)
 app.command("add", short_help="Add another party's network.")(add)
+app.command("install", short_help="Install another model of an engine, tried before it serves.")(install)
+app.command("pack", short_help="Pack a model folder, to be signed and installed elsewhere.")(pack)
 app.command("presets", short_help="Networks that `add` knows.")(presets)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Engines; default: those the configuration's cameras use.")]
@@ -85,8 +90,8 @@ def _place(config: Path, engines: Path | None) -> _Place:
         used = tuple(models.names())
     else:
         settings = loaded(config)
-        models, options = ModelStore(settings.inference.engines), settings.inference.options()
-        used = tuple(dict.fromkeys(settings.models().values()))
+        models, options = settings.model_store(), settings.inference.options()
+        used = tuple(dict.fromkeys(settings.engines().values()))
     return _Place(models, PlanStore(options.plans or models.root, options.plan_key), options, used)
 
 

@@ -15,7 +15,8 @@ class RequestsConfig(Section):
 
     allow: Annotated[tuple[VerbName, ...], Field(strict=False)] = Field(
         default=READ_ONLY,
-        description="what may be asked for; others: set, reload, restart-camera, engine/build, engine/rollback, flag",
+        description="what may be asked for; others: set, reload, restart-camera, engine/build, engine/rollback, "
+        "engine/install, flag",
     )
     overrides: StateFile = Field(
         default="overrides.json",

@@ -26,6 +26,7 @@ from edge.config.file import ConfigFile
 from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.http import HttpConfig
+from edge.config.models import ModelsConfig
 from edge.config.requests import RequestsConfig
 from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
@@ -38,7 +39,9 @@ from edge.config.values import (
     problem,
 )
 from edge.errors import ConfigErrors
+from edge.inference.installed import InstalledModels
 from edge.inference.options import BackendName, BuildOptions, Compatibility, InferenceOptions, PrecisionChoice
+from edge.inference.store import ModelStore
 from edge.scene import TASKS, Task
 
 
@@ -228,6 +231,7 @@ class Config(Section):
     tasks: TasksConfig = Field(default_factory=TasksConfig)
     scene_cut: SceneCutConfig = Field(default_factory=SceneCutConfig)
     inference: InferenceConfig = Field(default={}, validate_default=True)
+    models: ModelsConfig = Field(default={}, validate_default=True)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
@@ -239,7 +243,11 @@ class Config(Section):
     heat: HeatConfig = Field(default_factory=HeatConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
-    def models(self) -> dict[Task, str]:
+    def model_store(self) -> ModelStore:
+        """The models of this device: those installed on it come before those that came with the program."""
+        return ModelStore(self.inference.engines, InstalledModels(self.models.folder))
+
+    def engines(self) -> dict[Task, str]:
         """The model's folder of every task that a camera has."""
         return {task: self.tasks[task].engine for task in TASKS if any(task in c.tasks for c in self.cameras)}
 

@@ -16,7 +16,12 @@ from edge.daemon.heat import HeatWatch
 from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
 from edge.daemon.review import Infer, ReviewWatch, Said
+from edge.daemon.trial import ModelTrials
+from edge.daemon.trial import Tell as TellTrial
+from edge.errors import EngineError
 from edge.inference.accelerator import Accelerator
+from edge.inference.installed import InstalledModels
+from edge.inference.manifest import Manifest
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
@@ -24,6 +29,8 @@ from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
 from edge.mqtt.topics import CHANNELS, Topics
+from edge.perception.canvas import CanvasInput
+from edge.perception.readers import Reader, reader_of
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
@@ -44,11 +51,47 @@ def load_engines(
     """
     return LoadedEngines(
         config.inference.engines,
-        config.models(),
+        config.engines(),
         config.inference.options(),
         accelerator,
         on_progress=on_progress,
         stop=stop,
+        installed=InstalledModels(config.models.folder),
+    )
+
+
+def make_trials(
+    config: Config,
+    engines: LoadedEngines,
+    accelerator: Accelerator,
+    running: Callable[[], Config],
+    on_switch: Callable[[], None],
+    tell: TellTrial,
+) -> ModelTrials:
+    """What tries newly installed models beside those that serve; `running`: the configuration as it is then."""
+
+    def reader_for(camera: str, task: Task, manifest: Manifest) -> Reader:
+        found = next((c for c in running().cameras if c.name == camera), None)
+        if found is None:
+            raise EngineError(f"{camera}: no such camera any more")
+        spec, options = manifest.input, running().tasks[task].reader_options() | {"smoothing_s": 0.0}
+        canvas = CanvasInput(spec, found.model) if spec.projection == "equirectangular" else None
+        return reader_of(task, manifest.part(task), found.model, canvas=canvas, **options)
+
+    own = config.models
+    return ModelTrials(
+        engines,
+        InstalledModels(own.folder),
+        accelerator,
+        limits={
+            "depth": own.most_depth_difference,
+            "layout": own.most_layout_difference,
+            "lighting": own.most_lighting_difference,
+        },
+        shadow_s=own.shadow_s,
+        reader_for=reader_for,
+        on_switch=on_switch,
+        tell=tell,
     )
 
 

@@ -173,6 +173,21 @@ class Cameras:
         settings = {task: self._settings(camera.name, task, config) for task in camera.tasks}
         build.add_tasks(pipeline, process, camera, config.tasks, self._engines, settings, self.slowdown)
 
+    def infer_anew(self) -> None:
+        """Every task begins anew, on the engine that answers for it now.
+
+        Raises:
+            EdgeError: inference does not answer.
+        """
+
+        def add_again() -> None:
+            for camera in self._config.cameras:
+                self._pipeline.remove(camera.name)
+            for camera in self._config.cameras:
+                self._add_tasks(self._pipeline, self._processes[camera.name], camera, self._config)
+
+        self._between_turns(add_again)
+
     def _between_turns(self, action: Callable[[], Any]) -> None:
         """On the thread of inference while that runs; here before.
 

@@ -141,7 +141,7 @@ class Control:
             if self._path is None:
                 raise EdgeError("this daemon was not started from a configuration file; restart it")
             changed = difference(self.config, load_config(self._path), self._engines.by_task)
-            self._engines.add(changed.effective.models())
+            self._engines.add(changed.effective.engines())
             self._cameras.apply(changed.effective)
         except EdgeError as error:
             keys = [p.key for p in getattr(error, "problems", (error,)) if isinstance(p, ConfigError)]

@@ -19,7 +19,7 @@ def _end_with_the_daemon() -> None:
 
 
 if __name__ == "__main__":
-    if "build" in sys.argv:  # takes minutes; all else is waited for
+    if {"build", "install"} & set(sys.argv[:3]):  # takes minutes; all else is waited for
         renice_process()
     threading.Thread(target=_end_with_the_daemon, daemon=True).start()
     sys.argv[0] = "edge"

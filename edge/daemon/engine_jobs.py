@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from edge.errors import EngineError
 from edge.processes import describe_exit, start_child
@@ -74,6 +74,7 @@ class EngineJobs:
         self._config = config
         self._lock = threading.Lock()
         self._build: tuple[_Child, str | None] | None = None
+        self._doing: Literal["build", "install"] = "build"
 
     def begin_build(self, options: Sequence[str], engine: str | None) -> None:
         """Begin to build; `options` as for `edge engines build`.
@@ -81,10 +82,22 @@ class EngineJobs:
         Raises:
             EngineError: a build is going on, or no process can be started.
         """
+        self._begin("build", [*options, "--json"], engine)
+
+    def begin_install(self, options: Sequence[str]) -> None:
+        """Begin to fetch, prove and install a package; `options` as for `edge engines install`.
+
+        Raises:
+            EngineError: a build is going on, or no process can be started.
+        """
+        self._begin("install", options, None)
+
+    def _begin(self, what: Literal["build", "install"], options: Sequence[str], engine: str | None) -> None:
         with self._lock:
             if self._build is not None:
-                raise EngineError("engines are being built already; wait for the event engine_build_done")
-            self._build = _Child(["build", *options, "--json", *self._config_option()]), engine
+                raise EngineError(f"engines are being built already; wait for the event engine_{self._doing}_done")
+            self._build = _Child([what, *options, *self._config_option()]), engine
+            self._doing = what
 
     def _config_option(self) -> list[str]:
         if self._config is None:
@@ -97,8 +110,14 @@ class EngineJobs:
             if self._build is None or self._build[0].popen.poll() is None:
                 return None
             (child, engine), self._build = self._build, None
+            doing = self._doing
         status = child.popen.returncode
         out, err = child.end()
+        if doing == "install":
+            if status == 0:
+                return BuildEnd("engine_install_done", out[-_MOST_SAID:], {})
+            why = err[-_MOST_SAID:] or describe_exit(status)
+            return BuildEnd("engine_install_failed", f"nothing was installed: {why}", {})
         try:
             built = json.loads(out) if out else []
         except ValueError:

@@ -30,6 +30,7 @@ from edge.mqtt.messages import (
     TaskSettings,
     timestamp,
 )
+from edge.mqtt.trial_message import ModelTrial
 from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
 from edge.publish import compose
@@ -129,6 +130,7 @@ def health(
     metrics: Metrics,
     machine: MachineHealth,
     degraded: tuple[str, ...],
+    trial: ModelTrial | None = None,
 ) -> BridgeHealth:
     """How the daemon is, for `bridge/health`; `at`: now, s since the Unix epoch; `rates` since the last one."""
     return BridgeHealth(
@@ -163,6 +165,7 @@ def health(
         temperature_celsius=max(machine.temperatures_celsius.values(), default=None) or temperature_celsius(),
         machine=machine,
         degraded=degraded,
+        trial=trial,
     )
 
 

@@ -55,7 +55,6 @@ from edge.scene import Task
 _log = logging.getLogger(__name__)
 
 _DRIFT_EVERY_S = 60.0
-_STATUS_EVERY_S = 2.0
 
 _POLL_S = 0.1
 _LAST_INFERENCE_S = 2.0
@@ -137,6 +136,9 @@ class Daemon:
         self._drift = build.drift_of(config, self._drift_told)
         self._review = build.review_of(config, self.said, self.pipeline.infer)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
+        self.trials = build.make_trials(
+            config, self.engines, self.accelerator, lambda: self.config, self._model_switched, self._tell_trial
+        )
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
         self.publisher = Publisher(
@@ -175,6 +177,9 @@ class Daemon:
             "restart-camera": partial(restart_camera.answer, restart=control.restart_camera),
             "engine/build": partial(engine.build, jobs=self.engine_jobs),
             "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
+            "engine/install": partial(
+                engine.install, jobs=self.engine_jobs, sources=lambda: self.config.models.sources
+            ),
             "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=lambda: self._review),
         }
 
@@ -224,7 +229,7 @@ class Daemon:
             EdgeError: a thread died once more than is forgiven.
         """
         until_s = None if for_s is None else time.monotonic() + for_s
-        watchdog, status_due = Watchdog(), Periodic(_STATUS_EVERY_S)
+        watchdog, every_second = Watchdog(), Periodic(1.0)
         while not self._stop.wait(_POLL_S):
             if until_s is not None and time.monotonic() >= until_s:
                 return
@@ -245,8 +250,9 @@ class Daemon:
             progress = self.metrics.done.total, self.metrics.idle.total
             watchdog.look(progress, excused=down)
             self._pulse.note(progress, excused=down)
-            if status_due.due():
+            if every_second.due():
                 notify(f"STATUS={reports.status_line(self.cameras, self.metrics.done.total)}")
+                self.trials.look(self._failing.errors())
 
     def request_stop(self) -> None:
         """End `supervise`; callable from a signal handler."""
@@ -263,6 +269,7 @@ class Daemon:
             self._publish_state(camera)
         self.publisher.stop()  # before what may hang, so that nobody waits for a daemon that is gone
         self.engine_jobs.stop()
+        self.trials.stop()
         self.cameras.stop()
         came_to = tally(self.publisher.statistics(), self.metrics, self.cameras.settings())
         if self.broker is not None:
@@ -300,7 +307,7 @@ class Daemon:
         self.metrics.latency.labels(frame.camera, result.task).observe(latency_s)
         self._failing.succeeded((frame.camera, result.task))
         source = reports.source_of(self.config.device.name, result)
-        for watch in (self._drift, self._review):
+        for watch in (self._drift, self._review, self.trials):
             if watch is not None:
                 watch.take(result)
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
@@ -326,6 +333,16 @@ class Daemon:
         if (end := self.engine_jobs.take_end()) is not None:
             self._event(end.kind, end.message, data=end.data)
 
+    def _model_switched(self) -> None:
+        """Another model serves: its readers begin anew, and what failed with the other one is forgotten."""
+        self._failing.forget(())
+        self.cameras.infer_anew()
+        self._publish_info()
+
+    def _tell_trial(self, kind: str, message: str, data: dict[str, Any]) -> None:
+        _log.info("%s: %s", kind, message)
+        self._event(kind, message, data=data)
+
     def _look_after_clock(self) -> None:
         """What is retained carries times of day: said again when the clock was set."""
         by_s = self._clock.stepped()
@@ -349,6 +366,8 @@ class Daemon:
     def _drift_told(self, kind: str, message: str, camera: str, data: dict[str, Any]) -> None:
         if kind == "drift_started" and self._review is not None:
             self._review.drifted(camera)
+        if kind in ("drift_started", "out_of_training"):
+            self.trials.note_drift(camera, message)
         self._event(kind, message, camera, data)
 
     def _look_after_home_assistant(self) -> None:
@@ -389,6 +408,7 @@ class Daemon:
             self.metrics,
             reports.machine_health(self.machine.read(), self.cameras.slowdown),
             self.degraded(),
+            self.trials.status(),
         )
 
     def degraded(self) -> tuple[str, ...]:

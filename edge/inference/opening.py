@@ -37,7 +37,7 @@ _PLANS_OWN_FAULT = (PlanError, ManifestError, NotProvedError)
 class ServingEvent:
     """What happened to an engine, for `bridge/event`."""
 
-    kind: Literal["engine_built", "engine_degraded", "engine_rolled_back"]
+    kind: Literal["engine_built", "engine_degraded", "engine_rolled_back", "model_rolled_back"]
     message: str
 
 

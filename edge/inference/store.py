@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import ManifestError, UnknownModelError
+from edge.inference.installed import InstalledModels
 from edge.inference.manifest import (
     MANIFEST_FILE,
     FileRef,
@@ -32,13 +33,15 @@ class StoredModel:
 class ModelStore:
     """Finds models by name under one folder."""
 
-    def __init__(self, root: Path) -> None:
-        """`root`: the folder of model folders, e.g. `engines/`."""
-        self.root = root
+    def __init__(self, root: Path, installed: InstalledModels | None = None) -> None:
+        """`root`: the folder of model folders, e.g. `engines/`; `installed`: what serves instead of one of them."""
+        self.root, self.installed = root, installed
 
     def names(self) -> list[str]:
         """Names of the folders that have a manifest."""
-        return sorted(p.parent.name for p in self.root.glob(f"*/{MANIFEST_FILE}"))
+        installed = self.installed
+        own = () if installed is None else (name for name in installed.names() if installed.serving(name) is not None)
+        return sorted({*own, *(p.parent.name for p in self.root.glob(f"*/{MANIFEST_FILE}"))})
 
     def find(self, name: str) -> StoredModel:
         """The model of that name with its files verified.
@@ -48,7 +51,8 @@ class ModelStore:
             ManifestError: the manifest is wrong, a file is missing or not the one the manifest names, or an ONNX file
                 is none or keeps weights elsewhere.
         """
-        folder = self.root / name
+        installed = None if self.installed is None else self.installed.serving(name)
+        folder = installed or self.root / name
         if not (folder / MANIFEST_FILE).is_file():
             raise UnknownModelError(name, self.root, self.names())
         manifest = read_manifest(folder)

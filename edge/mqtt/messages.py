@@ -24,6 +24,7 @@ from edge.mqtt.info_message import TaskSettings as TaskSettings
 from edge.mqtt.lens import FisheyeLens, Lens, Pose
 from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.topics import Kind
+from edge.mqtt.trial_message import ModelTrial
 from edge.mqtt.values import (
     MAX_COLUMNS,
     Columns,
@@ -368,6 +369,7 @@ class BridgeHealth(Message):
     temperature_celsius: float | None = Field(description="The hottest zone's.")
     machine: MachineHealth | None = Field(default=None, description="Null from versions before 0.3.")
     degraded: tuple[str, ...]
+    trial: ModelTrial | None = Field(default=None, description="Of a model that was newly installed, while it goes on.")
 
 
 class BridgeEvent(Message):

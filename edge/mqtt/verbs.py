@@ -150,6 +150,22 @@ class RollbackAnswer(Part):
     message: str
 
 
+class InstallArguments(Arguments):
+    """Which package, and what it must be."""
+
+    url: str = Field(max_length=2048, pattern=r"^https://[^\s]+$", description="Below one of models.sources.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the whole file.")
+    signature: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9+/]{86}==$", description="Ed25519, base64; null: `<url>.sig` is fetched."
+    )
+
+
+class InstallAnswer(Part):
+    """It was begun; the event `engine_install_done` or `engine_install_failed` tells its end, `model_...` the rest."""
+
+    accepted: Literal[True] = True
+
+
 class FlagArguments(Arguments):
     """Which camera's current picture is kept for review, and why."""
 
@@ -195,6 +211,7 @@ VerbName = Literal[
     "restart-camera",
     "engine/build",
     "engine/rollback",
+    "engine/install",
     "flag",
 ]
 VERBS: Mapping[str, Verb] = {
@@ -223,6 +240,14 @@ VERBS: Mapping[str, Verb] = {
     ),
     "engine/rollback": Verb(
         "Reject an engine's current plan.", RollbackArguments, RollbackAnswer, 60.0, "change", True
+    ),
+    "engine/install": Verb(
+        "Fetch a model's package and try it beside the one that serves; answered when it is begun.",
+        InstallArguments,
+        InstallAnswer,
+        10.0,
+        "change",
+        True,
     ),
     "flag": Verb("Keep a camera's picture and results for review.", FlagArguments, FlagAnswer, 15.0, "look", True),
 }

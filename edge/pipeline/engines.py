@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from functools import partial
 from pathlib import Path
 
-from edge.errors import ConfigError, EngineError, NotThereError, UnknownModelError
+from edge.errors import ConfigError, EdgeError, EngineError, NotThereError, UnknownModelError
 from edge.inference.accelerator import Accelerator
+from edge.inference.installed import InstalledModels
 from edge.inference.opening import ServingEvent
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend, load, plans_of
@@ -18,6 +21,8 @@ from edge.inference.trt.build_process import OnProgress, ignore_progress
 from edge.monitor.watchdog import extend_until_done, extending
 from edge.pipeline.batches import Engine
 from edge.scene import Task
+
+_log = logging.getLogger(__name__)
 
 _GIVE_UP_S = 1.5
 """What is told to stop gives up by itself within this time, as building does, or is left to the end of the process."""
@@ -73,6 +78,7 @@ class LoadedEngines:
         *,
         on_progress: Callable[[str], None],
         stop: threading.Event,
+        installed: InstalledModels | None = None,
     ) -> None:
         """Load them, one after the other.
 
@@ -83,12 +89,14 @@ class LoadedEngines:
             accelerator: whose thread loads, runs and closes them.
             on_progress: told what is being done, for people; systemd is told that it goes on.
             stop: set it to give up.
+            installed: models that serve in the place of those of their name; one that cannot is taken back.
 
         Raises:
             ConfigError: there is no such model, or it is for another task.
             EngineError: one cannot serve, or `stop` was set.
         """
-        self._accelerator, self._options, self._store = accelerator, options, ModelStore(root)
+        self._accelerator, self._options, self._store = accelerator, options, ModelStore(root, installed)
+        self._installed, self._taken_back = installed, deque[tuple[str, ServingEvent]]()
         self._say, self._stop = on_progress, stop
         self.models: dict[Task, StoredModel] = {}
         self._serving: dict[str, ServingBackend] = {}
@@ -116,18 +124,74 @@ class LoadedEngines:
                 raise EngineError(f"interrupted before the {task} engine {name!r} was loaded; start again to load it")
             self._say(f"loading {task} engine {name!r}")
             tell = extending(lambda progress: self._say(str(progress)))
-            what = (self._store, name, task, self._options)
-            loading = self._accelerator.submit(
-                partial(load_engine, *what, on_progress=tell, stop=self._stop, may_build=may_build)
-            )
-            # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
-            extend_until_done(loading, self._options.build.timeout_s, stop=self._stop)
+            load_it = partial(self._load_one, name, task, tell, may_build=may_build)
             try:
-                model, serving = loading.result(_GIVE_UP_S if self._stop.is_set() else None)
-            except futures.TimeoutError:
-                raise EngineError(f"interrupted while the {task} engine {name!r} was loaded; start again") from None
+                model, serving = load_it()
+            except EdgeError as error:
+                if not self._take_back(name, error):
+                    raise
+                model, serving = load_it()
             self._serving = {**self._serving, name: serving}
             self._serves(task, model, Engine(model.manifest, serving))
+
+    def _load_one(
+        self, name: str, task: Task, tell: OnProgress, *, may_build: bool
+    ) -> tuple[StoredModel, ServingBackend]:
+        what = (self._store, name, task, self._options)
+        loading = self._accelerator.submit(
+            partial(load_engine, *what, on_progress=tell, stop=self._stop, may_build=may_build)
+        )
+        # ONNX Runtime's TensorRT builds too, and reports nothing: it has as long as a build may take.
+        extend_until_done(loading, self._options.build.timeout_s, stop=self._stop)
+        try:
+            return loading.result(_GIVE_UP_S if self._stop.is_set() else None)
+        except futures.TimeoutError:
+            raise EngineError(f"interrupted while the {task} engine {name!r} was loaded; start again") from None
+
+    def _take_back(self, name: str, error: EdgeError) -> bool:
+        """Whether there was an installed model that could not be loaded, and the one before it may be."""
+        if self._installed is None or self._installed.serving(name) is None or self._stop.is_set():
+            return False
+        self._installed.take_back(name, str(error))
+        text = f"{name}: the installed model cannot serve, the one before it does: {error}"
+        _log.error("%s", text)
+        self._taken_back.append((name, ServingEvent("model_rolled_back", text)))
+        return True
+
+    # Another model in the place of one, while it serves ---------------------------------------------------------------
+
+    def names(self) -> dict[str, tuple[Task, ...]]:
+        """Of the models that serve, with the tasks that they answer for."""
+        tasks: dict[str, tuple[Task, ...]] = {}
+        for task, model in self.models.items():
+            tasks[model.folder.name] = (*tasks.get(model.folder.name, ()), task)
+        return tasks
+
+    def load_other(self, root: Path, name: str, tasks: tuple[Task, ...]) -> tuple[StoredModel, ServingBackend]:
+        """Another model for these tasks, loaded and proved beside what serves; nothing is built, inference waits.
+
+        Raises:
+            EngineError: it is for other tasks, or cannot serve.
+        """
+        stored = ModelStore(root).find(name)
+        missing = [task for task in tasks if task not in stored.manifest.parts]
+        if missing:
+            raise EngineError(f"{name} does not answer for {', '.join(missing)}; install it under another name")
+        plans = plans_of(self._options, self._store.root)
+        loading = self._accelerator.submit(
+            partial(load, stored, self._options, plans=plans, stop=self._stop, may_build=False)
+        )
+        return stored, loading.result()
+
+    def replace(self, name: str, model: StoredModel, serving: ServingBackend) -> tuple[StoredModel, ServingBackend]:
+        """It answers for the tasks of that name from now on; what did until now, still loaded."""
+        tasks = self.names()[name]
+        before = self.models[tasks[0]], self._serving[name]
+        self._serving = {**self._serving, name: serving}
+        engine = Engine(model.manifest, serving)
+        for task in tasks:
+            self._serves(task, model, engine)
+        return before
 
     def _serves(self, task: Task, model: StoredModel, engine: Engine) -> None:
         """Others may be reading: what they read does not change, another takes its place."""
@@ -139,7 +203,8 @@ class LoadedEngines:
 
     def take_events(self) -> list[tuple[str, ServingEvent]]:
         """What happened to them since the last time, with the folder's name."""
-        return [(name, event) for name, serving in self._serving.items() for event in serving.take_events()]
+        own = [self._taken_back.popleft() for _ in range(len(self._taken_back))]
+        return own + [(name, event) for name, serving in self._serving.items() for event in serving.take_events()]
 
     def close(self) -> None:
         """Free them, after all that was given to the accelerator before."""

@@ -129,6 +129,8 @@ class Pipeline:
         for job in self._jobs_of(camera):
             self._schedule.remove(job.turn)
         self._feeds = [feed for feed in self._feeds if feed.jobs[0].camera.name != camera]
+        used = {id(feed.engine) for feed in self._feeds}
+        self._inputs = {key: inputs for key, inputs in self._inputs.items() if key in used}
         self._frames.pop(camera, None)
         self._layouts.pop(camera, None)
         self._cuts.pop(camera, None)

@@ -1,11 +1,21 @@
-"""`engine/build` and `engine/rollback`: what TensorRT runs, built and taken back by a process of its own."""
+"""`engine/build`, `engine/rollback`, `engine/install`: engines built, taken back, installed by a process of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from edge.daemon.engine_jobs import EngineJobs
-from edge.mqtt.verbs import VERBS, BuildAnswer, BuildArguments, RollbackAnswer, RollbackArguments
+from edge.errors import EngineError
+from edge.mqtt.verbs import (
+    VERBS,
+    BuildAnswer,
+    BuildArguments,
+    InstallAnswer,
+    InstallArguments,
+    RollbackAnswer,
+    RollbackArguments,
+)
 
 
 def build(arguments: BuildArguments, *, jobs: EngineJobs) -> dict[str, Any]:
@@ -28,3 +38,18 @@ def rollback(arguments: RollbackArguments, *, jobs: EngineJobs) -> dict[str, Any
     """
     said = jobs.rollback(arguments.engine, VERBS["engine/rollback"].within_s - 5.0)
     return RollbackAnswer(engine=arguments.engine, message=said).model_dump(mode="json")
+
+
+def install(arguments: InstallArguments, *, jobs: EngineJobs, sources: Callable[[], tuple[str, ...]]) -> dict[str, Any]:
+    """Begin to fetch and prove a package; events tell the end, and how its trial goes.
+
+    Raises:
+        EdgeError: nothing may be fetched from there, a build or installation is going on, or no process can be started.
+    """
+    inside = (s if s.endswith("/") else f"{s}/" for s in sources())
+    if ".." in arguments.url or not any(arguments.url.startswith(source) for source in inside):
+        raise EngineError("nothing may be fetched from there; models.sources in the device's configuration says whence")
+    options = [arguments.url, "--digest", arguments.sha256]
+    options += [] if arguments.signature is None else ["--signature", arguments.signature]
+    jobs.begin_install(options)
+    return InstallAnswer().model_dump(mode="json")

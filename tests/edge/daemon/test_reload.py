@@ -85,7 +85,7 @@ def test_an_engine_that_is_not_loaded_yet_may_be_any(tmp_path: Path) -> None:
     tasks = {"layout": {"engine": "other"}, "depth": {"engine": "other"}}
     new = configuration(tmp_path, cameras=[camera("hall", tasks=["depth", "layout"])], tasks=tasks)
     found = difference(running, new, ("depth",))
-    assert found.effective.models() == {"depth": "depth", "layout": "other"}
+    assert found.effective.engines() == {"depth": "depth", "layout": "other"}
     assert found.applied == ("cameras.hall", "tasks.layout.engine")
     assert found.restart_required == ("tasks.depth.engine",)
 
