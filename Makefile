@@ -41,7 +41,7 @@ test-slow: $(VENV)/.dev system ## run the tests that take more than ten seconds 
 
 test-faults: $(VENV)/.test system ## break what can break, and count what is lost; FAULTS=long for outages as in docs/reliability.md
 	@mkdir -p build/faults && rm -f build/faults/figures.jsonl
-	FAULTS=$(FAULTS) $(BIN)/python -m pytest -m faults -n 2 -o timeout_method=signal tests/faults $(PYTEST_ARGS)
+	FAULTS=$(FAULTS) $(BIN)/python -m pytest -m faults -n 4 -o timeout_method=signal tests/faults $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.device ## the tests that need an NVIDIA GPU (docs/gpu.md says what to install for it)
 	@$(BIN)/python -c 'import sys, edge.inference.trt.gpu as g; g.has_nvidia_gpu() or sys.exit("no NVIDIA GPU here (no /dev/nvidia* or /dev/nvhost*): nothing to test")'

@@ -11,8 +11,9 @@ import time
 import typer
 
 import edge
-from edge.commands import engines, rig
+from edge.commands import calibrate, engines, rig
 from edge.commands.bench import bench
+from edge.commands.cameras import cameras
 from edge.commands.check import check
 from edge.commands.diagnostics import diagnostics
 from edge.commands.export import export
@@ -30,8 +31,10 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
 
 \b
   edge check -c config.yaml         is everything there? what to do about what is not
+  edge cameras --stills stills      which cameras are there? what to write into config.yaml
   edge run -c config.yaml           serve until Ctrl-C or SIGTERM
   edge rig check hall               do a rig's cameras meet? in which order do a cube's faces come?
+  edge calibrate hall               how high and how tilted does a camera hang?
   edge engines build                build what TensorRT runs on this device; list, verify, rollback, clean
   edge watch --host broker          what do devices publish?
   edge view --host broker           the same as a web page: rooms one can turn, plans, depth, light
@@ -57,10 +60,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(engines.app, name="engines")
+app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(fleet, name="fleet")
 app.add_typer(rig.app, name="rig")
 app.command(short_help="Run the daemon.")(run)
 app.command(short_help="Try every part for real; what to do about what fails.")(check)
+app.command(short_help="Find cameras, try each, print what to configure.")(cameras)
 app.command(short_help="Write a file to send to whoever helps, without secrets.")(diagnostics)
 app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)

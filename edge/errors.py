@@ -7,6 +7,7 @@
     ├── CameraError        a source cannot be opened, timed out or sent no picture
     ├── ImageError         a picture that cannot be used (size, type, channels)
     ├── GeometryError      a shape that is not what the formula needs
+    ├── CalibrationError   pictures that a camera cannot be calibrated by
     ├── EngineError        a model cannot be loaded, verified or run
     │   ├── UnknownModelError  no model of that name is in the folder
     │   ├── ManifestError  manifest.json is wrong, or the model does not match it
@@ -77,6 +78,10 @@ class ImageError(EdgeError):
 
 class GeometryError(EdgeError):
     """An array or shape that the formula cannot take."""
+
+
+class CalibrationError(EdgeError):
+    """Pictures, or what was said of them, by which a camera cannot be calibrated."""
 
 
 class EngineError(EdgeError):

@@ -100,7 +100,6 @@ def test_example_rules_let_a_device_describe_itself_alone(
     [
         ("edge-demo", "edge/home/flat 3", True),
         ("edge-demo", "edge/home/flat 3/layout", False),
-        ("edge-demo", "edge/homes/flat 3", False),
     ],
 )
 def test_example_rules_let_a_home_be_told_by_who_serves_a_page(

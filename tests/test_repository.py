@@ -164,6 +164,15 @@ def test_every_path_named_in_the_pages_exists() -> None:
     assert sorted(f"{page}: {name}" for page, name in named_paths if not is_there(name, page)) == []
 
 
+def test_every_fault_in_the_table_is_made() -> None:
+    """Each row of the table of faults is one that a test notes its figures under."""
+    table = text_of("docs/reliability.md").split("## Faults, measured")[1]
+    rows = set(re.findall(r"^\| (\d+[a-z]*) \|", table, re.MULTILINE))
+    tests = "".join(path.read_text() for path in (REPOSITORY / "tests" / "faults").glob("test_*.py"))
+    assert len(rows) >= 40
+    assert not rows - set(re.findall(r'"(\d+[a-z]*)"', tests))
+
+
 def test_every_make_target_named_exists() -> None:
     """Whatever a page, the pipeline or a workflow says to `make` is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", text_of("Makefile"), re.MULTILINE))
@@ -225,11 +234,11 @@ def test_importing_the_device_package_is_free() -> None:
 
 
 def test_cameras_alone_open_video() -> None:
-    """OpenCV's VideoCapture, which can hang, is used only where it is supervised."""
+    """On a device OpenCV's VideoCapture, which can hang, is used only where it is supervised."""
     users = [
         path for path in sources() if "VideoCapture(" in path.read_text(encoding="utf-8") and "tests" not in path.parts
     ]
-    assert [name for name in named(users) if not name.startswith("edge/cameras/")] == []
+    assert [n for n in named(users) if n.startswith("edge/") and not n.startswith("edge/cameras/")] == []
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from training.commands.pictures import pictures
 from training.commands.quantize import quantize
 from training.commands.skies import skies
 from training.commands.synthesize import synthesize
+from training.commands.synthesize_walks import synthesize_walks
 from training.commands.terminal import CONSOLE
 from training.commands.tune import tune
 from training.commands.untrained import untrained
@@ -31,7 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
 )
-for command in (synthesize, skies, clip, fit, tune, average, evaluate, export, calibrate, quantize, untrained):
+for command in (
+    synthesize, synthesize_walks, skies, clip, fit, tune, average, evaluate, export, calibrate, quantize, untrained,
+):  # fmt: skip
     app.command()(command)
 app.command("import")(import_published)
 app.command()(pictures)

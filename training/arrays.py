@@ -9,3 +9,5 @@ Array = npt.NDArray[np.float64]
 """What is computed with."""
 Floats = npt.NDArray[np.float32]
 """What networks take and give."""
+Lens = tuple[float, float, float, float]
+"""fx, fy, cx, cy of a pinhole, px."""

@@ -74,6 +74,8 @@ class RtspSpec:
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
+    decoder: Literal["auto", "cpu", "hardware"] = "auto"
+    """auto: the hardware's where this machine has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ import time
 from typing import TypedDict
 
 from edge.cameras.base import EndOfStream, PictureError, Source, SourceSpec, recording_of
-from edge.cameras.picture import content_hash, shrunk
+from edge.cameras.content import Content
+from edge.cameras.picture import shrunk
 from edge.cameras.privacy import Privacy
 from edge.cameras.slot import SlotWriter
 from edge.cameras.sources import open_source
@@ -99,7 +100,7 @@ class _Child:
 
     def capture(self, source: Source, slot: SlotWriter, *, lockstep: bool) -> None:
         """Pictures from the source into the slot; in lockstep the next follows when the last was taken."""
-        seen, changed_s, refused, good_s = -1, 0.0, 0, time.monotonic()
+        content, refused, good_s = Content(), 0, time.monotonic()
         while not self.stop.is_set():
             try:
                 picture = source.read()
@@ -116,9 +117,7 @@ class _Child:
                     self._degraded = source.degraded
                     self.tell("degraded", "\n".join(self._degraded))
             image = self._fitting(self.privacy.paint(picture.image), slot.capacity_bytes)
-            now = content_hash(image)
-            if now != seen:
-                seen, changed_s = now, picture.captured_monotonic_s
+            changed_s = content.changed_s(image, picture.captured_monotonic_s)
             while lockstep and not slot.taken and not self.stop.is_set():
                 time.sleep(_LOCKSTEP_POLL_S)
             slot.write(image, picture.captured_at, picture.captured_monotonic_s, changed_s, picture.seen)

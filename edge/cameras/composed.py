@@ -155,9 +155,12 @@ class _Live(_Feed):
                 if found is not None:
                     self._given_s = now_s
                     return found
-            elif not live and now_s - max(self._opened_s, self._given_s) > _START_S:
+            elif not live and (now_s - self._given_s > _START_S or self._none_opens()):
                 raise CameraError("none of its cameras sends pictures: " + "; ".join(self.missing()))
             time.sleep(_POLL_S)
+
+    def _none_opens(self) -> bool:
+        return not self._last and all(process.last_error for process in self._processes)
 
     def _look(self, now_s: float) -> None:
         """Take new pictures; look after the processes a few times a second."""
@@ -242,6 +245,7 @@ class ComposedSource(Source):
 
     def open(self) -> None:
         """Open the sources."""
+        self.close()
         self._feed = _feed_of(self.spec, self._source_of)
         self._feed.open()
 

@@ -70,7 +70,7 @@ def _part_of(said: dict[str, str]) -> PanoramaPart | None:
     full_w, full_h, width, height = (_number(said, key, 0.0) for key in _PART)
     left, top = (_number(said, key, 0.0) for key in _CORNER)
     inside = left >= 0 and top >= 0 and left + width <= full_w + _WHOLE_PX and top + height <= full_h + _WHOLE_PX
-    if not (inside and width > 0 and height > 0 and abs(full_w / full_h - 2) < 0.02):
+    if not (inside and width > 0 and height > 0 and full_h >= 1 and abs(full_w / full_h - 2) < 0.02):
         raise ImageError(
             f"says that it is {width:g}x{height:g} px at {left:g}, {top:g} of a sphere of {full_w:g}x{full_h:g}, which "
             f"cannot be. {_REMEDY}"

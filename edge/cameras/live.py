@@ -51,10 +51,10 @@ class LiveSource(Source):
         with opencv_errors(self.label, remedy):
             capture = cv2.VideoCapture(target, backend, list(parameters))
             opened = capture.isOpened()
-        self._printed.take()
+        printed = self._printed.take()
         if not opened:
             capture.release()
-            raise CameraError(f"{self.label}: cannot be opened. {remedy}")
+            raise CameraError(f"{self.label}: {self.why_not(printed) or f'cannot be opened. {remedy}'}")
         self._capture, self._read, self._new_format = capture, 0, False
         return capture
 
@@ -76,6 +76,10 @@ class LiveSource(Source):
         self.refuse_damaged(video_damage(printed))
         self._size_px = image.shape[1], image.shape[0]
         return Picture(image, captured_at, captured_monotonic_s)
+
+    def why_not(self, printed: str) -> str | None:
+        """Why it could not be opened and what to do, from what was printed; None: nothing better is known."""
+        return None
 
     def refuse_damaged(self, damage: str | None) -> None:
         """Raise `PictureError` for a picture that is not to be used; `damage`: what its decoder said."""

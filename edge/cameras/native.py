@@ -19,6 +19,11 @@ _VIDEO_DAMAGE = re.compile(
     r"|reference picture missing|left block unavailable|top block unavailable|overread \d|error dc|error y=\d"
 )
 _NEW_FORMAT = re.compile(r"chosen by get_format\(\)|Reinit context to \d+x\d+")
+_REFUSED = re.compile(r"method [A-Z_]+ failed: ([45]\d\d)\b|Server returned ([45]\d\d)\b")
+_UNREACHABLE = re.compile(
+    r"Connection refused|No route to host|Network is unreachable|Name or service not known|"
+    r"Temporary failure in name resolution|No address associated with hostname|Connection timed out"
+)
 _lock = threading.Lock()
 
 
@@ -96,6 +101,18 @@ def video_damage(printed: str) -> str | None:
     if damage is None and (found := _VIDEO_DAMAGE.search(printed)):
         damage = found[0].strip()
     return damage
+
+
+def refusal(printed: str) -> int | None:
+    """The status with which a camera refused a stream, as FFmpeg prints it: 401, 403, 404 and so on."""
+    found = _REFUSED.search(printed)
+    return None if found is None else int(found[1] or found[2])
+
+
+def unreachable(printed: str) -> str | None:
+    """Why no connection to a camera came about, in the system's words."""
+    found = _UNREACHABLE.search(printed)
+    return None if found is None else found[0]
 
 
 def format_changed(printed: str) -> bool:

@@ -24,6 +24,8 @@ from edge.scene import CameraModel, Frame, Outline
 _STOP_S = 1.2
 _KILL_S = 0.5
 _REAP_S = 0.05
+_RESTARTING_S, _EAGER_S = 120.0, 8.0
+"""A camera that is gone for less than so long is looked for this often: back within ten seconds of its return."""
 _EVENTS_KEPT = 100
 _LIBRARIES = {"OPENCV_FFMPEG_LOGLEVEL": "48", "OPENCV_LOG_LEVEL": "ERROR", "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27)}
 """Their logs tell the child of damage and of a new size (see `edge.cameras.native`); it shows none of them."""
@@ -123,8 +125,9 @@ class CameraProcess:
         frozen_after_s: content that stays the same for so long makes the state "frozen"; None = not checked.
         first_picture_timeout_s: the same as `stall_timeout_s` for the time from start to the first picture; at least
             what the source's own timeouts take.
-        backoff_s: shortest and longest wait before a restart: see `backoff`. Failures are forgotten when pictures have
-            come for `stall_timeout_s`.
+        backoff_s: shortest and longest wait before a restart: see `backoff`; in the first two minutes 8 s are the
+            longest, as a camera that restarts is back by then. Failures are forgotten when pictures have come for
+            `stall_timeout_s`.
         capacity_bytes: size of the largest picture.
     """
 
@@ -165,6 +168,7 @@ class CameraProcess:
         self._last_sequence = 0
         """Of the capture processes before this one."""
         self._next_start_s: float | None = None
+        self._failing_since_s = 0.0
 
     @property
     def state(self) -> State:
@@ -326,7 +330,13 @@ class CameraProcess:
 
     def _fail(self, state: Literal["stalled", "offline"], reason: str) -> None:
         """Note a failure and plan the next start."""
-        self._next_start_s = time.monotonic() + backoff(self._health.failures, *self.backoff_s)
+        now_s = time.monotonic()
+        if not self._health.failures:
+            self._failing_since_s = now_s
+        shortest_s, longest_s = self.backoff_s
+        if now_s - self._failing_since_s < _RESTARTING_S:
+            longest_s = min(longest_s, _EAGER_S)
+        self._next_start_s = now_s + backoff(self._health.failures, shortest_s, longest_s)
         self._health.failed(state, reason)
         self._take_news()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from edge.cameras.base import ComposedSpec, CsiSpec, HttpSpec, ReplaySpec, RtspSpec, Source, SourceSpec
 from edge.cameras.csi import CsiSource
+from edge.cameras.decoder import decoder_is_there, why_unusable
+from edge.cameras.hardware import HardwareSource
 from edge.cameras.replay import ReplaySource
 from edge.cameras.rtsp import RtspSource
 from edge.cameras.v4l2 import V4l2Source
@@ -22,7 +24,7 @@ def source_from_spec(spec: SourceSpec) -> Source:
 
         return MjpegSource(spec)
     if isinstance(spec, RtspSpec):
-        return RtspSource(spec)
+        return _stream(spec)
     if isinstance(spec, HttpSpec):
         from edge.cameras.still import StillSource
 
@@ -30,6 +32,18 @@ def source_from_spec(spec: SourceSpec) -> Source:
     if isinstance(spec, CsiSpec):
         return CsiSource(spec)
     return V4l2Source(spec)
+
+
+def _stream(spec: RtspSpec) -> Source:
+    """Decoded by what this machine has for it, else by the CPU, which then says why."""
+    if spec.decoder == "cpu" or (spec.decoder == "auto" and not decoder_is_there()):
+        return RtspSource(spec)
+    why = why_unusable()
+    if why is None:
+        return HardwareSource(spec)
+    source = RtspSource(spec)
+    source.degraded = (f"the CPU decodes: {why}",)
+    return source
 
 
 def open_source(spec: SourceSpec) -> Source:

@@ -8,7 +8,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from pathlib import Path
 import cv2
 
 from edge.cameras.csi import has_gstreamer
-from edge.cameras.process import CameraProcess
+from edge.cameras.sphere import varies_at_both_poles
+from edge.commands.camera_pictures import first_picture
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
 from edge.daemon.build import endpoint_of, kept_for_review, topics_of
@@ -30,7 +30,6 @@ from edge.pipeline.engines import load_engine
 from edge.publish.trial import ask_daemons, try_broker
 from edge.scene import Task
 
-_FIRST_PICTURE_S = 20.0
 _ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-training")
 """Distributions that install into the one folder `onnxruntime`."""
 
@@ -80,26 +79,22 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    process = CameraProcess(camera.name, camera.spec, camera.model, backoff_s=(_FIRST_PICTURE_S, _FIRST_PICTURE_S))
-    begun_s = time.monotonic()
-    process.start()
-    try:
-        while (got := process.latest()) is None:
-            process.poll()
-            failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
-                process.last_error if process.state == "offline" and process.last_error else None
-            )
-            if failure:
-                raise EdgeError(failure)
-            if time.monotonic() - begun_s > _FIRST_PICTURE_S:
-                raise EdgeError(f"no picture within {_FIRST_PICTURE_S:.0f} s; check the source's address and cabling")
-            time.sleep(0.02)
-    finally:
-        process.stop()
-    height, width = got.image.shape[:2]
+    got = first_picture(camera.name, camera.spec, camera.model)
+    height, width = got.frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
-        raise EdgeError(f"sends {width}x{height}; a panorama is twice as wide as high: set projection: perspective")
-    return f"{camera.source.type}; first picture {width}x{height} after {time.monotonic() - begun_s:.1f} s"
+        raise EdgeError(
+            f"sends {width}x{height}; a whole panorama is twice as wide as high: set projection: perspective, or say "
+            "which part of the sphere it is: panorama: {vertical_deg: [lower, upper]}"
+        )
+    if camera.projection == "equirectangular" and got.frame.seen is None and varies_at_both_poles(got.frame.image):
+        raise EdgeError(
+            "is said to send whole panoramas, but the first and the last row of its picture each show many things, not "
+            "what is straight up and straight down: a strip of the sphere, as some cameras' panorama mode. Say which: "
+            "panorama: {vertical_deg: [lower, upper]}"
+        )
+    if got.degraded:
+        raise EdgeError("; ".join(got.degraded))
+    return f"{camera.source.type}; first picture {width}x{height} after {got.after_s:.1f} s"
 
 
 def _broker(config: Config) -> str:

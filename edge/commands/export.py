@@ -83,9 +83,12 @@ def export(
     picture: Annotated[Path | None, typer.Option(help="From one picture, by the models in --engines.")] = None,
     camera_height_m: Annotated[float | None, typer.Option(min=0.05, help="Of the lens above the floor.")] = None,
     projection: Annotated[
-        Literal["perspective", "equirectangular"] | None, typer.Option(help="Default: by the picture's shape.")
+        Literal["perspective", "fisheye", "equirectangular"] | None,
+        typer.Option(help="Default: by the picture's shape."),
     ] = None,
-    hfov_deg: Annotated[float | None, typer.Option(min=5, max=170, help="Horizontal field of view.")] = None,
+    hfov_deg: Annotated[
+        float | None, typer.Option(min=5, max=300, help="Horizontal field of view; across the circle of a fisheye.")
+    ] = None,
     engines: Annotated[Path, typer.Option(help="Folder of the models.")] = Path("engines"),
     units: Annotated[Literal["m", "ft", "both"], typer.Option(help="Of lengths on the plan.")] = "both",
     camera: Annotated[str | None, typer.Option(help="From a broker: of which camera.")] = None,

@@ -64,7 +64,7 @@ def page_served(
 ) -> Iterator[None]:
     """The live page, fed by a subscriber to the broker, which homes that are put together in it are told on.
 
-    `serve` makes the server that shows it.
+    `serve` makes the server that shows it; `device`: whose messages, None: of all.
 
     Raises:
         EdgeError: no port could be had.
@@ -87,8 +87,11 @@ def page_served(
 
     def take(received: Received) -> None:
         relay.accept(received)
-        if isinstance(received.message, HomeMessage):
-            homes.heard(received.message)
+        if received.address is not None and received.address.home is not None:
+            if isinstance(received.message, HomeMessage):
+                homes.heard(received.address.home, received.message)
+            elif not received.payload:
+                homes.heard(received.address.home, None)
 
     server = serve(LivePage(relay, flag_over(endpoint, base), homes))
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)

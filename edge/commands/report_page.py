@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -12,10 +13,12 @@ from string import Template
 from edge import __version__
 from edge.commands.report_plan import legend, plan_svg
 from edge.commands.report_rooms import Home
+from edge.derive.formats.plan import home_plan_svg
 from edge.derive.heat_loss.assumptions import DISCLAIMER
 from edge.derive.heat_loss.heating import FLOW_C, HEAT_PUMP_DROP_K, building_load_w, heat_pump, radiator_w
 from edge.derive.heat_loss.uncertainty import Quantiles
 from edge.mqtt.heat_loss_message import HeatElement, HeatLossMessage, Range
+from edge.subscribe.homes import placed_rooms
 
 _TO = {
     "outside": "outside",
@@ -59,6 +62,7 @@ def page(home: Home) -> str:
         version=__version__,
         disclaimer=DISCLAIMER,
         summary=_summary(home, load),
+        plan=_plan(home),
         building=_building(home, load),
         radiators=_radiators(home.rooms),
         pump=_pump(home, load),
@@ -95,6 +99,14 @@ def _summary(home: Home, load: Quantiles) -> str:
     if None not in years:
         cards.append(("Heat of a year", f"{two_digits(heat)} kWh", "by degree days, without sun and people"))
     return "".join(f"<div><h3>{a}</h3><b>{b}</b><small>{c}</small></div>" for a, b, c in cards)
+
+
+def _plan(home: Home) -> str:
+    """All rooms as somebody placed them; as a picture, so that its style is its own."""
+    if home.placed is None or not home.placed.rooms:
+        return ""
+    drawn = base64.b64encode(home_plan_svg(home.placed.name, placed_rooms(home.placed), "m")).decode("ascii")
+    return f'<h2>Plan</h2><img class="plan" alt="Plan of {escape(home.name)}" src="data:image/svg+xml;base64,{drawn}">'
 
 
 def _building(home: Home, load: Quantiles) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from edge.errors import ConfigErrors, EdgeError, explain
 from edge.geometry.polygon import counter_clockwise, is_simple
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.heat_loss_message import HeatLossMessage
+from edge.mqtt.home_message import HomeMessage
 from edge.mqtt.messages import timestamp
 from edge.publish.heat_loss import Origin, heat_loss_message
 from edge.subscribe.watcher import Received, Watcher
@@ -38,6 +40,8 @@ class Home:
 
     name: str
     rooms: tuple[HeatLossMessage, ...]
+    placed: HomeMessage | None = None
+    """Where rooms are beside each other, if somebody put them together in the live page."""
 
 
 class RoomConfig(Section):
@@ -116,14 +120,17 @@ def home_of_broker(endpoint: Endpoint, *, base: str, device: str | None, wait_s:
         EdgeError: there is no connection, or no such room within `wait_s`.
     """
     latest: dict[str, HeatLossMessage] = {}
+    homes: dict[str, HomeMessage] = {}
     last_s = [time.monotonic()]
 
     def take(received: Received) -> None:
-        if isinstance(received.message, HeatLossMessage):
+        if isinstance(received.message, HomeMessage):
+            homes[received.topic] = received.message
+        elif isinstance(received.message, HeatLossMessage):
             latest[received.topic] = received.message
             last_s[0] = time.monotonic()
 
-    watcher = Watcher(endpoint, base=base, device=device, on_message=take)
+    watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
     watcher.start()
     end_s = time.monotonic() + wait_s
     try:
@@ -134,7 +141,17 @@ def home_of_broker(endpoint: Endpoint, *, base: str, device: str | None, wait_s:
     if not watcher.state.ever_connected:
         raise EdgeError(f"never connected: {watcher.state.connection_error or 'no answer yet'}")
     nothing = f"no message on {base}/{device or '+'}/<camera>{_TOPIC_END} within {wait_s:g} s"
-    return _home(latest, device or base, f"{nothing}; add the section heat_loss to a camera of config.yaml")
+    home = _home(latest, device or base, f"{nothing}; add the section heat_loss to a camera of config.yaml")
+    placed = _placed(home, homes.values())
+    return home if placed is None else replace(home, name=placed.name, placed=placed)
+
+
+def _placed(home: Home, homes: Iterable[HomeMessage]) -> HomeMessage | None:
+    """The home that has most of these rooms; None: none has one of them."""
+    ours = {(room.device, room.camera) for room in home.rooms}
+    common = [(len(ours & {(r.device, r.camera) for r in h.rooms}), h.saved_at, h) for h in homes]
+    best = max(common, key=lambda found: found[:2], default=None)
+    return best[2] if best is not None and best[0] else None
 
 
 def _home(latest: dict[str, HeatLossMessage], name: str, nothing: str) -> Home:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from edge.cameras.gpano import Leveller
 from edge.cameras.picture import decoded
 from edge.derive.formats.horizonnet import read_horizonnet
 from edge.derive.glb import read_room
@@ -18,7 +19,7 @@ from edge.inference.store import ModelStore
 from edge.mqtt.home_message import HomeMessage
 from edge.mqtt.messages import LayoutMessage
 from edge.perception.readers import READERS, Value
-from edge.scene import CameraModel, ImageArray, Lighting, RoomLayout, Task
+from edge.scene import BoolArray, CameraModel, FisheyeCircle, ImageArray, Lighting, RoomLayout, Task
 from edge.subscribe.rooms import room_of
 
 
@@ -55,11 +56,11 @@ def from_file(path: Path, camera_height_m: float | None) -> RoomModel | HomeMess
         ) from error
 
 
-def _inferred(store: ModelStore, task: Task, camera: CameraModel, image: ImageArray) -> Value:
+def _inferred(store: ModelStore, task: Task, camera: CameraModel, image: ImageArray, seen: BoolArray | None) -> Value:
     stored = store.find(task)
     reader = READERS[task](stored.manifest.part(task), camera, smoothing_s=0.0)
     with load(stored) as backend:
-        return reader.read(backend.run(reader.prepare(image)), 0.0)
+        return reader.read(backend.run(reader.prepare(image, seen=seen)), 0.0)
 
 
 def _camera(
@@ -71,10 +72,14 @@ def _camera(
         EdgeError: an ordinary picture without a field of view.
     """
     width, height = image_wh
-    if (projection or ("equirectangular" if width == 2 * height else "perspective")) == "equirectangular":
+    kind = projection or ("equirectangular" if width == 2 * height else "perspective")
+    if kind == "equirectangular":
         return CameraModel("equirectangular", camera_height_m=camera_height_m)
     if hfov_deg is None:
         raise EdgeError("the lens of this picture is not known; give --hfov-deg, or --projection equirectangular")
+    if kind == "fisheye":
+        circle = FisheyeCircle(float(np.deg2rad(hfov_deg)))
+        return CameraModel("fisheye", fisheye=circle, camera_height_m=camera_height_m)
     return CameraModel("perspective", hfov_rad=float(np.deg2rad(hfov_deg)), camera_height_m=camera_height_m)
 
 
@@ -87,13 +92,17 @@ def from_picture(
         EdgeError: the picture cannot be read, its lens is not known, or there is no model of layouts.
     """
     try:
-        image = decoded(_bytes(path))
+        data = _bytes(path)
+        image, seen = decoded(data), None
+        if projection in (None, "equirectangular"):
+            image, seen = Leveller().level(image, data)
     except ImageError as error:
         raise EdgeError(f"{path} {error}") from error
     camera = _camera(projection, hfov_deg, camera_height_m, (image.shape[1], image.shape[0]))
     store = ModelStore(engines)
-    layout = _inferred(store, "layout", camera, image)
+    layout = _inferred(store, "layout", camera, image, seen)
     assert isinstance(layout, RoomLayout)
-    light = _inferred(store, "lighting", camera, image) if "lighting" in store.names() else None
+    light = _inferred(store, "lighting", camera, image, seen) if "lighting" in store.names() else None
     lighting = light if isinstance(light, Lighting) else None
-    return model_of(layout, camera, image, lighting=lighting, about={"camera": path.stem})
+    hidden = None if seen is None else ~seen
+    return model_of(layout, camera, image, lighting=lighting, hidden=hidden, about={"camera": path.stem})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edge.cameras.base import ComposedSpec, Member, SourceSpec, View
+from edge.cameras.base import ComposedSpec, HttpSpec, Member, SourceSpec, View, recording_of
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.lenses import LensConfig
 from edge.config.rigs import CameraSource, ComposedSourceConfig
@@ -18,6 +18,8 @@ from edge.geometry.polygon import is_simple
 from edge.mqtt.topics import RESERVED_CAMERA_NAMES
 from edge.scene import TASKS, CameraModel, Outline, Task
 
+_FROZEN_S, _FROZEN_PICTURES = 300.0, 10
+"""Encoders repeat a still picture until their next key frame; those that adapt to the scene wait up to two minutes."""
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Corner = Annotated[tuple[_Share, _Share], Field(strict=False)]
 _Corners = Annotated[tuple[_Corner, ...], Field(min_length=3, max_length=64, strict=False)]
@@ -63,8 +65,10 @@ class CameraConfig(LensConfig):
         default=None, description="the camera's picture on <camera>/picture; null: not published; {}: as below"
     )
     stall_timeout_s: Positive = Field(default=10.0, description="no picture for so long: the capture is restarted, s")
-    frozen_after_s: Positive | None = Field(
-        default=None, description="the same picture for so long is reported as frozen, s; null: not checked"
+    frozen_after_s: Positive | Literal["auto"] | None = Field(
+        default="auto",
+        description="the very same picture for so long is reported as frozen, s; auto: 300, or ten pictures where they "
+        "are rarer, of live cameras; null: not checked",
     )
     openings: Annotated[tuple[SeenOpeningConfig, ...], Field(max_length=64, strict=False)] = Field(
         default=(), description="doors and windows of its room, by where it sees them; in the layout, plan and model"
@@ -121,6 +125,18 @@ class CameraConfig(LensConfig):
             return spec
         view = View(CameraModel("equirectangular", part=self.panorama.part))
         return ComposedSpec((Member(self.name, spec, (view,)),))
+
+    @property
+    def frozen_s(self) -> float | None:
+        """After how long the very same picture is reported; None: never, as of recordings, which may show anything."""
+        if self.frozen_after_s != "auto":
+            return self.frozen_after_s
+        spec = self.spec
+        if recording_of(spec) is not None:
+            return None
+        single = [member.spec for member in spec.members] if isinstance(spec, ComposedSpec) else [spec]
+        rarest_s = max((one.every_s for one in single if isinstance(one, HttpSpec)), default=0.0)
+        return max(_FROZEN_S, _FROZEN_PICTURES * rarest_s)
 
     @property
     def model(self) -> CameraModel:

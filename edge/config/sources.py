@@ -92,6 +92,11 @@ class RtspConfig(Section):
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="tcp: no torn pictures; udp: less delay")
     open_timeout_s: Positive = Field(default=10.0, description="longest wait for the connection, s")
     read_timeout_s: Positive = Field(default=5.0, description="longest wait for a picture, s")
+    decoder: Literal["auto", "cpu", "hardware"] = Field(
+        default="auto",
+        description="of H.264 and H.265: auto: a Jetson's own (through GStreamer) where there is one; cpu; hardware: "
+        "asked for also where none is seen",
+    )
 
     @property
     def spec(self) -> RtspSpec:
@@ -101,6 +106,7 @@ class RtspConfig(Section):
             transport=self.transport,
             open_timeout_s=self.open_timeout_s,
             read_timeout_s=self.read_timeout_s,
+            decoder=self.decoder,
         )
 
 

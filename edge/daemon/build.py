@@ -15,7 +15,7 @@ from edge.daemon.drift import DriftWatch, Tell
 from edge.daemon.heat import HeatWatch
 from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
-from edge.daemon.review import ReviewWatch, Said, Submit
+from edge.daemon.review import Infer, ReviewWatch, Said
 from edge.inference.accelerator import Accelerator
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
@@ -59,7 +59,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.spec,
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
-        frozen_after_s=camera.frozen_after_s,
+        frozen_after_s=camera.frozen_s,
     )
 
 
@@ -173,12 +173,12 @@ def kept_for_review(config: Config) -> Review | None:
     return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
 
 
-def review_of(config: Config, said: Said, submit: Submit) -> ReviewWatch | None:
+def review_of(config: Config, said: Said, infer: Infer) -> ReviewWatch | None:
     """What puts pictures aside for review, if anything."""
     review, kept = kept_for_review(config), config.review
     if review is None:
         return None
-    return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, submit=submit)
+    return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)
 
 
 def connection_of(config: Config) -> MqttConfig:

@@ -38,6 +38,9 @@ CONNECTED = Shown("edge_broker_connected", "1 while a connection to the broker s
 QUEUED = Shown("edge_messages_queued", "Messages that wait in memory or are on their way.")
 SPOOLED = Shown("edge_messages_spooled", "Messages that wait on the disk alone.")
 SPOOL_BYTES = Shown("edge_spool_bytes", "Size of what waits on the disk.")
+SPOOL_OLDEST = Shown(
+    "edge_spool_oldest_seconds", "For how long the oldest message there has waited; 0 if there is none."
+)
 MEMORY = Shown("edge_memory_resident_bytes", "Of the daemon and its capture processes.")
 SLOWDOWN = Shown(
     "edge_heat_slowdown_ratio", "Every task runs so many times as rarely, for the heat; 1 is as configured."
@@ -135,6 +138,7 @@ def of_broker(publishing: PublisherStatistics) -> Iterator[Reading]:
     yield Reading(QUEUED, publishing.queued)
     yield Reading(SPOOLED, publishing.spooled)
     yield Reading(SPOOL_BYTES, publishing.spool_bytes)
+    yield Reading(SPOOL_OLDEST, publishing.spool_oldest_s or 0.0)
 
 
 def of_daemon(uptime_s: float, degraded: int, ready: bool, slowdown: int, memory_bytes: int) -> Iterator[Reading]:

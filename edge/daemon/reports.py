@@ -156,6 +156,7 @@ def health(
             queued=broker.queued,
             spooled=broker.spooled,
             spool_bytes=broker.spool_bytes,
+            spool_oldest_s=None if broker.spool_oldest_s is None else round(broker.spool_oldest_s, 1),
         ),
         dropped=broker.dropped | passed_over(metrics),
         memory_bytes=memory_bytes(),

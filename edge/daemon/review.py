@@ -10,17 +10,20 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.errors import EdgeError
+from edge.inference.base import Arrays
 from edge.keep.review import ABOUT, PICTURE, Review, entry_name
 from edge.mqtt.messages import Message, timestamp
 from edge.perception.canvas import CanvasMap
 from edge.perception.consistency import Contradiction, Seen, contradictions, mirror_camera
 from edge.perception.readers import reader_of
 from edge.perception.still import EVERY_S, StillPicture
+from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
 from edge.publish.pictures import jpeg, small
 from edge.scene import Frame, ImageArray, RoomLayout, Task
@@ -28,8 +31,8 @@ from edge.scene import Frame, ImageArray, RoomLayout, Task
 _log = logging.getLogger(__name__)
 
 People = Literal["removed", "kept"]
-Submit = Callable[[Callable[[], Any]], Future[Any]]
-"""Has something done on the accelerator's thread."""
+Infer = Callable[[Engine, npt.NDArray[np.float32]], Future[Arrays]]
+"""One inference beside those that are due."""
 Said = Callable[[Result, float], Message]
 """The message of a result, so many seconds after the capture of its frame."""
 
@@ -63,7 +66,7 @@ class _Camera:
 class ReviewWatch:
     """Takes every result, on any thread; `look` checks and writes, on the caller's."""
 
-    def __init__(self, review: Review, *, people: People, automatic: bool, said: Said, submit: Submit) -> None:
+    def __init__(self, review: Review, *, people: People, automatic: bool, said: Said, infer: Infer) -> None:
         """Nothing is kept before something is flagged.
 
         Args:
@@ -71,10 +74,10 @@ class ReviewWatch:
             people: removed by the median of an hour, which is kept in memory; or kept.
             automatic: also flag what contradicts itself, and what drifts.
             said: the message of a result.
-            submit: has something done on the accelerator's thread.
+            infer: for the mirrored picture.
         """
         self.review, self.people = review, people
-        self._automatic, self._said, self._submit = automatic, said, submit
+        self._automatic, self._said, self._infer = automatic, said, infer
         self._cameras: dict[str, _Camera] = {}
         self._lock = threading.Lock()
         self._expired_s = -np.inf
@@ -140,7 +143,9 @@ class ReviewWatch:
 
     def _mirrored(self, result: Result | None) -> RoomLayout | None:
         """The layout of the mirrored picture, by one inference more; None where that says nothing."""
-        if result is None or result.frame.model.projection != "equirectangular" or result.frame.model.masks:
+        if result is None or result.frame.model.projection != "equirectangular":
+            return None
+        if result.frame.model.masks or result.frame.seen is not None:
             return None
         with self._lock:
             level = self._level(self._cameras[result.frame.camera], result.frame)
@@ -149,8 +154,7 @@ class ReviewWatch:
         )
         tensor = reader.prepare(np.ascontiguousarray(level[:, ::-1]))
         try:
-            outputs = self._submit(lambda: {k: v.copy() for k, v in result.engine.backend.run(tensor).items()})
-            value = reader.read(outputs.result(_MIRROR_S), 0.0)
+            value = reader.read(self._infer(result.engine, tensor).result(_MIRROR_S), 0.0)
         except (EdgeError, futures.TimeoutError) as error:
             _log.debug("the mirrored picture was not looked at: %s", error)
             return None

@@ -135,7 +135,7 @@ class Daemon:
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
         self._drift = build.drift_of(config, self._drift_told)
-        self._review = build.review_of(config, self.said, self.accelerator.submit)
+        self._review = build.review_of(config, self.said, self.pipeline.infer)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
         self._health_due = Periodic(config.health.every_s)
         self.engine_jobs = EngineJobs(path)
@@ -464,7 +464,7 @@ class Daemon:
         if (config.drift, config.cameras) != (before.drift, before.cameras):
             self._drift = build.drift_of(config, self._drift_told)
         if (config.review, config.cameras) != (before.review, before.cameras):
-            self._review = build.review_of(config, self.said, self.accelerator.submit)
+            self._review = build.review_of(config, self.said, self.pipeline.infer)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

@@ -25,6 +25,7 @@ _SAME_WIDTH_M = 0.2
 """Openings whose widths differ by less may be one, seen from both rooms."""
 _SAME_PLACE_M = 0.3
 _SNAP_RAD, _SNAP_M = np.radians(12.0), 0.5
+_HALVINGS = 20
 _MOST_OVERLAP = 0.1
 """Share of a room's floor that a first guess may lay over others."""
 
@@ -139,11 +140,14 @@ def sizes_of(rooms: Sequence[PlacedRoom]) -> HomeSizes:
     overlaps: list[Overlap] = []
     shared: list[SharedWall] = []
     passages: list[Passage] = []
+    walls = [_long_walls(room) for room in rooms]
     for i, j in itertools.combinations(range(len(rooms)), 2):
+        if floors[i].distance(floors[j]) > _THICKEST_M:
+            continue
         area_m2 = float(floors[i].intersection(floors[j]).area)
         if area_m2 >= _SMALLEST_OVERLAP_M2:
             overlaps.append(Overlap((i, j), area_m2))
-        for a, b in itertools.product(rooms[i].walls, rooms[j].walls):
+        for a, b in itertools.product(walls[i], walls[j]):
             if (found := _shared(a, b)) is not None:
                 shared.append(SharedWall((i, j), (a.index, b.index), *found))
         passages += _passages(rooms, i, j)
@@ -155,6 +159,11 @@ def sizes_of(rooms: Sequence[PlacedRoom]) -> HomeSizes:
         tuple(shared),
         tuple(passages),
     )
+
+
+def _long_walls(room: PlacedRoom) -> list[Edge]:
+    """Walls that can be a part of another room's."""
+    return [wall for wall in room.walls if wall.length >= _SHORTEST_SHARED_M]
 
 
 def _along(edge: Edge) -> Array:
@@ -210,10 +219,10 @@ def snapped(rooms: Sequence[PlacedRoom], index: int, wall_m: float = WALL_M) -> 
     corner meets its counterpart.
     """
     room = rooms[index]
-    others = [(n, r) for n, r in enumerate(rooms) if n != index]
+    others = [(n, r) for n, r in enumerate(rooms) if n != index and r.floor.distance(room.floor) <= 2 * _SNAP_M]
     best: tuple[float, PlacedRoom] | None = None
-    for number, wall in ((n, w) for n, r in others for w in r.walls):
-        for mine in room.walls:
+    for number, wall in ((n, w) for n, r in others for w in _long_walls(r)):
+        for mine in _long_walls(room):
             turn = _turn_between(mine, wall)
             if abs(turn) > _SNAP_RAD:
                 continue
@@ -286,13 +295,22 @@ def _at_passage(there: PlacedRoom, theirs: Opening, model: RoomModel, own: Openi
 
 
 def _beside(rooms: Sequence[PlacedRoom], model: RoomModel, wall_m: float) -> PlacedRoom:
+    """To the right of all rooms, parallel to them, as near as a wall lets it come."""
     longest = max((wall for room in rooms for wall in room.walls), key=lambda wall: wall.length)
     mine = max(model.walls, key=lambda wall: wall.length, default=None)
     turn = 0.0 if mine is None else _turn_between(mine, longest)
     turn = float(
         np.remainder(turn + np.pi / 4, np.pi / 2) - np.pi / 4
     )  # the smallest that makes them parallel or square
-    guess = PlacedRoom(model, turn_rad=turn)
-    low_x, low_y, _, _ = guess.floor.bounds
-    _, bottom, right, _ = shapely.union_all([room.floor for room in rooms]).bounds
-    return guess.moved(np.array([right + wall_m - low_x, bottom - low_y]))
+    guess, covered = PlacedRoom(model, turn_rad=turn), shapely.union_all([room.floor for room in rooms])
+    low_x, low_y, high_x, _ = guess.floor.bounds
+    left, bottom, right, _ = covered.bounds
+    guess = guess.moved(np.array([right + wall_m - low_x, bottom - low_y]))
+    near_m, far_m = 0.0, right - left + high_x - low_x
+    for _ in range(_HALVINGS):
+        middle_m = (near_m + far_m) / 2
+        closer = guess.moved(np.array([-middle_m, 0.0])).floor
+        near_m, far_m = (middle_m, far_m) if closer.distance(covered) >= wall_m else (near_m, middle_m)
+    guess = guess.moved(np.array([-near_m, 0.0]))
+    found = snapped([*rooms, guess], len(rooms), wall_m)
+    return found if found.floor.intersection(covered).area < _SMALLEST_OVERLAP_M2 else guess

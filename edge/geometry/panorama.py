@@ -73,7 +73,7 @@ def check_panorama_size(width_px: int, height_px: int) -> None:
     if width_px != 2 * height_px:
         raise GeometryError(
             f"an equirectangular picture is twice as wide as high, got {width_px}x{height_px}; "
-            "pad or crop it to the full sphere first"
+            "say which part of the sphere it is: panorama: {vertical_deg: [lower, upper]}, or pad it to the full sphere"
         )
 
 

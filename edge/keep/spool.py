@@ -277,6 +277,16 @@ class Spool:
         """Of all messages together."""
         return sum(held.size_bytes for held in self._held.values())
 
+    def oldest_since_s(self) -> float | None:
+        """Since when the oldest message waits, on the spool's clock; None: there is none."""
+        if not any(held.rows for held in self._held.values()):
+            return None
+        first = [f"SELECT * FROM (SELECT at_s FROM {lane} ORDER BY number LIMIT 1)" for lane in LANES]
+        query = " UNION ALL ".join((*first, "SELECT MIN(at_s) FROM latest"))
+        with self._translated():
+            found = [float(at_s) for (at_s,) in self._connection.execute(query) if at_s is not None]
+        return self._began_s + min(found) if found else None
+
     def next_number(self) -> int:
         """Larger than any in use."""
         with self._translated():

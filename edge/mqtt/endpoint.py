@@ -8,6 +8,11 @@ from typing import Literal
 
 from edge.mqtt.versions import Protocol
 
+RETRY_S = (0.5, 8.0)
+"""Shortest and longest wait before the next attempt: whoever lost a broker is back within ten seconds of its return."""
+STEADY_S = 10.0
+"""A connection that lasted so long was sound: the next one is tried soon."""
+
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:

@@ -343,6 +343,9 @@ class BrokerHealth(Part):
     queued: Count = Field(description="That wait in memory, or are on their way, this message included.")
     spooled: Count = Field(description="That wait on the disk alone.")
     spool_bytes: Count = Field(description="On the disk, copies of what is on its way included.")
+    spool_oldest_s: NonNegative | None = Field(
+        default=None, description="For how long the oldest there has waited, without the time that it was switched off."
+    )
 
 
 class BridgeHealth(Message):

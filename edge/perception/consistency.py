@@ -159,7 +159,7 @@ def _depth(seen: Seen) -> list[Contradiction | None]:
 def _light(seen: Seen) -> Contradiction | None:
     """Only on a panorama: a camera that sees a part does not see where the light is."""
     light, model = seen.values.get("lighting"), seen.frame.model
-    if not isinstance(light, Lighting) or model.projection != "equirectangular":
+    if not isinstance(light, Lighting) or model.projection != "equirectangular" or seen.frame.seen is not None:
         return None
     if light.dominant_strength < _LEAST_STRENGTH:
         return None

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from edge.geometry.mask import covered
 from edge.geometry.panorama import rays, sampling_map
 from edge.geometry.pinhole import rays_from_pixels
-from edge.geometry.view import depth_directions, lens, pixels_per_radian, room_pixels, rotation
+from edge.geometry.view import depth_directions, lens, picture_rays, pixels_per_radian, room_pixels, rotation
 from edge.inference.manifest import DepthMetres, DepthSign, InverseDepthRelative, Manifest
 from edge.perception.alignment import (
     RANGE_M,
@@ -166,9 +166,10 @@ class DepthReader:
     def _shown(self, wh: tuple[int, int]) -> BoolArray | None:
         """(H, W) at which pixels of the camera's depth map of this size its picture shows something; None: at all."""
         if wh not in self._shown_at:
-            shown = None
-            if self._camera.projection == "fisheye" or self._seen is not None:
-                shown = self._shown_in(self._directions(wh)[0])
+            shown = picture_rays(self._camera, self._image_wh, wh)[1] if self._camera.projection == "fisheye" else None
+            if self._seen is not None:
+                seen = self._shown_in(self._directions(wh)[0])
+                shown = seen if shown is None else shown & seen
             if self._camera.masks:
                 free = ~covered(self._camera.masks, *wh)
                 shown = free if shown is None else shown & free

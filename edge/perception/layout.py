@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from edge.errors import GeometryError
 from edge.geometry import polygon as floor
-from edge.geometry.panorama import direction_from_angles, longitudes
+from edge.geometry.panorama import direction_from_angles, latitudes, longitudes
 from edge.geometry.walls import (
     Line,
     chain,
@@ -42,6 +42,8 @@ FitChoice = Literal["auto", "manhattan", "general", "raw"]
 
 _LATITUDE_LIMITS_RAD = (np.deg2rad(1.0), np.deg2rad(85.0))
 """Edges nearer to the horizon or the pole than this are taken to be there: their distance would be noise."""
+_REACH_RAD = np.deg2rad(60.0)
+"""A lens that sees past 90 degrees sees straight up or down, and there every column; that is not where walls are."""
 MIN_VISIBLE_COLUMNS = 8
 _PEAK_WINDOW = 0.05
 """Corners are at least this share of the panorama's width apart (HorizonNet's r)."""
@@ -384,13 +386,17 @@ def _openings(boundary: _Boundary, outline: _Outline) -> tuple[WallOpening, ...]
     return wall_openings(boundary.openings, boundary.visible, outline.polygon)
 
 
-def _in_view(mask: BoolArray, edges_rad: Array) -> tuple[BoolArray, BoolArray]:
-    """Which of W columns a camera sees at all, and at which of them each edge (2, W) lies inside its picture."""
+def _in_view(mask: BoolArray, edges_rad: Array, reach_rad: float) -> tuple[BoolArray, BoolArray]:
+    """Which of W columns a camera sees, and at which of them each edge (2, W) lies inside its picture.
+
+    `reach_rad`: a column is seen if its picture shows something of it that is no farther from the horizon.
+    """
     height, width = mask.shape
+    near = np.abs(latitudes(height)) <= reach_rad
     columns = edges_rad.shape[1]
     index = np.arange(columns) * width // columns
     rows = np.clip(((0.5 - edges_rad / np.pi) * height).astype(np.intp), 0, height - 1)
-    seen: BoolArray = np.asarray(mask.any(axis=0))
+    seen: BoolArray = np.asarray(mask[near].any(axis=0))
     return seen[index], mask[rows, index]
 
 
@@ -434,7 +440,8 @@ class LayoutReader:
             GeometryError: see `layout_from_boundary`.
         """
         rows = self._columns(outputs, at_s)
-        visible, edges_seen = _in_view(self._input.mask, rows[:2])
+        reach_rad = np.pi / 2 if self._camera.projection == "perspective" else _REACH_RAD
+        visible, edges_seen = _in_view(self._input.mask, rows[:2], reach_rad)
         output, further = self._output, list(rows[3:])
         openings = spread_rad = None
         if isinstance(output, BoundaryCorners) and output.openings is not None:

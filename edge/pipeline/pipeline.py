@@ -176,6 +176,19 @@ class Pipeline:
         self._feeds.append(feed)
         return feed
 
+    def infer(self, engine: Engine, tensor: npt.NDArray[np.float32]) -> Future[Arrays]:
+        """One inference beside the jobs', between two turns, after all that runs was read; the arrays are its caller's.
+
+        The future has the runtime's error, if it failed.
+        """
+
+        def now() -> Arrays:
+            self.finish()
+            answers: Future[Arrays] = self._submit(lambda: {n: a.copy() for n, a in engine.backend.run(tensor).items()})
+            return answers.result()
+
+        return self.changes.put(now)
+
     def step(self) -> bool:
         """Hand the accelerator its next batch, then read the answers to the last one.
 

@@ -81,5 +81,5 @@ class Hearing:
             self._twin.claimed()
 
     def degraded(self) -> tuple[str, ...]:
-        """Who else uses this device's name."""
-        return self._twin.degraded() if self._twin else ()
+        """Who else uses this device's name, and that more is asked of it than it can answer."""
+        return (*(self._twin.degraded() if self._twin else ()), *self._requests.degraded())

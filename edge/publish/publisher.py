@@ -17,7 +17,7 @@ from typing import Literal, cast
 from edge.errors import PublishError
 from edge.keep.spool import Spool
 from edge.monitor.metrics import Metrics
-from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.endpoint import RETRY_S, STEADY_S, Endpoint
 from edge.mqtt.failures import NotConnectedError, UnsendableError, remedy_for
 from edge.mqtt.link import Incoming, Link, Metadata, Subscription, Will
 from edge.mqtt.messages import BridgeProbe, BridgeState, Response
@@ -31,8 +31,8 @@ from edge.publish.outbox import Content, Maker, Outbox, Outgoing
 from edge.publish.requests import Handler, Requests
 from edge.publish.spooling import Spooling
 from edge.publish.statistics import PublisherStatistics, median_and_worst
-from edge.publish.suspects import STEADY_S, Suspects
-from edge.publish.troubles import Troubles
+from edge.publish.suspects import Suspects
+from edge.publish.troubles import Troubles, shortcomings
 from edge.publish.twin import Twin
 from edge.publish.window import InFlight, Window
 
@@ -46,6 +46,7 @@ _WARNED = 8
 _ALLOW = "allow this user in the broker's access list"
 _LARGEST_INCOMING_BYTES = 8 << 20
 """A broker that speaks MQTT 5 keeps larger messages to itself; of another's, memory holds one at a time."""
+_OWN_LIMIT = "mqtt.max_packet_bytes"
 _PACKET_OVERHEAD_BYTES = 512
 """Room for MQTT's own header and properties beside topic and payload."""
 
@@ -62,7 +63,7 @@ class Publisher:
         handlers: Mapping[str, Handler] | None = None,
         live_limit: int = 64,
         durable_limit: int = 512,
-        retry_s: tuple[float, float] = (0.5, 8.0),
+        retry_s: tuple[float, float] = RETRY_S,
         max_packet_bytes: int | None = None,
         response_prefix: str | None = None,
         allowed: Collection[str] | None = None,
@@ -190,8 +191,16 @@ class Publisher:
     @property
     def largest_bytes(self) -> int | None:
         """Topic and payload of a message may have so many bytes; None: no limit is known."""
-        least = min((n for n in (self._link.limits.max_packet_bytes, self._max_packet_bytes) if n), default=None)
-        return None if least is None else least - _PACKET_OVERHEAD_BYTES
+        return self._limit()[0]
+
+    def _limit(self) -> tuple[int | None, str]:
+        """The least of what topic and payload may have, bytes, and whose limit that is."""
+        stated = ((self._link.limits.max_packet_bytes, "the broker's limit"), (self._max_packet_bytes, _OWN_LIMIT))
+        known = [(n - _PACKET_OVERHEAD_BYTES, f"{whose} of {n}") for n, whose in stated if n]
+        found = self._suspects.limit_bytes
+        if found is not None:
+            known.append((found - 1, f"what the broker takes: it ended the connection when {found} were sent"))
+        return min(known, default=(None, "no limit"))
 
     def wait_connected(self, timeout_s: float) -> bool:
         """Whether a connection stands, waiting up to `timeout_s` for it."""
@@ -221,6 +230,7 @@ class Publisher:
             queued=waiting.in_memory,
             spooled=waiting.on_disk,
             spool_bytes=self._spooling.size_bytes,
+            spool_oldest_s=self._spooling.oldest_s,
             encode_ms=median_and_worst(self._encode_ms),
             publish_ms=median_and_worst(self._publish_ms),
             busy_s=self._busy_s,
@@ -355,11 +365,9 @@ class Publisher:
         if self._suspects.held(item.kind):
             self._outbox.forget(item, "held_back")
             return
-        largest = self.largest_bytes
-        if largest is not None and size_bytes > largest:
-            limit = largest + _PACKET_OVERHEAD_BYTES
-            whose = "the broker's limit" if limit != self._max_packet_bytes else "mqtt.max_packet_bytes"
-            self._trouble(item, f"{size_bytes} bytes are over {whose} of {limit}; raise it there")
+        largest_bytes, whose = self._limit()
+        if largest_bytes is not None and size_bytes > largest_bytes:
+            self._trouble(item, f"{size_bytes} bytes are over {whose}; raise it there")
             self._outbox.forget(item, "too_large")
             return
         channel = item.channel
@@ -399,12 +407,12 @@ class Publisher:
             if refusal is None:
                 self._taken(done)
             else:
-                self._refused(done.item, refusal)
+                self._refused(done, refusal)
 
     def _taken(self, done: InFlight) -> None:
         item = done.item
         if item.channel.qos:
-            self._suspects.confirmed()
+            self._suspects.confirmed(done.size_bytes)
         self._troubles.taken(self._place(item))
         self._publish_ms.append((time.monotonic() - done.sent_at_s) * 1000.0)
         self._metrics.published_bytes.add(by=done.size_bytes)
@@ -414,8 +422,9 @@ class Publisher:
         self._spooling.confirmed(item)
         self._hearing.confirmed(item)
 
-    def _refused(self, item: Outgoing, reason: str) -> None:
-        self._suspects.confirmed()
+    def _refused(self, done: InFlight, reason: str) -> None:
+        item = done.item
+        self._suspects.confirmed(done.size_bytes)
         self._metrics.refused.add(self._place(item), reason.lower())
         self._outbox.forget(item, "refused")
         self._trouble(item, f"the broker refused it: {reason.lower()}; {remedy_for(reason)}")
@@ -448,16 +457,8 @@ class Publisher:
         found = [] if self._connected.is_set() or self.last_error is None else [self.last_error]
         if not self._suspects.held_back():
             found += self._troubles.of_connection()
-        if self._connected.is_set() and not self._link.limits.retain_available:
-            found.append(
-                f"broker {self._link.endpoint} keeps no retained messages: who subscribes later learns states and "
-                "rooms only when they are published again; allow retained messages there"
-            )
-        if self._link.older:
-            found.append(
-                f"broker {self._link.endpoint} speaks MQTT 3.1.1 and no 5: results do not expire there, and carry no "
-                "content type; update it, or set mqtt.protocol to '3.1.1' if that is meant"
-            )
+        retains = self._link.limits.retain_available or not self._connected.is_set()
+        found += shortcomings(self._link.endpoint, retains=retains, older=self._link.older)
         refused = [
             f"subscription {topic}: the broker refused it: {reason}; requests do not arrive: {_ALLOW}"
             for topic, reason in self._link.refused_subscriptions.copy().items()

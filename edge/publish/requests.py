@@ -7,6 +7,7 @@ topic but those that the configuration allows. Every request is answered within 
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -34,6 +35,8 @@ Respond = Callable[[str, Response, bytes | None], None]
 _log = logging.getLogger(__name__)
 
 _WAITING = 16
+_CROWD_S = 60.0
+"""How long requests that were turned away are spoken of after the last one."""
 _LARGEST_BYTES = 64 * 1024
 _REMEMBERED = 256
 _REMEMBERED_S = 300.0
@@ -106,6 +109,29 @@ class _Memory:
         self.kept[key] = remembered
 
 
+@dataclass(slots=True)
+class _Crowd:
+    """Requests that were turned away because too many waited, until there were none for a while."""
+
+    count: int = 0
+    last_s: float = -math.inf
+
+    def turned_away(self, now_s: float) -> None:
+        """One more."""
+        self.count = self.count + 1 if now_s - self.last_s <= _CROWD_S else 1
+        self.last_s = now_s
+
+    def said(self, now_s: float) -> tuple[str, ...]:
+        """That it is so, while it is."""
+        if now_s - self.last_s > _CROWD_S:
+            return ()
+        text = (
+            f"requests: {self.count} were turned away, since more than {_WAITING} waited at a time, and where answers "
+            "are asked for faster than the broker passes them on they are lost; limit who may publish requests there"
+        )
+        return (text,)
+
+
 class Requests:
     """Answers requests; `start` it, `stop` it."""
 
@@ -138,6 +164,7 @@ class Requests:
         self._inbox: queue.SimpleQueue[tuple[Incoming, str] | _Done | None] = queue.SimpleQueue()
         self._jobs: list[_Job] = []
         self._memory = _Memory()
+        self._crowd = _Crowd()
         self._stopping = False
         self._beginning = threading.Lock()
         """Held while it is decided whether a job is late or begun."""
@@ -180,7 +207,12 @@ class Requests:
         elif self._places.acquire(blocking=False):
             self._inbox.put((incoming, verb))
         else:
+            self._crowd.turned_away(self._clock())
             self._send(incoming, verb, _error("too many requests wait; send it again later"))
+
+    def degraded(self) -> tuple[str, ...]:
+        """That more is asked than can be answered."""
+        return self._crowd.said(self._clock())
 
     def stop(self, timeout_s: float = 0.5) -> None:
         """End after the requests that are being carried out; the others are not any more."""

@@ -2,7 +2,7 @@
 
 Nothing is written while the broker confirms promptly: a message goes to the disk when it is a second old and not
 confirmed. While there is no connection an event is written at once, replaced results once a second and the latest of
-each retained topic once a minute; where all results are kept, it too when it is a second old. What is confirmed is
+each retained topic once a minute; where all results are kept, when it is five seconds old. What is confirmed is
 removed within a second, so a message may be delivered twice after a kill, and none is lost that was written.
 
 The disk may hang, be full, damaged or not ours to write: publishing goes on from memory, and `degraded` says so.
@@ -31,6 +31,8 @@ _LANES: tuple[Lane, ...] = ("event", "result")
 _GRACE_S = 1.0
 """How old a message is, on a connection, when it is written; and how often anything but an event is."""
 _LATEST_S = 60.0
+_SETTLED_S = 5.0
+"""Where all results are kept the latest of a topic is written when it is so old; what is replaced sooner, only once."""
 _EXPIRE_S = 60.0
 _TOGETHER_S = 0.1
 """What comes within so short a time is written together."""
@@ -58,6 +60,7 @@ class Spooling:
         self._up = False
         self._base = 0
         self._open = False
+        self._oldest_since_s: float | None = None
         self._again_s = self._wrote_s = self._latest_s = self._expired_s = float("-inf")
         self._latest: dict[str, Outgoing | None] = {}
         """What the disk holds as the latest of each topic; None: an earlier run's."""
@@ -116,6 +119,12 @@ class Spooling:
         """Of what is on the disk."""
         return self._spool.size_bytes if self._open else 0
 
+    @property
+    def oldest_s(self) -> float | None:
+        """For how long the oldest of it has waited; None: there is nothing, or it is not known."""
+        since_s = self._oldest_since_s
+        return None if since_s is None else time.monotonic() - since_s
+
     def confirmed(self, item: Outgoing) -> None:
         """The broker has taken it: what it retains is remembered, so that it can be cleared some day."""
         if not self._asked or not item.channel.retain or not item.topic.startswith(self._prefixes):
@@ -154,6 +163,7 @@ class Spooling:
             if not self._open:
                 self._begin()
             self._write(time.monotonic(), last)  # what it has just taken over is there too
+            self._oldest_since_s = self._spool.oldest_since_s()
             if last:
                 self._outbox.leave(item for item in self._latest.values() if item is not None)
             self._problem = None
@@ -251,7 +261,7 @@ class Spooling:
         """What is to be the latest of which topic, and the topics that need none any more."""
         every = self._outbox.all_results
         if every and not last:  # what is replaced goes into its lane; what is replaced at once is written only there
-            before_s = now_s - _GRACE_S
+            before_s = now_s - _SETTLED_S
         there, waiting = self._outbox.unkept_latest(now_s), self._outbox.unkept_latest(before_s)
         drop = [
             topic
@@ -315,7 +325,7 @@ class Spooling:
 
     def _give_up(self, error: SpoolError) -> None:
         """What is in the file is lost: go on with a new one, if one can be made."""
-        self._open = False
+        self._open, self._oldest_since_s = False, None
         self._latest.clear()
         self._recorded.clear()
         self._outbox.disk_lost()

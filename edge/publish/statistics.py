@@ -32,6 +32,8 @@ class PublisherStatistics:
     spooled: int
     """Messages that are on the disk alone."""
     spool_bytes: int
+    spool_oldest_s: float | None
+    """For how long the oldest message there has waited while the spool was open; None: there is none."""
     encode_ms: tuple[float, float] | None
     publish_ms: tuple[float, float] | None
     busy_s: float

@@ -56,3 +56,19 @@ class Troubles:
     def of_topics(self) -> tuple[str, ...]:
         """What is wrong with which topic."""
         return tuple(f"{topic}: {text}" for topic, text in self._of_topics.copy().items())
+
+
+def shortcomings(endpoint: object, *, retains: bool, older: bool) -> tuple[str, ...]:
+    """What a broker cannot do, and what that costs: keep retained messages; MQTT 5."""
+    found = []
+    if not retains:
+        found.append(
+            f"broker {endpoint} keeps no retained messages: who subscribes later learns states and rooms only when "
+            "they are published again; allow retained messages there"
+        )
+    if older:
+        found.append(
+            f"broker {endpoint} speaks MQTT 3.1.1 and no 5: results do not expire there, and carry no content type; "
+            "update it, or set mqtt.protocol to '3.1.1' if that is meant"
+        )
+    return tuple(found)

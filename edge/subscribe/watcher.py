@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from edge.errors import PublishError, explain
-from edge.mqtt.endpoint import Endpoint
+from edge.mqtt.endpoint import RETRY_S, STEADY_S, Endpoint
 from edge.mqtt.link import Incoming, Link
 from edge.mqtt.messages import (
     MESSAGES,
@@ -34,9 +34,6 @@ Result = DepthMessage | LayoutMessage | LightingMessage
 RATE_WINDOW_S = 10.0
 WAITING = 1000
 """Messages kept for who reads them; the oldest are thrown away first."""
-_RETRY_S = (0.5, 30.0)
-_STEADY_S = 10.0
-"""A connection that lasted so long was sound: the next one is tried soon."""
 _EVENTS_KEPT = 3
 _SIGNATURES = {PNG: b"\x89PNG\r\n\x1a\n", JPEG: b"\xff\xd8\xff", GLB: b"glTF"}
 
@@ -197,8 +194,8 @@ class Watcher:
     def _keep_connected(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            failures = 0 if self._connect() >= _STEADY_S else failures + 1
-            self._stopping.wait(backoff(max(failures - 1, 0), *_RETRY_S))
+            failures = 0 if self._connect() >= STEADY_S else failures + 1
+            self._stopping.wait(backoff(max(failures - 1, 0), *RETRY_S))
         self._link.close()
 
     def _connect(self) -> float:

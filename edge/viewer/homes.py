@@ -95,15 +95,18 @@ class Homes:
         with self._lock:
             return self._homes.get(name)
 
-    def heard(self, home: HomeMessage) -> None:
-        """The broker said a home: it is kept here too if it was saved later."""
+    def heard(self, name: str, home: HomeMessage | None) -> None:
+        """The broker said a home: one that is kept here too is kept as it was saved last; None: it was removed."""
+        if home is not None and home.name != name:
+            return
         with self._lock:
-            self._heard[home.name] = home.saved_at
-            ours = self._homes.get(home.name)
-            if ours is None or ours.saved_at >= home.saved_at or self.problem:
+            self._heard[name] = home.saved_at if home else ""
+            ours = self._homes.get(name)
+            if ours is None or self.problem or (home and ours.saved_at >= home.saved_at):
                 return
+            others = {n: kept for n, kept in self._homes.items() if n != name}
             try:
-                self._keep(self._homes | {home.name: home})
+                self._keep(others | ({name: home} if home else {}))
             except EdgeError as error:
                 _log.warning("%s", error)
 
@@ -198,9 +201,9 @@ class HomeTeller:
         self._changed, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="edge-homes", daemon=True)
 
-    def start(self, untold: Callable[[], dict[str, bytes]] = dict) -> None:
-        """Begin; what `untold` gives once the broker has said what it keeps is sent first."""
-        self._untold = untold
+    def start(self, untold: Callable[[], dict[str, bytes]] = dict, *, settle_s: float = _SETTLE_S) -> None:
+        """Begin; what `untold` gives once the broker has said what it keeps, `settle_s` from now, is sent first."""
+        self._untold, self._settle_s = untold, settle_s
         self._thread.start()
 
     def put(self, topic: str, payload: bytes) -> None:
@@ -217,7 +220,7 @@ class HomeTeller:
             self._thread.join(2.0)
 
     def _run(self) -> None:
-        if not self._stopping.wait(_SETTLE_S):
+        if not self._stopping.wait(self._settle_s):
             for topic, payload in self._untold().items():
                 with self._lock:
                     self._waiting.setdefault(topic, payload)

@@ -35,6 +35,10 @@ def lasting(short_s: float, long_s: float) -> float:
     return long_s if LONG else short_s
 
 
+RECOVERY_S = 10.0
+"""From the moment a broker answers again, or a camera is there again, to the first new result, at most."""
+
+
 def crowding() -> float:
     """How many processes have wanted each processor in the last minute, at least 1."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -19,7 +19,7 @@ import pytest
 
 from tests.brokers import Mosquitto, wait_until
 from tests.faults.camera_server import CREDENTIALS
-from tests.faults.device import CAMERAS, Device, Figures, lasting, long_only, soon
+from tests.faults.device import CAMERAS, RECOVERY_S, Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import quiet_port
 from tests.integration.conftest import DEMO, PANORAMA, PERSPECTIVE, REPOSITORY
@@ -53,10 +53,11 @@ def close(
     status, took_s = device.end()
     lost = device.balance(subscriber, hurt_s, until_s)
     told = states(subscriber, "perspective", hurt_s)
+    recovery_s = next(t for t, s in told if s == "online" and t > back_s) - back_s
     figures.note(
         row,
         noticed_s=round(next(t for t, s in told if s != "online") - hurt_s, 2),
-        recovery_s=round(next(t for t, s in told if s == "online" and t > back_s) - back_s, 2),
+        recovery_s=round(recovery_s, 2),
         other_camera_gap_s=round(gap_s, 2),
         lost=lost.said(),
         rss_mib=device.memory(),
@@ -67,6 +68,7 @@ def close(
     )
     assert not lost.unreplaced
     assert gap_s < 5
+    assert soon(recovery_s, RECOVERY_S)
     assert (status, soon(took_s)) == (0, True)
 
 
@@ -77,8 +79,8 @@ def test_a_capture_process_that_dies_or_freezes(
     """The camera is said to be offline or stalled, its process is replaced and gone, and it is online again."""
     broker = mosquitto()
     subscriber = counting(broker.port)
-    stall = {**CAMERAS[1], "stall_timeout_s": lasting(4, 10)}
-    run = device(broker.port, cameras=[CAMERAS[0], stall])
+    stall_s = lasting(4, 10)
+    run = device(broker.port, cameras=[CAMERAS[0], {**CAMERAS[1], "stall_timeout_s": stall_s}])
     run.serves(subscriber)
     time.sleep(2)
     child = run.capture_process("perspective")
@@ -86,9 +88,9 @@ def test_a_capture_process_that_dies_or_freezes(
     child.send_signal(number)
     assert wait_until(lambda: [s for _, s in states(subscriber, "perspective", hurt_s)][-1:] == ["online"], 30)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
-    close(run, subscriber, figures, "10" if number == signal.SIGKILL else "11", hurt_s, hurt_s)
-    word = "killed by SIGKILL" if number == signal.SIGKILL else "sent no picture for"
-    assert run.heard(word)
+    killed = number == signal.SIGKILL
+    close(run, subscriber, figures, "10" if killed else "11", hurt_s, hurt_s + (0.0 if killed else stall_s))
+    assert run.heard("killed by SIGKILL" if killed else "sent no picture for")
 
 
 def test_pictures_that_are_deleted(

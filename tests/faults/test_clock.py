@@ -105,7 +105,7 @@ def test_the_clock_is_set(
     )
     assert not lost.unreplaced
     assert max(rates) < 1.5 * NOMINAL_HZ
-    assert max(latencies) < 5000
+    assert 0 <= min(latencies) <= max(latencies) < 60_000, "a step is of an hour, or more"
     assert health["broker"]["reconnects"] == 0  # type: ignore[index]
     assert len(set_events) == (2 if row == "19" else 1)
     assert abs(state - time.time() - steps[1]) < 120

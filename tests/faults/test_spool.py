@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto, wait_until
-from tests.faults.device import Device, Figures, lasting, soon
+from tests.faults.device import Device, Figures, crowding, lasting, soon
 from tests.faults.ledger import CountingSubscriber
 from tests.faults.servers import quiet_port
 
@@ -21,7 +21,7 @@ Devices = Callable[..., Device]
 Counting = Callable[..., CountingSubscriber]
 Brokers = Callable[..., Mosquitto]
 
-WRITTEN_S = 2.0
+WRITTEN_S = 5.0
 """Results of an outage are on the disk so long after they were handed over, at the latest; events at once."""
 
 
@@ -33,7 +33,7 @@ def test_a_daemon_that_is_killed_in_an_outage(
     subscriber, first = counting(port), device(port)
     assert wait_until(lambda: first.produced() > 12, 60)
     first.capture_process("perspective").kill()
-    time.sleep(lasting(6, 20))
+    time.sleep(lasting(6, 20) + WRITTEN_S * (crowding() - 1.0))
     killed_s = time.monotonic()
     first.end(signal.SIGKILL)
     second = device(port, environment={"XDG_STATE_HOME": str(first.folder / "state")})
@@ -41,7 +41,7 @@ def test_a_daemon_that_is_killed_in_an_outage(
     mosquitto(port=port)
     back_s = time.monotonic()
     recovery_s = second.serves(subscriber, since_s=back_s) - back_s
-    until_s = killed_s - WRITTEN_S
+    until_s = killed_s - WRITTEN_S * crowding()
     wait_until(lambda: not first.balance(subscriber, 0.0, until_s).missing_results, 30)
     time.sleep(2)
     status, took_s = second.end()

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,7 @@ def test_mistakes_end_with_a_message(daemon: Starter, change: dict[str, Any], st
 
 
 def test_requests_are_answered(daemon: Starter, mosquitto: Brokers, subscribe: Subscribers) -> None:
-    """`health` answers with what runs; an unknown verb gets an error, not silence."""
+    """`health` answers with what runs; an unknown verb gets an error, not silence; HTTP says that it serves."""
     broker = mosquitto()
     run = daemon(cameras=[PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": broker.port})
     subscriber = subscribe(broker.port)
@@ -172,6 +173,10 @@ def test_requests_are_answered(daemon: Starter, mosquitto: Brokers, subscribe: S
     assert answer["data"]["memory_bytes"] > 10e6
     subscriber.client.publish("edge/test/request/dance", b"", qos=1)
     assert json.loads(subscriber.wait("edge/test/response/dance")[-1].payload)["status"] == "error"
+    page = next(found[0] for line in run.lines if (found := re.search(r"http://127\.0\.0\.1:\d+/", line)))
+    for path, expected in (("healthz", "alive\n"), ("readyz", "ready\n"), ("metrics", "edge_results_total{")):
+        with urllib.request.urlopen(page + path, timeout=10) as answer:
+            assert expected in answer.read().decode()
     assert run.terminate() == 0
 
 

@@ -133,6 +133,8 @@ def emqx_allows(user: str, action: str, topic: str) -> bool:
         ("cam-1", "publish", "homeassistant/device/cam-1/hall/config", True),
         ("cam-1", "publish", "homeassistant/device/cam-2/hall/config", False),
         ("cam-1", "publish", "homeassistant/status", False),
+        ("cam-1", "publish", "edge/home/flat 3", True),
+        ("cam-1", "publish", "edge/home/flat 3/layout", False),
         ("homeassistant", "subscribe", "edge/cam-1/hall/layout", True),
         ("homeassistant", "publish", "edge/cam-1/hall/layout", False),
         ("homeassistant", "publish", "edge/cam-1/request/ping", True),

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.brokers import wait_until
@@ -34,6 +35,7 @@ def port_of(run: DaemonProcess) -> int:
     return int(found[1])
 
 
+@pytest.mark.slow
 def test_health_and_metrics_of_a_daemon(daemon: Starter) -> None:
     """Alive at once, ready with broker, engines and camera; metrics of real work; a log of one object a line."""
     run = daemon("--log-json", cameras=[PANORAMA])

@@ -26,6 +26,9 @@ import pytest
 import yaml
 
 from edge.commands.mosquitto import Mosquitto, mosquitto_program
+from edge.commands.page import flag_over
+from edge.errors import EdgeError
+from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.schemas import request_schemas
 from edge.mqtt.verbs import VERBS
 from tests.brokers import Subscriber, wait_until
@@ -110,7 +113,7 @@ def started(folder: Path, **change: Any) -> Served:
         "inference": {"engines": str(REPOSITORY / "engines"), "threads": 1},
         "mqtt": {"host": "127.0.0.1", "port": broker.port},
         "requests": {"allow": list(VERBS)},
-        "review": {"folder": "review"},
+        "review": {"folder": "review", "people": "kept"},
     }
     client = Subscriber(broker.port).start()
     served = Served(folder, broker, client, config=config | change)
@@ -237,6 +240,14 @@ def test_a_flagged_picture_is_kept_with_its_results(served: Served) -> None:
     picture = cv2.imread(str(entry / "picture.jpg"))
     assert picture is not None
     assert picture.shape == (480, 640, 3)
+
+
+def test_the_live_page_has_a_picture_kept(served: Served) -> None:
+    """Over the broker, as its button does; what the device says against it is said."""
+    flag = flag_over(Endpoint("127.0.0.1", served.broker.port), "edge")
+    assert (served.folder / "review" / flag("test", "hall") / "picture.jpg").is_file()
+    with pytest.raises(EdgeError, match="no camera"):
+        flag("test", "cellar")
 
 
 @pytest.mark.parametrize("arguments", [["ping"], ["snapshot", "camera=hall"]])

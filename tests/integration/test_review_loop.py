@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,7 +126,6 @@ def rooms_in(folder: Path) -> list[Any]:
 @pytest.mark.slow
 @needs_browser
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(os.environ.get("REVIEW") != "long", reason="renders and trains for minutes; REVIEW=long runs it")
 def test_the_loop_closes(daemon: Starter, tmp_path: Path) -> None:
     """A camera at night, dark and noisy: flagged, corrected, learnt: better by 0.1 3-D IoU, others no worse than 0.01.
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PROVED_ON = 12
 """Held-out pictures that every exported file is compared with the network on."""
+KNOWN_BY = 200
+"""Held-out pictures that say what such pictures are like, for the manifest's reference."""
 
 
 def export(
@@ -58,6 +60,7 @@ def export(
         tried=[_labelled(text) for text in tried or ()],
         files=files,
         version=version,
+        known=[view.image for view in views_of(recipe, "val", KNOWN_BY)],
     )
     written = ", ".join(manifest.precisions)
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")

@@ -23,6 +23,9 @@ def fit(
     rooms: Rooms = None,
     hdri: Hdri = None,
     source: Sources = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Footage for self_depth: a video, or a folder of frames or videos.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="To start from: an encoder's .npz, imagenet, a .ckpt.")] = None,
     pseudo: Annotated[Path | None, typer.Option(help="Folder of pseudo-labels, from `distill label`.")] = None,
     style: Annotated[Path | None, typer.Option(help="Folder of real pictures, for augment.style_share.")] = None,
@@ -63,8 +66,9 @@ def fit(
         },
         optim={"steps": steps, "batch_size": batch_size, "precision": precision},
     )
+    sources = [*(source or ()), *([] if video is None else [f"video={video}"])]
     final = train(
-        with_sources(loaded, source or ()),
+        with_sources(loaded, sources),
         out,
         resume=resume,
         max_minutes=max_minutes,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from training.config.values import Count, Section, Weight
+from training.config.values import Count, Positive, Section, Weight
 
 
 class DepthLossConfig(Section):
@@ -22,6 +22,27 @@ class DepthLossConfig(Section):
     normals: Weight = Field(default=0.0, description="1 - cosine between true and found surfaces")
     near: Weight = Field(default=0.0, description="how much more a pixel nearer than 1 m counts: 1 = twice")
     spread: Weight = Field(default=0.0, description="likelihood of the errors of log depth, which it does not change")
+
+
+class SelfDepthLossConfig(Section):
+    """Of `task: self_depth`: what a moved camera's pictures say; see `training/losses/photometric.py`."""
+
+    photometric: Weight = Field(default=1.0, description="how unlike a picture its moved sources are")
+    geometric: Weight = Field(default=0.1, description="how much the depths of two pictures contradict each other")
+    smoothness: Weight = Field(default=1e-3, description="steps of log depth where the picture has no edge")
+    scale: Weight = Field(default=1.0, description="squared median of ln(depth / that of the network it started from)")
+    shape: Weight = Field(default=0.05, description="L1 of the rest of that where the picture has no texture")
+    rooms: Weight = Field(default=1.0, description="the supervised loss of rendered rooms beside, where they are given")
+    supervised: DepthLossConfig = Field(default=DepthLossConfig(), description="that loss")
+    motion: Literal["matches", "network"] = Field(
+        default="matches",
+        description="matches: as found from points, corrected for each pair; network: from the pictures, "
+        "once the turn that points show is undone. Poses and baselines that are known are taken as they are",
+    )
+    motion_lr_factor: Positive = Field(default=1.0, description="learning rate of motions, of the network's")
+    settle_steps: Annotated[int, Field(ge=0)] = Field(
+        default=200, description="first steps, in which motions alone learn from footage"
+    )
 
 
 class BoundaryLossConfig(Section):
@@ -72,4 +93,11 @@ class JointLossConfig(Section):
         return self
 
 
-LossConfig = DepthLossConfig | BoundaryLossConfig | HorizonDepthLossConfig | LightingLossConfig | JointLossConfig
+LossConfig = (
+    DepthLossConfig
+    | SelfDepthLossConfig
+    | BoundaryLossConfig
+    | HorizonDepthLossConfig
+    | LightingLossConfig
+    | JointLossConfig
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,7 @@ from training.config.losses import (
     JointLossConfig,
     LightingLossConfig,
     LossConfig,
+    SelfDepthLossConfig,
 )
 from training.config.nets import (
     CompletionConfig,
@@ -29,21 +30,25 @@ from training.config.optim import OptimConfig
 from training.config.search import SearchChoices, SearchRange
 from training.config.values import Section
 
-_TASK_NETS: dict[ModelTask, set[str]] = {
+LearningTask = ModelTask | Literal["self_depth"]
+"""What is learnt: a noun, or depth from footage without labels."""
+_TASK_NETS: dict[LearningTask, set[str]] = {
     "depth": {"fcrn", "fast_depth"},
+    "self_depth": {"fcrn"},
     "layout": {"horizonnet"},
     "lighting": {"mobilenet_sh", "completion"},
     "joint": {"joint"},
 }
-_TASK_LOSS: dict[ModelTask, type[LossConfig]] = {
+_TASK_LOSS: dict[LearningTask, type[LossConfig]] = {
     "depth": DepthLossConfig,
+    "self_depth": SelfDepthLossConfig,
     "layout": BoundaryLossConfig,
     "lighting": LightingLossConfig,
     "joint": JointLossConfig,
 }
 
 
-def loss_section(task: ModelTask, head: str | None = None) -> type[LossConfig]:
+def loss_section(task: LearningTask, head: str | None = None) -> type[LossConfig]:
     """What the `loss` section of this task's recipe is; `head`: the layout network's."""
     return HorizonDepthLossConfig if (task, head) == ("layout", "horizon_depth") else _TASK_LOSS[task]
 
@@ -53,7 +58,7 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     version: str
-    task: ModelTask
+    task: LearningTask
     licence: str = "Apache-2.0"
     source: str | None = Field(default=None, description="URL of published weights, in place of a recipe trained here")
     net: NetConfig
@@ -96,12 +101,19 @@ class Recipe(Section):
             any(self.input.mean) or min(self.input.std) != 1 or max(self.input.std) != 1
         ):
             raise ValueError("the joint network normalises its input itself: leave out input.mean and input.std")
+        if self.task == "self_depth" and getattr(self.net, "activation", "log") != "log":
+            raise ValueError("self_depth learns ln(metres): set net.activation: log")
         if self._halves_evenly and (self.input.width_px % 32 or self.input.height_px % 32):
             raise ValueError(
                 f"the {self.net.net} network adds or joins maps of 1/2 to 1/32 of the picture: make input.width_px and "
                 f"input.height_px multiples of 32, not {self.input.width_px}x{self.input.height_px}"
             )
         return self
+
+    @property
+    def noun(self) -> ModelTask:
+        """What the network answers: depth is depth, however it was learnt."""
+        return "depth" if self.task == "self_depth" else self.task
 
     @property
     def _halves_evenly(self) -> bool:

@@ -16,8 +16,10 @@ from training.config.data import SourceConfig
 from training.config.file import recipe_from_mapping
 from training.config.recipe import Recipe
 from training.data.mix import splits
-from training.data.mix.entries import PARTS, Entry, Lazy
+from training.data.mix.entries import PARTS, Entry, Lazy, Part
 from training.data.mix.mixture import Items, Mixture
+from training.data.motion.footage import Footage
+from training.data.motion.pairs import Studied, studied
 from training.data.samples.hdri import (
     LightingTraining,
     LightingValidation,
@@ -36,6 +38,7 @@ from training.data.samples.rooms import (
     split_rooms,
     without_skies,
 )
+from training.data.samples.self_depth import SelfDepthSamples, moments
 from training.data.sets.hdr_files import Radiance, place_of
 from training.data.sets.readers import kind_of
 from training.data.synthetic import RenderedRooms
@@ -47,6 +50,8 @@ MOST_VALIDATION = 400
 """Of each data set at most so many items, evenly spaced, choose the checkpoint."""
 _MOST_ROOMS = 40
 """Of rendered rooms at most so many choose a lighting checkpoint."""
+_TRAINED, _GAP = 0.82, 0.03
+"""Shares of a sequence that are learnt from, and left out before what is held out."""
 
 
 class Split(NamedTuple):
@@ -195,6 +200,43 @@ def _depth(recipe: Recipe, samples: int) -> Split:
     return Split(training, validation, gathered.counts, gathered.scenes)
 
 
+def _self_depth(recipe: Recipe, samples: int) -> Split:
+    """Footage: whole sequences are held out where there are enough, else the last part of each."""
+    size = (recipe.input.width_px, recipe.input.height_px)
+    if not recipe.data.sources:
+        raise DataError("self_depth learns from footage: give --video FOLDER, or --source video=, stereo=, walks=, ...")
+    entries: dict[Part, list[Entry[Footage]]] = {"train": [], "val": []}
+    scenes = []
+    for source in recipe.data.sources:
+        parts = parts_of(recipe, source)
+        if not parts["train"] or not parts["val"]:
+            parts = {"train": [e for part in PARTS for e in parts[part]], "val": [], "test": []}
+        scenes.append(splits.record(source.kind, str(source.path), parts))
+        for part in entries:
+            entries[part] += parts[part]
+    splits.check_apart(scenes)
+    train, held = ([studied(e.read(), *size) for e in found] for found in entries.values())
+    kept = [range(round(_TRAINED * len(s.images)) if not held else len(s.images)) for s in train]
+    learnt = moments(train, kept)
+    left = moments(held, [range(len(s.images)) for s in held]) if held else moments(train, _after(train, kept))
+    if not learnt or not left:
+        raise DataError("the footage has too few usable frames to learn from and to hold some out; give more")
+    rooms, counts = None, {"frames": len(learnt), "validation_frames": len(left)}
+    if recipe.data.rooms is not None and getattr(recipe.loss, "rooms", 0.0) > 0:
+        rooms_split = _depth(
+            recipe.model_copy(update={"data": recipe.data.model_copy(update={"sources": ()})}), samples
+        )
+        rooms, counts, scenes = rooms_split.training, counts | rooms_split.counts, scenes + rooms_split.scenes
+    training = SelfDepthSamples(learnt, recipe, samples, rooms)
+    step = -(-len(left) // MOST_VALIDATION)
+    return Split(training, SelfDepthSamples(left[::step], recipe, None, None), counts, scenes)
+
+
+def _after(footage: list[Studied], kept: list[range]) -> list[range]:
+    """Frames after those that are learnt from, but for a gap: neighbours are too alike."""
+    return [range(k.stop + round(_GAP * len(s.images)), len(s.images)) for s, k in zip(footage, kept, strict=True)]
+
+
 def _layout(recipe: Recipe, samples: int) -> Split:
     size, columns = (recipe.input.width_px, recipe.input.height_px), columns_of(recipe)
     train, held, gathered = _from_rooms_and_sources(recipe, lambda rooms: panorama_rooms(rooms, *size), "panoramas")
@@ -254,5 +296,5 @@ def datasets(recipe: Recipe) -> Split:
         DataError: a folder that the recipe needs is not given, is laid out otherwise, or holds too little.
     """
     samples = recipe.optim.batch_size * recipe.optim.validate_every
-    of_task = {"depth": _depth, "layout": _layout, "lighting": _lighting, "joint": _joint}
+    of_task = {"depth": _depth, "self_depth": _self_depth, "layout": _layout, "lighting": _lighting, "joint": _joint}
     return of_task[recipe.task](recipe, samples)

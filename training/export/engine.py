@@ -30,6 +30,7 @@ from edge.inference.manifest import (
     write_manifest,
 )
 from edge.inference.ort import OrtBackend
+from edge.scene import ImageArray
 from training.config.recipe import Recipe
 from training.data.samples.rooms import assets_of
 from training.data.sets.readers import kind_of
@@ -234,6 +235,7 @@ def write_engine(
     notes: str = "",
     tried: Tried = (),
     files: Files | None = None,
+    known: Sequence[ImageArray] = (),
 ) -> Manifest:
     """Write the model folder: all of it, or, when something fails, nothing.
 
@@ -247,6 +249,7 @@ def write_engine(
         notes: for the card.
         tried: other runs, for the card.
         files: which files to write; None = float32 alone, with a dynamic batch.
+        known: pictures such as the network was proved on, for the manifest's reference; too few: it has none.
 
     Raises:
         DataError: there are no pictures, or too few to calibrate int8, or the folder cannot be written.
@@ -260,7 +263,7 @@ def write_engine(
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
         write_weights(task.inference_net, recipe, folder / WEIGHTS_FILE)
         weights = FileRef(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE))
-        reference = reference_of([view.image for view in views])
+        reference = reference_of(known)
         added = {"variants": variants, "weights": weights, "reference": reference}
         manifest = proof.manifest.model_copy(update=added)
         write_manifest(folder, manifest)
@@ -292,6 +295,7 @@ def export_checkpoint(
     tried: Sequence[tuple[str, Path]] = (),
     files: Files | None = None,
     version: str | None = None,
+    known: Sequence[ImageArray] = (),
 ) -> Manifest:
     """`write_engine` for a checkpoint file and metrics files; `counts` and `commit` as in `origin_of`.
 
@@ -307,5 +311,13 @@ def export_checkpoint(
         task.recipe = task.recipe.model_copy(update={"version": version})
     others = [(what, read_metrics(path)) for what, path in tried]
     return write_engine(
-        task, out, views, origin=origin, metrics=read_metrics(metrics), notes=notes, tried=others, files=files
+        task,
+        out,
+        views,
+        origin=origin,
+        metrics=read_metrics(metrics),
+        notes=notes,
+        tried=others,
+        files=files,
+        known=known,
     )

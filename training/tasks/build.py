@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -14,10 +15,17 @@ from training.tasks.depth import DepthTask
 from training.tasks.joint import JointTask
 from training.tasks.layout import LayoutTask
 from training.tasks.lighting import LightingTask
+from training.tasks.self_depth import SelfDepthTask
 from training.tasks.weights import read_weights
 
 _LOG = logging.getLogger(__name__)
-_TASKS = {"depth": DepthTask, "layout": LayoutTask, "lighting": LightingTask, "joint": JointTask}
+_TASKS: dict[str, Callable[[Recipe], NounTask]] = {
+    "depth": DepthTask,
+    "self_depth": SelfDepthTask,
+    "layout": LayoutTask,
+    "lighting": LightingTask,
+    "joint": JointTask,
+}
 
 
 def build_task(recipe: Recipe, *, weights: Path | None = None) -> NounTask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.derive.heat_loss.loads import Loads
 from edge.derive.heat_loss.settings import Settings, To
-from edge.derive.heat_loss.u_values import band
+from edge.derive.heat_loss.u_values import band, is_unread
 from edge.derive.heat_loss.walls import ENOUGH
 
 _PLURAL = {"wall": "walls", "window": "windows", "door": "doors", "floor": "the floor", "ceiling": "the ceiling"}
@@ -50,6 +50,10 @@ def _surfaces(settings: Settings, loads: Loads) -> list[str]:
             numbers = " and ".join(f"{v:g}" for v in values)
             how = "by ISO 13370, insulated as" if any(e.to == "ground" for e in guessed) else ""
             said.append(f"U-value of {_PLURAL[kind]} {numbers} W/m²K, {how or 'as'} usual in {age}.")
+            if kind == "wall" and is_unread(settings.u_table, settings.year, settings.construction):
+                said.append(
+                    "For stone walls of that age RdSAP's own text was not at hand: look their U-value up there."
+                )
     if any(e.size_assumed for e in elements):
         said.append(f"Windows are not configured: {settings.window_share:.0%} of the outside walls.")
     unknown = [w for w in loads.shell.walls if w.stretch is None]

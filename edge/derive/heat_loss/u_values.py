@@ -43,7 +43,7 @@ _LOFT_MM = (
 )
 _STONE = {"granite": (45.315, -0.513), "sandstone": (54.876, -0.561)}
 _STONE_LATER = _old(1.7, 1.0, 0.6, 0.6)
-"""Stone walls from band E."""
+"""Stone walls from band E; not read in RdSAP's own text, so who uses one is told (`is_unread`)."""
 
 _GERMANY_FROM = (1919, 1949, 1958, 1969, 1979, 1984, 1995)
 _GERMANY: dict[str, _Bands] = {
@@ -65,6 +65,11 @@ _PARTY_WALL = 0.5
 def band(built: int) -> str:
     """England's age band, A to M."""
     return _BANDS[bisect_right(_ENGLAND_FROM, built)]
+
+
+def is_unread(table: UTable, built: int, construction: Construction) -> bool:
+    """Whether a wall's value stands in no text that was read: it is told as an assumption of its own."""
+    return table == "england" and construction in _STONE and bisect_right(_ENGLAND_FROM, built) >= _BANDS.index("E")
 
 
 def loft_u_w_m2k(insulation_mm: float) -> float:

@@ -156,6 +156,21 @@ def test_waits_grow(tmp_path: Path, until: Until) -> None:
     assert front.restarts == 4
 
 
+def test_a_camera_that_restarts_is_back_soon(tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait is longer than 8 s while it is gone for less than two minutes (here 0.3 s); after that the longest is."""
+    longest: list[float] = []
+    monkeypatch.setattr(process, "backoff", lambda _n, _shortest_s, longest_s: longest.append(longest_s) or 0.2)
+    monkeypatch.setattr(process, "_RESTARTING_S", 0.3)
+    front = CameraProcess("front", ReplaySpec(tmp_path / "gone"), MODEL)
+    front.start()
+    try:
+        until(lambda: front.poll() or 60.0 in longest)
+    finally:
+        front.stop()
+    assert longest[0] == 8.0
+    assert longest == sorted(longest)
+
+
 def test_a_silent_network_camera_is_offline_not_hung(camera: Make, until: Until) -> None:
     """A camera that accepts and stays silent fails by its own timeout, and no message has the password."""
     with serving(Silent) as port:

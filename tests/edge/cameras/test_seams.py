@@ -23,22 +23,22 @@ from tests.edge.cameras.test_composer import pictured
 ROOM = Path(__file__).parents[3] / "edge" / "demo" / "panorama"
 
 
-def real_face(face: str, side_px: int = 128) -> ImageArray:
-    """What a face of a cube round the camera of a real panorama shows."""
+def real(model: CameraModel, wh: tuple[int, int]) -> ImageArray:
+    """What a camera of that lens shows that stands where a real panorama was taken."""
     panorama = decoded(sorted(ROOM.glob("*.jpg"))[0].read_bytes())
-    looks, _ = picture_rays(face_view(face).model, (side_px, side_px), (side_px, side_px))
+    looks, shown = picture_rays(model, wh, wh)
     height, width = panorama.shape[:2]
     x = (np.arctan2(looks[..., 0], looks[..., 1]) / (2 * np.pi) + 0.5) * width - 0.5
-    y = (0.5 - np.arcsin(looks[..., 2]) / np.pi) * height - 0.5
-    return np.asarray(
-        cv2.remap(panorama, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    )
+    y = (0.5 - np.arcsin(looks[..., 2].clip(-1, 1)) / np.pi) * height - 0.5
+    at = x.astype(np.float32), y.astype(np.float32)
+    seen = cv2.remap(panorama, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.where(shown[..., None], seen, np.uint8(0))
 
 
 @pytest.fixture(scope="module")
 def room() -> dict[str, ImageArray]:
     """The faces of a cube round a real room."""
-    return {face: real_face(face) for face in FACES}
+    return {face: real(face_view(face).model, (128, 128)) for face in FACES}
 
 
 LAYOUTS = [Layout("frblud"), Layout("opengl"), Layout("matterport", 3), Layout("matterport", 2, clockwise=False)]

@@ -47,6 +47,28 @@ def start_writer(fd: int, first_sequence: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(args, pass_fds=(fd,), env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
+def test_a_mask_of_what_is_seen_travels_with_its_picture(fd: int) -> None:
+    """And is the same object for as long as it does not change, so that nobody has to compare it."""
+    writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)
+    image, rng = np.zeros((48, 64, 3), np.uint8), np.random.default_rng(0)
+    one, other = (rng.random((48, 64)) > 0.5 for _ in range(2))
+    got = []
+    for seen in (None, one, one, other, None, one):
+        writer.write(image, 0.0, 0.0, seen=seen)
+        taken = reader.latest()
+        assert taken is not None
+        got.append(taken.seen)
+    assert got[0] is None
+    assert got[4] is None
+    for mask, expected in ((got[1], one), (got[3], other), (got[5], one)):
+        assert mask is not None
+        assert np.array_equal(mask, expected)
+    assert got[1] is got[2]
+    large = np.zeros((720, 1280, 3), np.uint8)
+    with pytest.raises(ImageError, match="larger|more than"):
+        writer.write(large, 0.0, 0.0, seen=np.ones((720, 1280), np.bool_))
+
+
 def test_what_is_written_is_read(fd: int) -> None:
     """Picture, number and times arrive; nothing newer gives None; the copy is the reader's own."""
     writer, reader = slot.SlotWriter(fd, CAPACITY_BYTES), slot.SlotReader(fd, CAPACITY_BYTES)

@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 from edge.__main__ import app
 from edge.commands.export import FORMATS
 from edge.derive.glb import room_glb
+from edge.derive.home import PlacedRoom
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Binary, Source, layout_message
 from edge.publish.publisher import Publisher
 from edge.scene import Frame, RoomLayout
+from edge.subscribe.homes import home_message
 from tests.edge.derive.rooms import model
 
 FILES = [suffix for suffix in FORMATS if suffix != ".ifc"]
@@ -78,6 +80,16 @@ def test_a_running_device_s_room_is_its_retained_one(tmp_path: Path) -> None:
         broker.stop()
 
 
+def test_a_saved_home_is_written_whole(tmp_path: Path) -> None:
+    """Its message, as a broker retains it, gives the plan, the model and the table of both rooms."""
+    path = tmp_path / "flat.json"
+    path.write_bytes(home_message("flat", [PlacedRoom(model()), PlacedRoom(model(), 5.1)]).encoded())
+    code, output = run(*(tmp_path / f"flat{ending}" for ending in (".svg", ".glb", ".dxf", ".csv")), "--scene", path)
+    assert code == 0, output
+    assert 'data-area-m2="40.0000"' in (tmp_path / "flat.svg").read_text()
+    assert (tmp_path / "flat.csv").read_text().count("room,") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -87,7 +99,8 @@ def test_a_running_device_s_room_is_its_retained_one(tmp_path: Path) -> None:
         (["x.glb", "--scene", "text.glb"], "neither a GLB nor JSON"),
         (["x.glb", "--scene", "list.json"], "no message edge.layout"),
         (["x.glb", "--picture", "text.glb"], "whole picture"),
-        (["x.glb", "--picture", "text.glb", "--scene", "text.glb"], "two rooms"),
+        (["x.glb", "--picture", "text.glb", "--scene", "text.glb"], "give one of them"),
+        (["x.usdz", "--scene", "home.json"], "a home of several rooms is written as .glb, .svg, .dxf, .csv"),
     ],
 )
 def test_mistakes_are_told_in_words(
@@ -97,6 +110,7 @@ def test_mistakes_are_told_in_words(
     monkeypatch.chdir(tmp_path)
     Path("text.glb").write_text("a text")
     Path("list.json").write_text("[1]")
+    Path("home.json").write_bytes(home_message("flat", [PlacedRoom(model())]).encoded())
     code, output = run(*arguments)
     assert code == 1
     assert said in " ".join(output.split())

@@ -18,9 +18,13 @@ from edge.__main__ import app
 from edge.commands.report_page import page, two_digits
 from edge.commands.report_plan import plan_svg, scale_of
 from edge.commands.report_rooms import Home, home_of_broker, home_of_file
+from edge.derive.home import PlacedRoom
 from edge.errors import ConfigErrors, EdgeError
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Link, Metadata
+from edge.mqtt.topics import home_topic
+from edge.subscribe.homes import home_message
+from tests.edge.derive.homes import room as a_room
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "heat-loss.example.yaml"
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -174,8 +178,22 @@ def test_rooms_of_a_broker(home: Home, embedded: EmbeddedBroker) -> None:
             metadata=Metadata("application/json"),
         )
     found = home_of_broker(embedded.endpoint, base="edge", device="dev", wait_s=10.0)
-    link.close()
     assert found.rooms == (home.rooms[1], home.rooms[0])
+    assert found.placed is None
+    assert "Plan</h2>" not in page(found)
+    first = home.rooms[0]
+    ours, others = (
+        home_message(name, [PlacedRoom(a_room(camera, 4, 3))])
+        for name, camera in (("flat 3", first.camera), ("flat 4", "nowhere"))
+    )
+    ours = ours.model_copy(update={"rooms": (ours.rooms[0].model_copy(update={"device": first.device}),)})
+    for said in (ours, others):
+        link.send(home_topic(said.name), said.encoded(), qos=1, retain=True, metadata=Metadata("application/json"))
+    found = home_of_broker(embedded.endpoint, base="edge", device="dev", wait_s=10.0)
+    link.close()
+    assert found.name == "flat 3"
+    assert found.placed == ours
+    assert 'alt="Plan of flat 3" src="data:image/svg+xml;base64,' in page(found)
 
 
 @pytest.mark.slow

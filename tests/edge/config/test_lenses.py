@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.cameras.base import ComposedSpec, ReplaySpec
 from edge.errors import ConfigError, ConfigErrors
-from edge.scene import Fisheye, FisheyeCircle
+from edge.scene import CameraModel, Fisheye, FisheyeCircle, PanoramaPart
 from tests.edge.config.test_config import CAMERA, load
 
 CALIBRATION = "width_px: 1920, height_px: 1080, fx_px: 402, fy_px: 403, cx_px: 958, cy_px: 541"
@@ -62,3 +63,85 @@ def test_a_lens_that_does_not_fit_is_said(folder: Path, lens: str, key: str, say
     problem = complaint(folder, lens)
     assert problem.key == f"cameras[0].{key}".rstrip(".")
     assert says in str(problem)
+
+
+PANORAMA = "cameras:\n  - name: hall\n    projection: equirectangular\n    source: "
+LEFT = "{source: {type: replay, path: clips}, hfov_deg: 100, yaw_deg: -45}"
+
+NO_LENS = LEFT.replace("hfov_deg: 100", "projection: fisheye")
+NAMED = LEFT.replace("{source", "{name: a, source", 1)
+
+
+def composed_of(folder: Path, source: str) -> ComposedSpec:
+    """What the capture process is told of a camera of that source."""
+    spec = load(folder, PANORAMA + source + "\n").cameras[0].spec
+    assert isinstance(spec, ComposedSpec)
+    return spec
+
+
+def test_a_rig_is_its_cameras(folder: Path) -> None:
+    """Each with its source, its lens and its direction; a panorama among them follows what its stills say."""
+    whole = "{name: top, source: {type: replay, path: clips}, projection: equirectangular, pitch_deg: 5}"
+    spec = composed_of(folder, f"{{type: rig, cameras: [{LEFT}, {whole}], spread_ms: 20, nadir_mask_deg: 10}}")
+    assert [member.label for member in spec.members] == ["1", "top"]
+    assert (spec.spread_s, spec.width_px) == (0.02, 2048)
+    assert spec.nadir_mask_rad == pytest.approx(np.deg2rad(10))
+    (view,) = spec.members[0].views
+    assert view.model == CameraModel("perspective", hfov_rad=np.deg2rad(100), yaw_rad=np.deg2rad(-45))
+    follows = [m.spec.gpano for m in spec.members if isinstance(m.spec, ReplaySpec)]
+    assert follows == [False, True]
+
+
+def test_a_dual_fisheye_has_two_circles_to_start_with(folder: Path) -> None:
+    """Side by side, the left one ahead and the right one behind."""
+    spec = composed_of(folder, "{type: dual_fisheye, source: {type: replay, path: clips}}")
+    front, back = spec.members[0].views
+    assert front.model.fisheye == FisheyeCircle(np.deg2rad(190), (0.25, 0.5))
+    assert back.model.yaw_rad == pytest.approx(np.pi)
+
+
+def test_a_cube_is_six_faces_in_an_order(folder: Path) -> None:
+    """Files or one picture; Matterport's are up, four around, down."""
+    faces = ", ".join(["clips"] * 6)
+    cube = composed_of(folder, f"{{type: cube, faces: [{faces}], order: matterport, front: 3, clockwise: false}}").cube
+    assert cube is not None
+    assert cube.faces == "UBRFLD"
+    assert len(composed_of(folder, "{type: cube, picture: clips}").members) == 1
+
+
+def test_a_part_of_the_sphere_is_composed_and_a_whole_one_is_not(folder: Path) -> None:
+    """So that all else sees whole panoramas, and masks."""
+    source = "{type: replay, path: clips}\n    panorama: {horizontal_deg: 180, vertical_deg: [-45, 45]}"
+    part = composed_of(folder, source).members[0].views[0].model.part
+    assert part == PanoramaPart(-np.pi / 2, np.pi / 2, -np.pi / 4, np.pi / 4)
+    assert load(folder, PANORAMA + "{type: replay, path: clips}\n").cameras[0].model.part is None
+
+
+@pytest.mark.parametrize(
+    ("source", "key", "says"),
+    [
+        ("{type: cube, faces: [clips, clips]}", "source.faces", "List six files"),
+        ("{type: cube}", "source", "Give either"),
+        ("{type: cube, picture: clips, front: 2}", "source.front", "say order: matterport"),
+        ("{type: cube, picture: clips, order: cross}", "source.order", "frblud"),
+        ("{type: cube, picture: gone.jpg}", "source.picture", "nothing at"),
+        ("{type: rig, cameras: []}", "source.cameras", ""),
+        (f"{{type: rig, cameras: [{NO_LENS}]}}", "source.cameras[0]", "fisheye"),
+        (f"{{type: rig, cameras: [{NAMED}, {NAMED}]}}", "source.cameras[1]", "own"),
+        ("{type: rig, cameras: [{source: {type: cube, picture: clips}}]}", "source.cameras[0].source", ""),
+    ],
+)
+def test_a_composed_source_that_cannot_be_is_said(folder: Path, source: str, key: str, says: str) -> None:
+    """Each mistake: the key, and what to write instead."""
+    with pytest.raises(ConfigErrors) as caught:
+        load(folder, PANORAMA + source + "\n")
+    problem = caught.value.problems[0]
+    assert str(problem.key).startswith(f"cameras[0].{key}")
+    assert says in str(problem)
+
+
+def test_a_composed_source_gives_a_panorama(folder: Path) -> None:
+    """A rig whose projection is not said, or another, is told which it is."""
+    text = "cameras:\n  - name: hall\n    hfov_deg: 90\n    source: " + f"{{type: rig, cameras: [{LEFT}]}}\n"
+    with pytest.raises(ConfigErrors, match="Say projection: equirectangular"):
+        load(folder, text)

@@ -42,7 +42,7 @@ def test_a_panorama_is_twice_as_wide_as_high(width: int) -> None:
     """2:1 passes; a pixel more or less on either side does not, and the message says the size."""
     panorama.check_panorama_size(width, width // 2)
     for wrong in ((width + 1, width // 2), (width - 1, width // 2), (width, width // 2 + 1)):
-        with pytest.raises(GeometryError, match=f"{wrong[0]}x{wrong[1]}.*pad or crop"):
+        with pytest.raises(GeometryError, match=f"{wrong[0]}x{wrong[1]}.*vertical_deg"):
             panorama.check_panorama_size(*wrong)
 
 

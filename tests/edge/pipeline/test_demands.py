@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 
 from edge.errors import EdgeError, EngineError
@@ -11,7 +12,19 @@ from edge.inference.accelerator import Accelerator
 from edge.pipeline.pipeline import Engine
 from edge.pipeline.schedule import Cadence
 from edge.scene import DepthMap, Frame
-from tests.edge.pipelines import MODEL, NOUNS, SCENE, Bench, Camera, JointNetwork, Levels, Network, shared_network
+from tests.edge.perception.test_depth import METRES, manifest
+from tests.edge.pipelines import (
+    MODEL,
+    NOUNS,
+    SCENE,
+    Bench,
+    Camera,
+    JointNetwork,
+    Levels,
+    Network,
+    metres,
+    shared_network,
+)
 
 
 def shoot_and_run(bench: Bench, camera: Camera, seconds: float, every_s: float = 0.1) -> int:
@@ -172,6 +185,27 @@ def test_changes_are_carried_out_between_turns() -> None:
         stop.set()
         thread.join()
         accelerator.stop(5)
+
+
+def test_an_inference_beside_the_jobs_overwrites_no_answer(accelerated: Bench) -> None:
+    """What runs is read before it; its own answer outlives the runs that follow; a failure is its caller's alone."""
+    network, cameras = Levels(in_place=True), [Camera("a", level=10), Camera("b", level=20)]
+    shared_network(accelerated, cameras, network)
+    engine = Engine(manifest(METRES), network)
+    cameras[0].shoot()
+    accelerated.pipeline.step()
+    asked = accelerated.pipeline.infer(engine, np.full((1, *network.shape), 5.0, np.float32))
+    for _ in range(4):
+        for camera in cameras:
+            camera.shoot()
+        accelerated.run_out()
+    assert asked.result(5)["depth"].ravel()[0] == pytest.approx(6.0)
+    seen = {(r.frame.camera, round(metres(r), 3)) for r in accelerated.results}
+    assert len(seen) == 2, "each camera's own, always"
+    failing = accelerated.pipeline.infer(Engine(manifest(METRES), Network(error=EngineError("no"))), np.zeros((1, 1)))
+    accelerated.run_out()
+    with pytest.raises(EngineError):
+        failing.result(5)
 
 
 def test_a_pipeline_goes_on_after_what_nobody_foresaw(bench: Bench) -> None:

@@ -155,15 +155,23 @@ def test_what_a_handler_says_that_cannot_be_sent_ends_nothing(
 
 
 def test_a_full_queue_is_answered_from_the_network_thread() -> None:
-    """Too many at once: each of the rest is told so, also those with odd topics, which are ignored."""
+    """Too many at once: the rest are told so, the device is degraded for a minute; odd topics are ignored."""
     sent: list[tuple[str, Response]] = []
-    requests = Requests(Topics("dev"), {}, lambda topic, response, _: sent.append((topic, response)))
+    now_s = [0.0]
+    requests = Requests(
+        Topics("dev"), {}, lambda topic, response, _: sent.append((topic, response)), clock=lambda: now_s[0]
+    )
+    assert requests.degraded() == ()
     for topic in ("edge/dev/request/info", "edge/dev/request/", "edge/dev/request/a\u200b"):
         for _ in range(20):
             requests.accept(Incoming(topic, GOOD, retained=False))
     assert {topic for topic, _ in sent} == {"edge/dev/response/info"}
     assert len(sent) == 4
     assert "too many" in str(sent[0][1].error)
+    (text,) = requests.degraded()
+    assert text.startswith("requests: 4 were turned away")
+    now_s[0] = 60.5
+    assert requests.degraded() == ()
 
 
 def test_the_daemon_does_not_answer_its_own_state(subscribe: Any, publish: Callable[..., Publisher]) -> None:

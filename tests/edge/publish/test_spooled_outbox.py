@@ -144,7 +144,7 @@ class Bench:
 @contextlib.contextmanager
 def bench(*, all_results: bool) -> Any:
     """A bench whose spooling writes at every turn."""
-    at_once = {"_GRACE_S": 0.0, "_LATEST_S": 0.0, "_EXPIRE_S": 0.0}
+    at_once = dict.fromkeys(("_GRACE_S", "_LATEST_S", "_SETTLED_S", "_EXPIRE_S"), 0.0)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         for name, value in at_once.items():
             stack.enter_context(mock.patch.object(spooling, name, value))

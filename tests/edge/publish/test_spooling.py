@@ -265,6 +265,8 @@ def test_what_was_left_is_sent_by_the_next_run(mosquitto: Any, subscribe: Any, p
     first.stop()
     left = first.statistics()
     assert left.spooled == 7, "five events and the latest of two topics"
+    assert left.spool_oldest_s is not None
+    assert 0 <= left.spool_oldest_s < 60
     assert balanced(left)
     second = publish()
     assert wait_until(lambda: second.statistics().restored == 7, 5), second.statistics()
@@ -285,6 +287,7 @@ def test_what_was_left_is_sent_by_the_next_run(mosquitto: Any, subscribe: Any, p
     assert third.wait_connected(10)
     assert third.flush(5)
     assert third.statistics().restored == 0
+    assert third.statistics().spool_oldest_s is None
 
 
 def test_more_than_the_bound_loses_the_oldest_and_says_so(

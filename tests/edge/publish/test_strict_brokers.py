@@ -16,7 +16,6 @@ from edge.mqtt.topics import Topics
 from edge.mqtt.versions import Versions
 from edge.publish.compose import Binary
 from edge.publish.publisher import Publisher
-from edge.publish.suspects import Suspects
 from tests.brokers import wait_until
 from tests.strict_broker import StrictBroker
 
@@ -173,6 +172,24 @@ def test_a_message_that_ends_the_connection_is_held_back(strict: Callable[..., S
     assert publisher.statistics().dropped["held_back"] >= 1
 
 
+def test_a_limit_on_size_is_found_by_trial(strict: Callable[..., StrictBroker], publish: Start) -> None:
+    """After two kinds that were too large a third is not sent: it is counted as too large, and told with the limit."""
+    broker = strict(silent_maximum=5000)
+    publisher = publish(broker, retry_s=(0.05, 0.1))
+    for kind, size_bytes in (("layout", 9000), ("lighting", 8000)):
+        publisher.publish(kind, Binary(b"x" * size_bytes, {}), camera="hall")  # type: ignore[arg-type]
+        assert wait_until(lambda k=kind: any(f"hall/{k}" in text for text in publisher.degraded()), 15)  # type: ignore[misc]
+    assert publisher.flush(10)
+    connections = broker.connections
+    publisher.publish("room", Binary(b"x" * 8500, {}), camera="hall")
+    publisher.publish("lighting", Binary(b"x" * 900, {}), camera="hall")
+    assert wait_until(lambda: broker.count()["edge/dev/hall/lighting"] == 1, 10)
+    assert publisher.statistics().dropped["too_large"] == 2, "lighting's first, which waited to be sent again, and room"
+    assert any("hall/room" in text and "ended the connection when 80" in text for text in publisher.degraded())
+    assert not any("hall/room" in text for text in broker.violations)
+    assert broker.connections == connections
+
+
 @pytest.mark.parametrize("limit", ["maximum_packet", "configured"])
 def test_messages_over_a_limit_are_not_sent(
     strict: Callable[..., StrictBroker], publish: Start, limit: str, caplog: pytest.LogCaptureFixture
@@ -203,26 +220,6 @@ def test_a_broker_that_was_silent_once_is_asked_for_5_again(
     broker.accept = True
     assert publisher.wait_connected(10)
     assert publisher.statistics().protocol == "5"
-
-
-def test_only_what_was_lost_twice_is_suspected() -> None:
-    """Random losses blame nobody: connections that lasted, reasons that the broker gave, and small messages."""
-    suspects = Suspects()
-
-    def lose(size_bytes: int, lasted_s: float, reason: str | None = None) -> str | None:
-        suspects.sent("layout", "t", size_bytes)
-        return suspects.lost(lasted_s, reason)
-
-    assert [lose(9000, 60.0) for _ in range(5)] == [None] * 5
-    assert [lose(9000, 0.1, "Session taken over") for _ in range(5)] == [None] * 5
-    assert [lose(200, 0.1) for _ in range(5)] == [None] * 5
-    suspects.steady()
-    assert lose(9000, 0.1) is None
-    assert suspects.careful
-    assert lose(9000, 0.1) is None
-    assert "9000 bytes" in (lose(9000, 0.1) or "")
-    assert suspects.held("layout")
-    assert not suspects.held("lighting")
 
 
 def test_a_connection_that_was_lost_once_is_no_fight(strict: Callable[..., StrictBroker], publish: Start) -> None:

@@ -75,13 +75,44 @@ def test_what_the_broker_took_is_not_suspected() -> None:
     assert [broker.suspects.lost(0.1, None) for _ in range(3)] == [None] * 3
     for _ in range(5):
         broker.suspects.sent("layout", "t", 9000)
-        broker.suspects.confirmed()
+        broker.suspects.confirmed(9000)
         assert broker.suspects.lost(0.1, None) is None
     for _ in range(5):
         assert broker.suspects.lost(0.1, None) is None
     broker.lose()
     assert broker.suspects.lost(0.1, None) is None, "what was sent on the connection before"
     assert broker.lose() is not None
+
+
+def test_two_kinds_that_are_too_large_tell_of_a_limit() -> None:
+    """What is as large is not sent, of any kind; what is smaller is, also of a kind that was held back."""
+    broker = Broker()
+    broker.suspects.confirmed(1800)
+    broker.lose("layout", 16000)
+    broker.lose("layout", 15000)
+    assert broker.lose("layout", 16000) is not None
+    assert broker.suspects.limit_bytes is None, "one kind may be forbidden, rather than large"
+    assert broker.suspects.held("layout")
+    broker.lose("bridge_health", 2100)
+    assert broker.lose("bridge_health", 2200) is not None
+    assert broker.suspects.limit_bytes == 2200
+    assert not broker.suspects.held("bridge_health")
+    assert not broker.suspects.held("layout")
+    assert len(broker.suspects.held_back()) == 2
+    broker.now_s += 600.0
+    assert broker.suspects.limit_bytes is None
+
+
+def test_what_was_taken_is_below_every_limit() -> None:
+    """Two kinds that end the connection are two kinds, where the broker takes larger messages of others."""
+    broker = Broker()
+    for kind in ("layout", "layout", "layout", "discovery", "discovery"):
+        broker.lose(kind, 5000)  # type: ignore[arg-type]
+    assert broker.suspects.limit_bytes == 5000
+    broker.suspects.confirmed(5001)
+    assert broker.suspects.limit_bytes is None
+    assert broker.suspects.held("layout")
+    assert broker.suspects.held("discovery")
 
 
 def test_only_a_connection_that_lasted_is_sound() -> None:

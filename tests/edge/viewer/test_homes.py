@@ -119,12 +119,14 @@ def test_what_was_saved_last_holds(tmp_path: Path) -> None:
     earlier = ours.model_copy(update={"saved_at": "2020-01-31T12:00:00.000000Z", "rooms": ()})
     later = earlier.model_copy(update={"saved_at": "2120-01-31T12:00:00.000000Z"})
     assert list(homes.untold()) == ["edge/home/flat"]
-    homes.heard(earlier)
+    homes.heard("flat", earlier)
     assert homes.get("flat") == ours
     assert list(homes.untold()) == ["edge/home/flat"]
-    homes.heard(later)
+    homes.heard("flat", later)
     assert kept(tmp_path / "homes.json")[0].get("flat") == later
     assert homes.untold() == {}
+    homes.heard("flat", None)
+    assert kept(tmp_path / "homes.json")[0].all == homes.untold() == {}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_a_saved_home_is_retained_by_a_broker(tmp_path: Path, embedded: Embedded
     teller = HomeTeller(embedded.endpoint)
     homes = Homes(tmp_path / "homes.json", teller.put)
     put_together(homes)
-    teller.start(homes.untold)
+    teller.start(homes.untold, settle_s=0.1)
     try:
         assert fetch_home(embedded.endpoint, "flat", within_s=10) == homes.get("flat")
         with pytest.raises(EdgeError, match="there are flat"):

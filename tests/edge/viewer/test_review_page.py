@@ -221,6 +221,9 @@ def test_it_goes_by_a_finger_on_a_phone(server: PageServer, tmp_path: Path) -> N
             "[...document.querySelectorAll('#tools button, #decide button')].map(b => b.offsetHeight)"
         )
         assert min(heights) >= 44
+        for name in ("undo", "accept"):
+            middle = f"(b => [b.left + b.width / 2, b.top + b.height / 2])({name}.getBoundingClientRect())"
+            assert shown.value(f"document.elementFromPoint(...{middle}).id") == name, "nothing lies over it"
         box = shown.value(
             "(b => [b.left, b.top, b.right, b.bottom])(document.getElementById('picture').getBoundingClientRect())"
         )

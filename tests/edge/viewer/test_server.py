@@ -16,12 +16,16 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from edge.errors import EdgeError
 from edge.mqtt.link import Incoming
+from edge.publish.compose import Source, layout_message
+from edge.scene import Frame
 from edge.subscribe.watcher import validated
 from edge.viewer.addresses import Address, Said
 from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
+from tests.edge.derive.rooms import layout as box
 
 Serve = Callable[..., tuple[Relay, PageServer]]
 EVENT = '{"schema":"edge.event/1","device":"d","at":"2026-01-31T12:00:00.000000Z","type":"x","message":"%d"}'
@@ -179,6 +183,23 @@ def test_addresses_for_dashboards(serve: Serve) -> None:
     assert get(server, "/camera/two/hall/room.glb") == (200, b"glTF2")
 
 
+def test_every_export_has_an_address(serve: Serve, frame: Frame, source: Source) -> None:
+    """Plan and sizes from the layout alone, what is not published said with its remedy, and a picture by its name."""
+    relay, server = serve()
+    say(relay, "edge/d/hall/layout", layout_message(frame, box(), source, 0.1).encoded())
+    status, plan = get(server, "/camera/hall/plan.svg")
+    assert status == 200
+    assert b"5.00 m" in plan
+    assert get(server, "/camera/d/hall/plan.dxf")[1].startswith(b"  0\nSECTION")
+    assert get(server, "/camera/hall/room.csv")[1].startswith(b"kind,name")
+    assert get(server, "/camera/hall/room.html")[1].startswith(b"<!doctype html>")
+    for path in ("/camera/hall/room.svg", "/camera/hall/plan.glb", "/camera/hall/room.exe", "/home/x/plan.svg"):
+        assert get(server, path)[0] == 404, path
+    assert b"configure `picture`" in get(server, "/camera/hall.jpg")[1]
+    say(relay, "edge/d/hall/picture", b"\xff\xd8\xff...")
+    assert get(server, "/camera/hall.jpg") == get(server, "/camera/d/hall/picture.jpg") == (200, b"\xff\xd8\xff...")
+
+
 def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:
     """Two daemons on one machine have a page each."""
     _, first = serve()
@@ -188,6 +209,29 @@ def test_a_taken_port_gives_way_to_the_next(serve: Serve) -> None:
         assert second.port != first.port
     finally:
         second.stop()
+
+
+def test_the_page_may_ask_for_one_thing() -> None:
+    """To keep what a camera shows: the device's answer comes back, or why not; other pages are not disturbed."""
+
+    def flag(device: str, camera: str) -> str:
+        if device != "d":
+            raise EdgeError("not allowed; add flag to requests.allow")
+        return f"entry of {camera}"
+
+    for given, answer in (
+        ("d/hall", {"flagged": "entry of hall", "error": None}),
+        ("x/hall", {"flagged": None, "error": "not allowed; add flag to requests.allow"}),
+        ({"no": "text"}, {"flagged": None, "error": "this page cannot ask for that"}),
+    ):
+        server = PageServer(LivePage(Relay(), flag), port=0)
+        server.start()
+        try:
+            with connect(f"ws://127.0.0.1:{server.port}/ws") as page:
+                page.send(json.dumps({"flag": given}))
+                assert json.loads(page.recv(timeout=5)) == answer
+        finally:
+            server.stop()
 
 
 ADDRESSES = {
@@ -202,7 +246,7 @@ def test_programs_have_addresses_of_their_own(serve: Serve) -> None:
     assert get(server, "/healthz") == (200, b"alive\n")
     assert get(server, "/readyz?verbose") == (503, b"no camera\n")
     assert get(server, "/")[0] == 200
-    _, bare = serve(relay=None, addresses=ADDRESSES)
+    _, bare = serve(site=None, addresses=ADDRESSES)
     assert get(bare, "/healthz")[0] == 200
     assert [get(bare, path) for path in ("/", "/index.html", "/camera/c/picture.jpg", "/ws")] == [
         (404, b"there are /healthz, /readyz\n")

@@ -116,7 +116,8 @@ def exported(
         learner = _learner(_recipe(small_recipe, task, change))
         metric = Metric(name="m", value=0.5, data="nothing", baseline=1.0, baseline_name="b")
         folder = tmp_path_factory.mktemp(name)
-        _write(learner, folder, metrics=(metric,), notes="A test.")
+        known = [np.full((32, 64, 3), level, np.uint8) for level in range(0, 200, 10)]
+        _write(learner, folder, metrics=(metric,), notes="A test.", known=known)
         return Exported(learner, folder)
 
     return export
@@ -137,6 +138,8 @@ def test_onnx_equals_torch(name: str, exported: Callable[[str], Exported]) -> No
     assert manifest.golden is not None
     assert manifest.golden.sha256 == sha256_of(folder / "golden.npz")
     assert manifest.provenance.commit == "abc1234"
+    assert manifest.reference is not None
+    assert manifest.reference.pictures == 20
     rows = 2 if recipe.input.mask_channel else 1
     with np.load(folder / "golden.npz") as golden, OrtBackend(folder / "model.onnx", manifest, threads=1) as model:
         given = golden[f"input:{manifest.input.name}"]

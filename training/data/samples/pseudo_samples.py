@@ -197,6 +197,6 @@ def with_pseudo(labelled: Dataset[Sample], recipe: Recipe) -> tuple[Dataset[Samp
             "data.pseudo: pseudo-labels of layout know some edges and not others, and net.head: horizon_depth learns "
             "from both at once; drop it, or set net.head: boundary"
         )
-    pictures, teachers = read_all(recipe.data.pseudo, recipe.task)
+    pictures, teachers = read_all(recipe.data.pseudo, recipe.noun)
     record = {"pseudo": len(pictures), "teachers": teachers}
     return Mixed(labelled, _samples(recipe, pictures), recipe.data.pseudo_share), record

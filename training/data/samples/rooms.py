@@ -181,7 +181,7 @@ class LayoutSamples(Dataset[Sample]):
             numbers = None if numbers is None else tilted_numbers(numbers, boundary, rotation)
             extended = None if extended is None else tilted_boundary(extended, rotation)
             boundary = tilted_boundary(boundary, rotation)
-        seen = panoramic.edge_weights(boundary, mask)
+        seen = panoramic.edge_weights(boundary, mask) * panoramic.shown_edges(room, self._columns)
         seen[0] *= level
         rows = {"boundary": boundary, "corners": panoramic.corner_peaks(corners, self._columns), "seen": seen}
         if numbers is not None:

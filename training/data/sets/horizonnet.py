@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from PIL import Image
@@ -23,7 +24,7 @@ from training.arrays import Array
 from training.config.values import Positive
 from training.data.mix.entries import Entry, Part
 from training.data.sets.room_labels import CAMERA_HEIGHT_M, RoomLabel, files_by_name, lines_of, outline, reading
-from training.data.vary.panoramic import PanoramaRoom
+from training.data.vary.panoramic import EdgeName, Hidden, PanoramaRoom
 
 _PARTS: dict[str, Part] = {"train": "train", "valid": "val", "val": "val", "test": "test"}
 _EXPECTED = "two lines `x y` (ceiling end above the horizon, floor end below) for each of 3 or more corners"
@@ -34,7 +35,7 @@ _SAME_COLUMN_PX = 1.0
 class Span:
     """Columns `x0_px`..`x1_px` (both included) in which an edge, `ceiling` or `floor`, is not visible."""
 
-    boundary: str
+    boundary: EdgeName
     x0_px: float
     x1_px: float
 
@@ -52,12 +53,15 @@ def ignored_spans(folder: Path) -> dict[str, tuple[Span, ...]]:
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             try:
-                span = Span(row["boundary"], float(row["x0"]), float(row["x1"]))
+                boundary, x0_px, x1_px = row["boundary"], float(row["x0"]), float(row["x1"])
                 name = row["name"]
             except (KeyError, TypeError, ValueError) as e:
                 raise DataError(f"{path}, line {number}: expected name,boundary,x0,x1,reason; correct it") from e
-            if span.boundary not in ("ceiling", "floor"):
-                raise DataError(f"{path}, line {number}: boundary is ceiling or floor, not {span.boundary!r}")
+            edges: tuple[EdgeName, ...] = get_args(EdgeName)
+            edge = next((e for e in edges if e == boundary), None)
+            if edge is None:
+                raise DataError(f"{path}, line {number}: boundary is ceiling or floor, not {boundary!r}")
+            span = Span(edge, x0_px, x1_px)
             out[name] = (*out.get(name, ()), span)
     return out
 
@@ -113,8 +117,20 @@ def corners_in(path: Path) -> Array:
     return corners
 
 
+def _hidden(span: Span, width_px: int) -> Hidden:
+    """A span's columns, whole, as directions."""
+    ends_rad = [((x / width_px) - 0.5) * 2 * np.pi for x in (span.x0_px, span.x1_px + 1)]
+    return Hidden(span.boundary, *(np.array([np.sin(a), np.cos(a)]) for a in ends_rad))
+
+
 def room_label(
-    label: Path, picture: Path, camera_height_m: float, name: str, scene: str, part: Part | None
+    label: Path,
+    picture: Path,
+    camera_height_m: float,
+    name: str,
+    scene: str,
+    part: Part | None,
+    spans: tuple[Span, ...] = (),
 ) -> RoomLabel:
     """The room of a label file, for the size of its picture.
 
@@ -128,7 +144,8 @@ def room_label(
         raise DataError(f"{label}: no picture {picture} can be read ({e}); add it or remove the label") from e
     with reading(label, _EXPECTED):
         polygon, ceiling_m = room_from_corners(corners_in(label), width_px, height_px, camera_height_m)
-    return RoomLabel(name, scene, picture, polygon, camera_height_m, ceiling_m, part)
+    hidden = tuple(_hidden(span, width_px) for span in spans)
+    return RoomLabel(name, scene, picture, polygon, camera_height_m, ceiling_m, part, hidden)
 
 
 def _folders(folder: Path) -> Iterator[tuple[Path, Part | None]]:
@@ -162,14 +179,14 @@ def read(
     """
     out = []
     for base, part in _folders(folder):
-        pictures, heights = files_by_name(base / "img"), camera_heights(base)
+        pictures, heights, spans = files_by_name(base / "img"), camera_heights(base), ignored_spans(base)
         for label in sorted((base / "label_cor").glob("*.txt")):
             picture = pictures.get(label.stem)
             if picture is None:
                 raise DataError(f"{label}: no picture {base / 'img' / label.stem}.*; add it or remove the label")
             scene = _scene_of(scene_pattern, label.stem)
             height_m = heights.get(label.stem, camera_height_m)
-            room = room_label(label, picture, height_m, label.stem, scene, part)
+            room = room_label(label, picture, height_m, label.stem, scene, part, spans.get(label.stem, ()))
             if room.problem is not None:
                 raise DataError(f"{label}: {room.problem}; correct or remove it")
             out.append(room.entry())

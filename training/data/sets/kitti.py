@@ -12,14 +12,19 @@ Evaluation counts Garg's crop, up to 80 m (Garg et al. 2016).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from edge.errors import DataError
+from training.arrays import Array
+from training.config.values import Count
 from training.data.mix.entries import PARTS, Entry, Part
+from training.data.motion.footage import Footage
 from training.data.sets.rgbd import depth_picture
+from training.data.sets.video import MOST_FRAMES, frames_of
 from training.data.vary.framing import cropped
 from training.data.vary.perspective import DepthPicture
 
@@ -29,12 +34,13 @@ GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 """Garg's crop: first and last row and column as shares of the picture's size."""
 _PICTURE = re.compile(r"^(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>\w+)/image_(?P<camera>0[23])/data/(?P<frame>\d{10})\.png$")
 _SIDES = {"l": "02", "r": "03"}
+_EYES = ("02", "03")
 Crop = tuple[int, int, int, int]
 
 
 @lru_cache(maxsize=16)
-def focal_px(calibration: Path, camera: str) -> tuple[float, float]:
-    """fx, fy of a rectified camera, `02` or `03`, from calib_cam_to_cam.txt.
+def projection(calibration: Path, camera: str) -> Array:
+    """(3, 4) projection of a rectified camera, `02` or `03`, from calib_cam_to_cam.txt, px.
 
     Raises:
         DataError: the file is missing or has no such camera.
@@ -42,11 +48,16 @@ def focal_px(calibration: Path, camera: str) -> tuple[float, float]:
     try:
         text = calibration.read_text(encoding="utf-8")
         values = re.search(rf"^P_rect_{camera}:(.*)$", text, re.MULTILINE)
-        p = np.array(values.group(1).split() if values else [], dtype=np.float64).reshape(3, 4)
+        return np.array(values.group(1).split() if values else [], dtype=np.float64).reshape(3, 4)
     except (OSError, ValueError) as e:
         raise DataError(
             f"{calibration}: expected a line P_rect_{camera}: with 12 numbers; unpack the date's calib.zip there"
         ) from e
+
+
+def focal_px(calibration: Path, camera: str) -> tuple[float, float]:
+    """fx, fy of a rectified camera; raises as `projection`."""
+    p = projection(calibration, camera)
     return float(p[0, 0]), float(p[1, 1])
 
 
@@ -165,3 +176,31 @@ def read(
                 raise DataError(f"{depth}: expected <drive>/proj_depth/groundtruth/image_02/<10 digits>.png; rename it")
             entries.append(folders.entry(found, depth, part, crop, garg_crop))
     return entries
+
+
+def _footage(drive: Path, every: int, stereo: bool) -> Footage:
+    eyes = [sorted((drive / f"image_{camera}" / "data").glob("*.png"))[::every][:MOST_FRAMES] for camera in _EYES]
+    left, right = (projection(drive.parent / "calib_cam_to_cam.txt", camera) for camera in _EYES)
+    lens = (float(left[0, 0]), float(left[1, 1]), float(left[0, 2]), float(left[1, 2]))
+    film = Footage(drive.name, partial(frames_of, eyes[0]), lens, 10.0 / every)
+    if not stereo:
+        return film
+    baseline_m = float(left[0, 3] - right[0, 3]) / lens[0]
+    return replace(film, right=partial(frames_of, eyes[1]), baseline_m=baseline_m)
+
+
+def footage(folder: Path, *, every: Count = 1, stereo: bool = False) -> list[Entry[Footage]]:
+    """The raw drives as footage of the left colour camera, or with `stereo` as pairs of both.
+
+    Args:
+        folder: holds `<date>/<drive>/image_02/data/` and `<date>/calib_cam_to_cam.txt`.
+        every: take one of so many frames.
+        stereo: learn from the other eye, not from the frames before and after.
+
+    Raises:
+        DataError: no drives are there.
+    """
+    drives = sorted(p for p in folder.glob("20??_??_??/*_drive_*") if (p / "image_02" / "data").is_dir())
+    if not drives:
+        raise DataError(f"{folder}: expected <date>/<drive>/image_02/data/ as KITTI's raw data has them; unpack it")
+    return [Entry(d.name, d.name, partial(_footage, d, every, stereo)) for d in drives]

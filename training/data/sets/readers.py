@@ -16,6 +16,7 @@ from pydantic import ValidationError, validate_call
 
 from edge.errors import DataError, explain
 from training.data.mix.entries import Entry
+from training.data.motion.footage import Footage
 from training.data.sets import (
     hdr_files,
     horizonnet,
@@ -26,8 +27,11 @@ from training.data.sets import (
     rgbd,
     scannet,
     seven_scenes,
+    stereo,
     structured3d,
     tum,
+    video,
+    walks,
     zind,
 )
 from training.data.sets.hdr_files import Radiance
@@ -108,7 +112,18 @@ DEPTH: dict[str, Kind[DepthPicture]] = {
         hypersim.read,
         "ai_VVV_NNN/images/ and metadata_images_split_scene_v1.csv",
     ),
+    "walks": Kind("rendered walks", "Apache-2.0", walks.pictures, "walk-*.h5, from `edge-train synthesize-walks`"),
     "rgbd": Kind("own RGB-D pictures", _OWN, rgbd.read, "rgb/, depth/ and K.txt, or sub-folders with these"),
+}
+SELF_DEPTH: dict[str, Kind[Footage]] = {
+    "video": Kind("own footage of a moving camera", _OWN, video.read, "videos, or folders of frames in order"),
+    "stereo": Kind("own rectified pairs", _OWN, stereo.read, "left/ and right/ with stereo.json, or stereo videos"),
+    "walks": Kind("rendered walks", "Apache-2.0", walks.footage, "walk-*.h5, from `edge-train synthesize-walks`"),
+    "tum": Kind("TUM RGB-D", "CC BY 4.0", tum.footage, "rgbd_dataset_freiburgN_*/rgb.txt"),
+    "seven_scenes": Kind(
+        "7-Scenes", "MSR-LA (not commercial)", seven_scenes.footage, "<scene>/seq-NN/frame-NNNNNN.color.png"
+    ),
+    "kitti": Kind("KITTI raw", "CC BY-NC-SA 3.0", kitti.footage, "<date>/<drive>/image_02/data/"),
 }
 LAYOUT: dict[str, Kind[PanoramaRoom]] = {
     "horizonnet": Kind(
@@ -147,7 +162,12 @@ def kind_of(task: str, name: str) -> Kind[Any]:
     Raises:
         DataError: there is none; lists those that there are.
     """
-    tables: dict[str, Mapping[str, Kind[Any]]] = {"depth": DEPTH, "layout": LAYOUT, "lighting": LIGHTING}
+    tables: dict[str, Mapping[str, Kind[Any]]] = {
+        "depth": DEPTH,
+        "self_depth": SELF_DEPTH,
+        "layout": LAYOUT,
+        "lighting": LIGHTING,
+    }
     table = tables.get(task, {})
     if name not in table:
         there = f"use one of {', '.join(sorted(table))}" if table else "it learns from rendered rooms (--rooms) alone"

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edge.errors import DataError
+from training.arrays import Lens
 from training.config.values import Positive
 from training.data.mix.entries import Entry
 from training.data.sets.pictures import read_depth, read_picture
@@ -24,7 +25,6 @@ from training.data.vary.perspective import DepthPicture
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".pgm", ".ppm"}
 _KINDS = {"rgb", "color", "colour", "image", "img", "depth", "d"}
 """Words of a file's name that say what it holds, not of which frame."""
-Lens = tuple[float, float, float, float]
 
 
 def matrix_file(path: Path, size: int) -> Lens:

@@ -19,7 +19,7 @@ from edge.geometry.polygon import contains, counter_clockwise, is_simple
 from training.arrays import Array
 from training.data.mix.entries import Entry, Part
 from training.data.sets.pictures import read_picture
-from training.data.vary.panoramic import PanoramaRoom
+from training.data.vary.panoramic import Hidden, PanoramaRoom
 
 CAMERA_HEIGHT_M = 1.6
 """HorizonNet's convention where nothing else is known."""
@@ -38,6 +38,7 @@ class RoomLabel:
     camera_height_m: float
     ceiling_height_m: float
     part: Part | None = None
+    hidden: tuple[Hidden, ...] = ()
 
     @property
     def problem(self) -> str | None:
@@ -59,12 +60,23 @@ class RoomLabel:
         if not self.picture.is_file():
             raise DataError(f"{self.name}: no picture {self.picture}; add it or remove the label")
         read = partial(
-            read_room, self.picture, self.polygon_m, self.camera_height_m, ceiling_height_m=self.ceiling_height_m
+            read_room,
+            self.picture,
+            self.polygon_m,
+            self.camera_height_m,
+            ceiling_height_m=self.ceiling_height_m,
+            hidden=self.hidden,
         )
         return Entry(self.name, self.scene, read, self.part)
 
 
-def read_room(picture: Path, polygon_m: Array, camera_height_m: float, ceiling_height_m: float) -> PanoramaRoom:
+def read_room(
+    picture: Path,
+    polygon_m: Array,
+    camera_height_m: float,
+    ceiling_height_m: float,
+    hidden: tuple[Hidden, ...] = (),
+) -> PanoramaRoom:
     """The panorama with its room.
 
     Raises:
@@ -76,7 +88,7 @@ def read_room(picture: Path, polygon_m: Array, camera_height_m: float, ceiling_h
             f"{picture}: a panorama is twice as wide as high, this is {image.shape[1]}x{image.shape[0]}; "
             "replace or remove it"
         )
-    return PanoramaRoom(image, polygon_m, camera_height_m, ceiling_height_m)
+    return PanoramaRoom(image, polygon_m, camera_height_m, ceiling_height_m, hidden=hidden)
 
 
 def usable(labels: Iterable[RoomLabel]) -> list[Entry[PanoramaRoom]]:

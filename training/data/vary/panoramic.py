@@ -7,7 +7,7 @@ along its walls moves pixels exactly (HorizonNet's pano stretch); so do mirrorin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -19,10 +19,13 @@ from edge.scene import BoolArray, ImageArray
 from training.arrays import Array
 
 Value = TypeVar("Value", np.uint8, np.float32)
+EdgeName = Literal["ceiling", "floor"]
 CORNER_DECAY = 0.96
 """HorizonNet's corner target falls by this per column of a panorama 1024 columns wide."""
 _GUESSED = 0.3
 _MIRROR = np.diag([-1.0, 1.0])
+_NO_TURN = 1e-6
+"""Radians; what is hidden over less is hidden all round."""
 _NEAREST_WALL_M, _FARTHEST_WALL_M = 0.4, 30.0
 
 
@@ -54,6 +57,15 @@ def moved_openings(openings: Openings | None, plane: npt.ArrayLike) -> Openings 
 
 
 @dataclass(frozen=True)
+class Hidden:
+    """Part of an edge that cannot be seen: from one direction clockwise to another, vectors (2,) on the floor plane."""
+
+    edge: EdgeName
+    start: Array
+    end: Array
+
+
+@dataclass(frozen=True)
 class PanoramaRoom:
     """A level panorama and the room it shows.
 
@@ -67,6 +79,8 @@ class PanoramaRoom:
     ceiling_height_m: float
     openings: Openings | None = None
     """None = not known."""
+    hidden: tuple[Hidden, ...] = ()
+    """What of its edges nothing is to be learnt of."""
 
 
 def wall_axis_rad(polygon: npt.ArrayLike) -> float:
@@ -111,26 +125,38 @@ def moved_polygon(polygon: Array, plane: npt.ArrayLike) -> Array:
     return np.asarray(moved[::-1] if np.linalg.det(m) < 0 else moved)
 
 
+def moved_hidden(hidden: tuple[Hidden, ...], plane: npt.ArrayLike) -> tuple[Hidden, ...]:
+    """Hidden edges after a linear map (2, 2) of the floor plane."""
+    m = np.asarray(plane, dtype=np.float64)
+    ends = ((h, (m @ h.start, m @ h.end)) for h in hidden)
+    return tuple(Hidden(h.edge, *(e[::-1] if np.linalg.det(m) < 0 else e)) for h, e in ends)
+
+
+def _moved(room: PanoramaRoom, plane: npt.ArrayLike, image: ImageArray) -> PanoramaRoom:
+    return replace(
+        room,
+        image=image,
+        polygon_m=moved_polygon(room.polygon_m, plane),
+        openings=moved_openings(room.openings, plane),
+        hidden=moved_hidden(room.hidden, plane),
+    )
+
+
 def transformed(room: PanoramaRoom, plane: npt.ArrayLike) -> PanoramaRoom:
     """The room after a linear map (2, 2) of the floor plane, and the picture that the same camera takes of it."""
-    polygon, openings = moved_polygon(room.polygon_m, plane), moved_openings(room.openings, plane)
-    return replace(room, image=moved_picture(room.image, plane), polygon_m=polygon, openings=openings)
+    return _moved(room, plane, moved_picture(room.image, plane))
 
 
 def mirrored(room: PanoramaRoom) -> PanoramaRoom:
     """Left and right exchanged."""
-    image = np.ascontiguousarray(room.image[:, ::-1])
-    polygon, openings = moved_polygon(room.polygon_m, _MIRROR), moved_openings(room.openings, _MIRROR)
-    return replace(room, image=image, polygon_m=polygon, openings=openings)
+    return _moved(room, _MIRROR, np.ascontiguousarray(room.image[:, ::-1]))
 
 
 def turned(room: PanoramaRoom, columns: int) -> PanoramaRoom:
     """The picture moved to the right by whole columns: the room turned by as much about the camera."""
     angle = 2 * np.pi * columns / room.image.shape[1]
     c, s = np.cos(angle), np.sin(angle)
-    turn = np.array([[c, s], [-s, c]])
-    polygon, openings = room.polygon_m @ turn.T, moved_openings(room.openings, turn)
-    return replace(room, image=np.roll(room.image, columns, axis=1), polygon_m=polygon, openings=openings)
+    return _moved(room, np.array([[c, s], [-s, c]]), np.roll(room.image, columns, axis=1))
 
 
 def random_stretch_matrix(polygon: Array, rng: np.random.Generator, largest: float) -> Array | None:
@@ -154,6 +180,17 @@ def boundary_target(room: PanoramaRoom, columns: int) -> npt.NDArray[np.float32]
         room.polygon_m, longitudes(columns), room.camera_height_m, room.ceiling_height_m
     )
     return -np.stack([ceiling, floor]).astype(np.float32)
+
+
+def shown_edges(room: PanoramaRoom, columns: int) -> npt.NDArray[np.float32]:
+    """(2, columns) of ceiling and floor edge: 1, and 0 where the room's is hidden."""
+    shown, at = np.ones((2, columns), np.float32), longitudes(columns)
+    for hidden in room.hidden:
+        first, last = (float(np.arctan2(*v)) for v in (hidden.start, hidden.end))
+        width = (last - first) % (2 * np.pi)
+        inside = (at - first) % (2 * np.pi) <= (width if width > _NO_TURN else 2 * np.pi)
+        shown[0 if hidden.edge == "ceiling" else 1, inside] = 0.0
+    return shown
 
 
 def edge_weights(boundary: npt.NDArray[np.float32], mask: BoolArray | None) -> npt.NDArray[np.float32]:

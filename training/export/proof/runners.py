@@ -54,7 +54,7 @@ def output_of(recipe: Recipe) -> Output:
         spread = "depth_spread" if net.spread else None
         focal = net.canonical_focal_px
         return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=focal, spread=spread)
-    return DepthMetres(kind="depth_metres", depth="depth") if recipe.task == "depth" else _LIGHTING
+    return DepthMetres(kind="depth_metres", depth="depth") if recipe.noun == "depth" else _LIGHTING
 
 
 def _columns(net: HorizonNetConfig) -> BoundaryCorners:
@@ -72,11 +72,11 @@ def manifest_of(
     onnx: FileRef = _NO_FILE,
 ) -> Manifest:
     """The manifest of a recipe's model, without a golden pair."""
-    stem = f"{recipe.name}_edge" if recipe.name == recipe.task else recipe.name
+    stem = f"{recipe.name}_edge" if recipe.name == recipe.noun else recipe.name
     return Manifest(
         name=recipe.name,
         version=recipe.version,
-        task=recipe.task,
+        task=recipe.noun,
         onnx=onnx,
         input=recipe.input,
         output=output_of(recipe),

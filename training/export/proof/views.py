@@ -45,7 +45,7 @@ def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32
 
 def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
     """Every set of data that the recipe learns from: its entries of that part."""
-    data, task = recipe.data, "layout" if recipe.task == "joint" else recipe.task
+    data, task = recipe.data, "layout" if recipe.task == "joint" else recipe.noun
     rooms: dict[str, Callable[[Path, str, int], list[Any]]] = {
         "depth": evaluation.room_depth_cases,
         "layout": evaluation.room_layout_cases,
@@ -58,7 +58,7 @@ def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
         if names:
             yield from evaluation.hdri_cases(data.hdri, names).values()
     for source in data.sources:
-        if source.path is None:
+        if source.path is None or recipe.task == "self_depth":  # footage has no truth to prove with
             continue
         found = evaluation.Source(source.kind, source.path, part, source, data.split_seed, data.hold_out_hdri)
         if task == "lighting":

@@ -1,34 +1,45 @@
 // The live page: what devices publish, as a room one can turn, a plan, a picture and numbers.
 
+import { calibration } from "./calibrate.js";
+import { depthCard, downloadsCard, healthCard, lightCard, roomCard } from "./cards.js";
 import { Connection, saved } from "./connection.js";
+import { $, button, element, fill } from "./elements.js";
 import { flagButton } from "./flag.js";
-import { LEVEL, area, length, pointsFromDepth, volume } from "./geometry.js";
+import { LEVEL, area, length, pointsFromDepth } from "./geometry.js";
+import { Behind, heatCard, legend, wallColours } from "./heat.js";
+import { HomeView } from "./home.js";
+import { Draft } from "./openings.js";
+import { drawPicture } from "./picture.js";
 import { plan } from "./plan.js";
 import { decodePng16 } from "./png16.js";
 import { Room3D } from "./room3d.js";
 
-const $ = (id) => document.getElementById(id);
 const text = new TextDecoder();
-const KINDS = { depth: "depth", layout: "layout", lighting: "lighting", state: "state", room: "room", picture: "picture" };
+const KINDS = { depth: 1, layout: 1, lighting: 1, state: 1, room: 1, picture: 1, heat_loss: 1 };
 const BINARY = new Set(["depth/image", "depth/view", "room", "picture"]);
 const EVENTS = 5;
-const VIEWS = { dollhouse: "Dollhouse", top: "Top", inside: "Inside", plan: "Plan", picture: "Camera" };
+const VIEWS = { dollhouse: "Dollhouse", top: "Top", inside: "Inside", plan: "Plan", picture: "Camera", home: "Home", all: "All" };
+const FLAT = { plan: "plan", picture: "picture", home: "home", all: "all" };
 
-const devices = new Map(); // name -> {state, info, health, events, cameras: Map}
+const devices = new Map(); // base topic -> {name, state, info, health, events, cameras: Map}
 let chosen = null; // "device/camera"
 let view = "dollhouse";
 let unit = localStorage.getItem("unit") ?? "m";
+let painted = null; // confidence | heat | null
 let live = true;
 
 /** For tests: what the page shows. */
-window.state = { connected: false, frames: 0, cameras: [], glb: 0, light: 0, points: 0, view, unit, error: null, measured: null };
+window.state = { connected: false, frames: 0, cameras: [], glb: 0, light: 0, points: 0, view, unit, error: null, measured: null, firstMs: null, readyMs: null };
 addEventListener("error", ({ message }) => (window.state.error = message));
 addEventListener("unhandledrejection", ({ reason }) => (window.state.error = String(reason)));
 
-const room3d = new Room3D($("room3d"), { onMeasure: measured });
+const openings = new Draft(drawn);
+const behind = new Behind(drawn);
+const room3d = new Room3D($("room3d"), { onMeasure: measured, onWall: wallClicked });
 room3d.unit = unit;
 
 document.querySelector("footer").hidden = Boolean(saved);
+if (saved) for (const name of ["home", "all"]) delete VIEWS[name];
 const connection = new Connection({
   onMessage: received,
   onState(up) {
@@ -36,15 +47,27 @@ const connection = new Connection({
     $("connection").dataset.state = up ? "online" : "offline";
     $("connection").textContent = up ? (saved ? "saved" : "connected") : "not connected; trying again";
     if (up) devices.clear();
+    if (up) home.reconnected();
   },
-  onSpan: spanKnown,
+  onAnswer(answer) {
+    if ("span" in answer) spanKnown(answer.span);
+    if (answer.draft) home.answered(answer.draft);
+  },
 });
+const home = new HomeView($("home"), { ask: (draft) => connection.home(draft), cameras: allCameras, changed: soon });
+home.unit = unit;
 
 // What comes in ------------------------------------------------------------------------------------------------------
 
 function received(topic, payload) {
   window.state.frames++;
+  window.state.firstMs ??= performance.now();
   const parts = topic.split("/");
+  const known = payload.length ? text.decode(payload.subarray(0, 40)).includes('"edge.home/') : home.saved.has(parts.at(-1));
+  if (parts.at(-2) === "home" && known) {
+    home.heard(parts.at(-1), payload.length ? JSON.parse(text.decode(payload)) : null);
+    return;
+  }
   const at = parts.findIndex((part, i) => i >= 2 && (part === "bridge" || KINDS[parts[i + 1]]));
   if (at < 2) return;
   const device = deviceOf(parts.slice(0, at).join("/"), parts[at - 1]);
@@ -64,6 +87,10 @@ function received(topic, payload) {
     if (kind === "state") device.cameras.delete(parts[at]);
   } else if (BINARY.has(kind)) camera[kind] = payload;
   else camera[kind] = JSON.parse(text.decode(payload));
+  if (kind === "picture") {
+    URL.revokeObjectURL(camera.url);
+    camera.url = payload.length ? URL.createObjectURL(new Blob([payload], { type: "image/jpeg" })) : null;
+  }
   chosen ??= camera.id;
   if (camera.id === chosen) shown(camera, kind);
   soon();
@@ -79,7 +106,9 @@ function cameraOf(device, name) {
   return device.cameras.get(name);
 }
 
-const allCameras = () => [...devices.values()].flatMap((device) => [...device.cameras.values()]);
+function allCameras() {
+  return [...devices.values()].flatMap((device) => [...device.cameras.values()]);
+}
 const current = () => allCameras().find(({ id }) => id === chosen);
 
 // What is drawn --------------------------------------------------------------------------------------------------------
@@ -96,81 +125,62 @@ async function shown(camera, kind) {
     } else if (kind === "layout" && camera.layout?.metric) {
       room3d.heightM = camera.layout.metric.camera_height_m;
       room3d.showWalls(camera.layout.metric.walls, 0.05);
-    } else if (kind === "depth/image") {
-      await showPoints(camera);
+    } else if (kind === "depth/image" && (layers.points || !camera.picture)) {
+      await showDepth(camera); // else nobody sees it
     }
-    if (kind === "picture" || kind === "layout" || kind === "depth/image") await drawPicture(camera);
+    if (kind === "layout" || kind === "heat_loss") drawn();
+    if (kind === "picture" || kind === "layout" || kind === "depth/image") await drawPicture($("picture"), camera, infoOf(camera));
   } catch (error) {
     window.state.error = `${kind}: ${error.message}`;
   }
+  if (window.state.glb && window.state.light) window.state.readyMs ??= performance.now();
 }
 
-async function showPoints(camera) {
+/** Something about walls changed: openings, colours, what is behind them. */
+function drawn() {
+  const camera = current();
+  if (!camera?.layout?.metric) return;
+  room3d.showOpenings(openings.all(camera));
+  room3d.paint(wallColours(camera, painted));
+  room3d.picking = openings.adding || painted === "heat";
+  openings.panel(camera, unit);
+  behind.panel(camera);
+  soon();
+}
+
+/** A wall was clicked in the model. */
+function wallClicked(name, place) {
+  const camera = current();
+  const number = Number(name.split("-")[1]);
+  const wall = camera.layout.metric.walls[number];
+  const side = camera.layout.metric.polygon_m.findIndex(([x, y]) => x === wall?.start_m[0] && y === wall?.start_m[1]);
+  if (openings.adding) openings.clicked(camera, place);
+  else if (side >= 0) behind.clicked(camera, side);
+}
+
+/** A wall was clicked on the plan. */
+function planClicked(side, [x, y]) {
+  if (openings.adding) openings.clicked(current(), [x, y, null]);
+  else behind.clicked(current(), side);
+}
+
+async function showDepth(camera) {
   const { depth, layout } = camera;
   const png = camera["depth/image"];
-  if (!png || !depth?.image || depth.scale !== "metric") return;
-  if (depth.kind === "z" && !depth.lens) return;
-  const { width, height, counts } = await decodePng16(png);
+  if (!png) return;
+  camera.grey = await decodePng16(png);
+  const placeable = depth?.image && depth.scale === "metric" && (depth.kind !== "z" || depth.lens);
+  if (camera.id !== chosen || !layers.points || !placeable) return;
+  const { width, height, counts } = camera.grey;
   const metres = Float32Array.from(counts, (count) => count * depth.image.value_per_count);
-  const heightM = depth.pose?.height_m ?? layout?.metric?.camera_height_m ?? infoOf(camera)?.camera_height_m ?? 0;
-  const rotation = depth.pose?.rotation ?? LEVEL;
+  const height_m = depth.pose?.height_m ?? layout?.metric?.camera_height_m ?? infoOf(camera)?.camera_height_m ?? 0;
   const { kind, lens, fisheye } = depth;
-  const points = pointsFromDepth({ width, height, metres }, { kind, height_m: heightM, lens, fisheye, rotation });
-  camera.grey = { width, height, counts };
-  if (camera.id !== chosen) return;
+  const points = pointsFromDepth({ width, height, metres }, { kind, height_m, lens, fisheye, rotation: depth.pose?.rotation ?? LEVEL });
   room3d.showPoints(points, layout?.metric?.ceiling_height_m);
   window.state.points = points.length / 3;
 }
 
 const infoOf = (camera) => camera.device.info?.cameras.find(({ name }) => name === camera.name);
-
-/** The camera's picture, or its depth where no picture is published, with the room's edges on it. */
-async function drawPicture(camera) {
-  const figure = $("picture");
-  const canvas = figure.querySelector("canvas");
-  const context = canvas.getContext("2d");
-  if (camera.picture) {
-    const bitmap = await createImageBitmap(new Blob([camera.picture], { type: "image/jpeg" }));
-    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-    context.drawImage(bitmap, 0, 0);
-    bitmap.close();
-  } else if (camera.grey) drawDepth(canvas, context, camera.grey);
-  else return;
-  figure.querySelector("figcaption").textContent = camera.picture
-    ? "The camera's picture; lines: where walls meet floor and ceiling"
-    : "Depth, near is bright; to see the camera's picture, have it published: picture in its configuration";
-  if (infoOf(camera)?.projection === "equirectangular" && camera.layout) drawBoundary(canvas, context, camera.layout.boundary);
-}
-
-function drawDepth(canvas, context, { width, height, counts }) {
-  [canvas.width, canvas.height] = [width, height];
-  const image = context.createImageData(width, height);
-  const sorted = counts.filter((c) => c).sort();
-  const [near, far] = [sorted[Math.floor(sorted.length * 0.02)] || 1, sorted[Math.floor(sorted.length * 0.98)] || 2];
-  counts.forEach((count, i) => {
-    const t = count ? Math.min(1, Math.max(0, 1 - (count - near) / (far - near))) : 0;
-    image.data.set([255 * t ** 1.4, 40 + 190 * t, 90 + 120 * (1 - Math.abs(2 * t - 1)), count ? 255 : 0], i * 4);
-  });
-  context.putImageData(image, 0, 0);
-}
-
-function drawBoundary(canvas, context, { ceiling_rad, floor_rad }) {
-  for (const [rows, colour] of [[ceiling_rad, "#38d9a9"], [floor_rad, "#ff6b35"]]) {
-    context.beginPath();
-    let pen = false;
-    rows.forEach((latitude, i) => {
-      if (latitude === null) pen = false;
-      else {
-        const [x, y] = [((i + 0.5) / rows.length) * canvas.width, (0.5 - latitude / Math.PI) * canvas.height];
-        pen ? context.lineTo(x, y) : context.moveTo(x, y);
-        pen = true;
-      }
-    });
-    context.strokeStyle = colour;
-    context.lineWidth = Math.max(1, canvas.width / 400);
-    context.stroke();
-  }
-}
 
 // The frame around it --------------------------------------------------------------------------------------------------
 
@@ -189,11 +199,31 @@ function redraw() {
   drawCameras();
   drawFacts(camera);
   const room = camera?.layout?.metric;
-  $("plan").replaceChildren(...(room ? [plan(room, { unit, name: camera.name, partial: camera.layout.extent !== "room" })] : []));
-  const seen = { plan: room, picture: camera?.picture || camera?.grey }[view] ?? camera?.room;
+  if (view === "plan") {
+    const as = { unit, name: camera?.name, partial: camera?.layout?.extent !== "room", onWall: planClicked };
+    fill($("plan"), room && plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) }));
+  }
+  if (view === "all") drawAll();
+  if (view === "home") home.refresh();
+  const seen = { plan: room, picture: camera?.picture || camera?.grey, home: true, all: camera }[view] ?? camera?.room;
   $("empty").hidden = Boolean(seen);
   $("empty").textContent = emptyText(camera);
-  Object.assign(window.state, { view, unit, cameras: allCameras().map(({ id }) => id), chosen });
+  Object.assign(window.state, { view, unit, painted, cameras: allCameras().map(({ id }) => id), chosen, openings: camera ? openings.all(camera).length : 0 });
+}
+
+/** Every camera of every device: its picture or its plan, what it measures, and whether it is well. */
+function drawAll() {
+  const tiles = allCameras().map((camera) => {
+    const room = camera.layout?.metric;
+    const small = room ? plan(room, { unit, name: camera.name, openings: openings.all(camera), small: true }) : element("span", { className: "note", textContent: "no room yet" });
+    const picture = camera.url && element("img", { src: camera.url, alt: "" });
+    const name = element("b", { textContent: devices.size > 1 ? camera.id : camera.name });
+    name.dataset.state = stateOf(camera);
+    name.className = "lamp";
+    const sizes = element("small", { textContent: room ? `${area(room.area_m2, unit)}, height ${length(room.ceiling_height_m, unit)}` : stateOf(camera) });
+    return element("button", { className: "tile", onclick: () => (choose(camera.id), showView("dollhouse")) }, picture, small, name, sizes);
+  });
+  fill($("all"), ...tiles);
 }
 
 function emptyText(camera) {
@@ -203,13 +233,6 @@ function emptyText(camera) {
   return "Waiting for this camera's room…";
 }
 
-function button(label, pressed, act, kind = "aria-pressed") {
-  const node = Object.assign(document.createElement("button"), { textContent: label, onclick: act });
-  node.setAttribute(kind, String(pressed));
-  if (kind === "aria-selected") node.setAttribute("role", "tab");
-  return node;
-}
-
 let camerasShown = "";
 function drawCameras() {
   const cameras = allCameras();
@@ -217,7 +240,8 @@ function drawCameras() {
   if (key === camerasShown) return;
   camerasShown = key;
   const several = devices.size > 1;
-  $("cameras").replaceChildren(
+  fill(
+    $("cameras"),
     ...cameras.map((camera) => {
       const node = button(several ? camera.id : camera.name, camera.id === chosen, () => choose(camera.id));
       node.dataset.state = stateOf(camera);
@@ -232,194 +256,103 @@ const stateOf = (camera) => (camera.device.state?.state === "offline" ? "offline
 async function choose(id) {
   chosen = id;
   room3d.clear();
+  openings.first = null;
   window.state.points = 0;
   const camera = current();
   for (const kind of ["layout", "lighting", "room", "depth/image"]) await shown(camera, kind);
   soon();
 }
 
-function card(title, ...content) {
-  const node = Object.assign(document.createElement("section"), { className: "card" });
-  node.append(Object.assign(document.createElement("h2"), { textContent: title }), ...content.filter(Boolean));
-  return node;
-}
-
-function rows(pairs) {
-  const list = document.createElement("dl");
-  for (const [name, value] of pairs.filter(([, value]) => value !== undefined && value !== null)) {
-    const dd = document.createElement("dd");
-    dd.append(value);
-    list.append(Object.assign(document.createElement("dt"), { textContent: name }), dd);
-  }
-  return list;
-}
-
-const paragraph = (said, className = "note") => Object.assign(document.createElement("p"), { textContent: said, className });
-const percent = (value) => `${Math.round(100 * value)} %`;
-
 function drawFacts(camera) {
   if (!camera) return;
-  const cards = [roomCard(camera), depthCard(camera), lightCard(camera), downloadsCard(camera), healthCard(camera.device)];
-  const aside = $("facts");
-  const scroll = aside.scrollTop;
-  aside.replaceChildren(...cards.filter(Boolean));
-  aside.scrollTop = scroll;
-}
-
-function roomCard(camera) {
-  const { layout } = camera;
-  if (!layout) return null;
-  const room = layout.metric;
-  if (!room) return card("Room", paragraph("Sizes are relative: configure camera_height_m for metres."));
-  return card(
-    "Room",
-    paragraph(area(room.area_m2, unit), "big"),
-    rows([
-      ["height", length(room.ceiling_height_m, unit)],
-      ["volume", volume(room.volume_m3, unit)],
-      ["walls", String(room.walls.length)],
-      ["confidence", percent(layout.confidence)],
-      ["fit", layout.fit],
-    ]),
-    layout.extent !== "room" && paragraph("Only what this camera sees; the room goes on behind it."),
-    paragraph(layout.fit_reason),
-    flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon()))),
-  );
-}
-
-function depthCard({ depth }) {
-  if (!depth) return null;
-  const m = depth.metric;
-  return card(
-    "Depth",
-    rows(
-      m
-        ? [["median", length(m.median_m, unit)], ["nearest 5 %", length(m.p05_m, unit)], ["farthest 5 %", length(m.p95_m, unit)]]
-        : [["scale", "relative"]],
-    ),
-    ...depth.degraded.map((said) => paragraph(said)),
-  );
-}
-
-function lightCard({ lighting }) {
-  if (!lighting) return null;
-  const { ambient, dominant } = lighting;
-  const most = Math.max(...ambient.rgb, 1e-6);
-  const swatch = Object.assign(document.createElement("span"), { className: "swatch" });
-  swatch.style.background = `rgb(${ambient.rgb.map((c) => Math.round(255 * (c / most) ** (1 / 2.2))).join(",")})`;
-  return card(
-    "Light",
-    rows([
-      ["level", ambient.level.toFixed(2)],
-      ["colour", swatch],
-      ["mostly from", `${side(dominant.azimuth_deg)}, ${Math.round(dominant.elevation_deg)}°`],
-      ["directional", percent(dominant.strength)],
-    ]),
-  );
-}
-
-const side = (azimuth) => (Math.abs(azimuth) < 20 ? "ahead" : Math.abs(azimuth) > 160 ? "behind" : `${Math.abs(Math.round(azimuth))}° ${azimuth > 0 ? "right" : "left"}`);
-
-function downloadsCard(camera) {
-  const list = Object.assign(document.createElement("div"), { className: "downloads" });
-  const add = (name, make) => {
-    const link = Object.assign(document.createElement("a"), { href: "#", textContent: name });
-    link.onclick = (event) => {
-      event.preventDefault();
-      save(`${camera.name}-${name}`, make());
-    };
-    list.append(link);
-  };
-  if (camera.room) add("room.glb", () => new Blob([camera.room], { type: "model/gltf-binary" }));
-  if (camera.layout?.metric) {
-    add("plan.svg", () => standalone(plan(camera.layout.metric, { unit, name: camera.name, partial: camera.layout.extent !== "room" })));
-    add("layout.json", () => new Blob([JSON.stringify(camera.layout, null, 1)], { type: "application/json" }));
-  }
-  if (camera.lighting) add("light.json", () => new Blob([JSON.stringify(camera.lighting, null, 1)], { type: "application/json" }));
-  if (camera["depth/image"]) add("depth.png", () => new Blob([camera["depth/image"]], { type: "image/png" }));
-  return list.children.length ? card("Take it with you", list) : null;
-}
-
-function standalone(svg) {
-  svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  const style = document.createElementNS("http://www.w3.org/2000/svg", "style");
-  style.textContent =
-    "text{font-family:sans-serif;fill:#222}.floor{fill:#fff}.wall{stroke:#222;stroke-linecap:round}.eye{fill:#e8590c}.size,.note{fill:#666}";
-  svg.prepend(style);
-  return new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
-}
-
-function save(name, blob) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-function healthCard({ name, info, health, state, events }) {
-  const rates = health?.tasks.reduce((sum, { rate_hz }) => sum + rate_hz, 0);
-  const made = card(
-    name,
-    rows([
-      ["device", state?.state],
-      ["version", info?.version],
-      ["results", rates === undefined ? null : `${rates.toFixed(1)} a second`],
-      ["memory", health && `${Math.round(health.memory_bytes / 2 ** 20)} MiB`],
-      ["temperature", health?.temperature_celsius && `${Math.round(health.temperature_celsius)} °C`],
-    ]),
-    ...(health?.degraded ?? []).map((said) => paragraph(said)),
-  );
-  if (health?.degraded.length || state?.state === "offline") made.classList.add("trouble");
-  if (events.length) {
-    const list = document.createElement("ul");
-    list.append(...events.map((e) => Object.assign(document.createElement("li"), { textContent: e.message, className: "note" })));
-    made.append(list);
-  }
-  return made;
+  const cards = view === "home" ? home.cards() : [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), downloadsCard(camera, unit), healthCard(camera.device)];
+  if ($("cards").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return; // somebody types
+  const open = $("cards").querySelector("details")?.open;
+  const scroll = $("facts").scrollTop;
+  fill($("cards"), ...cards);
+  const details = $("cards").querySelector("details");
+  if (details && open) details.open = true;
+  $("facts").scrollTop = scroll;
 }
 
 // What people do -------------------------------------------------------------------------------------------------------
 
 function showView(name) {
   view = name;
-  const flat = name === "plan" || name === "picture";
-  $("plan").hidden = name !== "plan";
-  $("picture").hidden = name !== "picture";
+  for (const [key, id] of Object.entries(FLAT)) $(id).hidden = key !== name;
+  const flat = Boolean(FLAT[name]);
   $("room3d").hidden = flat;
-  $("tools").hidden = flat;
   if (!flat) room3d.look(name);
-  $("views").replaceChildren(
+  if (name === "home") home.draw();
+  for (const panel of ["openings", "behind"]) $(panel).classList.toggle("away", name === "home" || name === "all");
+  fill(
+    $("views"),
     ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")),
-    button(unit === "m" ? "m → ft" : "ft → m", false, changeUnit),
+    button(unit === "m" ? "m → ft" : "ft → m", null, changeUnit),
   );
-  soon();
+  drawTools();
+  drawn();
+  redraw();
 }
 
 function changeUnit() {
   unit = unit === "m" ? "ft" : "m";
   localStorage.setItem("unit", unit);
-  room3d.unit = unit;
-  room3d.draw();
+  room3d.unit = home.unit = unit;
+  room3d.clearMeasure();
   showView(view);
 }
 
-function toggles() {
-  const tool = (label, on, act, title = "") => {
-    const node = button(label, on, () => {
-      const now = node.getAttribute("aria-pressed") !== "true";
-      node.setAttribute("aria-pressed", String(now));
-      act(now);
-    });
-    node.title = title;
-    return node;
-  };
-  room3d.setLayer("points", false);
-  $("tools").replaceChildren(
-    tool("Walls", true, (on) => room3d.setLayer("room", on)),
-    tool("Ceiling", true, (on) => room3d.setLayer("ceiling", on)),
-    tool("Light probe", true, (on) => room3d.setLayer("light", on)),
-    tool("Depth points", false, (on) => room3d.setLayer("points", on)),
-    tool("Measure", false, (on) => (room3d.measuring = on), "Click two points; ± is one pixel of the network's picture"),
-  );
+const layers = { room: true, ceiling: true, light: true, points: false, openings: true };
+const LAYERS = { room: "Walls", ceiling: "Ceiling", openings: "Doors", light: "Light probe", points: "Depth points" };
+
+const trueLength = calibration(() => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
+
+/** The buttons below the room: layers, walls in colours, measuring, adding doors and windows. */
+function drawTools() {
+  const model = !FLAT[view];
+  $("tools").hidden = !model && view !== "plan";
+  const parts = [];
+  if (model) {
+    for (const [name, label] of Object.entries(LAYERS)) {
+      if (name === "ceiling" && view !== "inside") continue; // from above it is in the way
+      parts.push(button(label, layers[name], () => setLayer(name, !layers[name])));
+    }
+    const measure = button("Measure", room3d.measuring, () => act("measure", !room3d.measuring));
+    measure.title = "Click two points; ± is one pixel of the network's picture";
+    parts.push(measure);
+    if (!saved) parts.push(trueLength);
+  }
+  const camera = current();
+  parts.push(button("Confidence", painted === "confidence", () => paint("confidence")));
+  const heat = button("Heat loss", painted === "heat", () => paint("heat"));
+  heat.title = "Walls in the colour of what they lose; click one to say what is behind it";
+  parts.push(heat);
+  if (!saved) parts.push(button("Add door or window", openings.adding, () => act("opening", !openings.adding)));
+  const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click a wall to say what is behind it." }) : legend(painted);
+  fill($("tools"), said, ...parts);
+}
+
+function setLayer(name, on) {
+  layers[name] = on;
+  room3d.setLayer(name, on);
+  const camera = current();
+  if (name === "points" && on && camera) shown(camera, "depth/image");
+  drawTools();
+}
+
+function paint(as) {
+  painted = painted === as ? null : as;
+  drawTools();
+  drawn();
+}
+
+/** Clicks do one thing at a time. */
+function act(what, on) {
+  room3d.measuring = what === "measure" && on;
+  if (!room3d.measuring) room3d.clearMeasure();
+  openings.start(what === "opening" && on);
+  drawTools();
 }
 
 /**
@@ -469,7 +402,8 @@ function setLive(on) {
 
 addEventListener("keydown", ({ key, target }) => {
   const views = Object.keys(VIEWS);
-  if (target.tagName !== "INPUT" && key >= "1" && key <= String(views.length)) showView(views[key - 1]);
+  if (key === "Escape") act(null, false);
+  if (!["INPUT", "SELECT"].includes(target.tagName) && key >= "1" && key <= String(views.length)) showView(views[key - 1]);
 });
-toggles();
+for (const [name, on] of Object.entries(layers)) room3d.setLayer(name, on);
 showView(view);

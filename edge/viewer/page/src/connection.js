@@ -5,11 +5,12 @@ const text = new TextDecoder();
 export const saved = document.getElementById("saved");
 
 export class Connection {
-  /** @param onMessage called with (topic, Uint8Array); @param onState with whether it is connected; @param onSpan */
-  constructor({ onMessage, onState, onSpan }) {
-    this.onMessage = onMessage;
-    this.onState = onState;
-    this.onSpan = onSpan;
+  /**
+   * @param onMessage called with (topic, Uint8Array). @param onState with whether it is connected
+   * @param onAnswer with what the server answers: {span} or {draft}
+   */
+  constructor({ onMessage, onState, onAnswer }) {
+    Object.assign(this, { onMessage, onState, onAnswer });
     this.waitMs = 500;
     if (saved) queueMicrotask(() => this.#replay(JSON.parse(saved.textContent)));
     else this.#open();
@@ -28,6 +29,11 @@ export class Connection {
   /** Ask how far back one may look. */
   askSpan() {
     this.#send({});
+  }
+
+  /** Have the server do something with a home that is being put together. */
+  home(draft) {
+    this.#send({ home: draft });
   }
 
   /** Ask a device to keep what a camera shows; `then` is called with {flagged, error}. */
@@ -52,7 +58,7 @@ export class Connection {
       if (typeof data === "string") {
         const said = JSON.parse(data);
         if ("flagged" in said) this.flagged?.(said);
-        else this.onSpan(said.span);
+        else this.onAnswer(said);
         return;
       }
       const length = new DataView(data).getUint16(0);

@@ -37,17 +37,21 @@ export const LEVEL = [
  *     |null, rotation: 3x3 camera to room}
  */
 export function pointsFromDepth({ width, height, metres }, { kind, height_m, lens, fisheye, rotation }) {
-  const out = [];
+  const out = new Float32Array(3 * width * height);
+  const [[a, b, c], [d, e, f], [g, h, i]] = rotation;
+  let end = 0;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const r = metres[y * width + x];
       if (!(r > 0)) continue;
       const ray = kind === "z" ? pinholeRay(x, y, lens) : fisheye ? fisheyeRay(x, y, fisheye) : panoramaRay(x, y, width, height);
-      const p = rotation.map((row) => r * (row[0] * ray[0] + row[1] * ray[1] + row[2] * ray[2]));
-      out.push(...toScene([p[0], p[1], p[2] + height_m]));
+      const [u, v, w] = ray;
+      out[end++] = r * (a * u + b * v + c * w); // as toScene has it
+      out[end++] = r * (g * u + h * v + i * w) + height_m;
+      out[end++] = -r * (d * u + e * v + f * w);
     }
   }
-  return new Float32Array(out);
+  return out.slice(0, end);
 }
 
 function panoramaRay(x, y, width, height) {
@@ -70,6 +74,31 @@ export function fisheyeRay(x, y, { fx_px, fy_px, cx_px, cy_px, k1, k2, k3, k4 })
     t -= (t * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) - drawn) / slope;
   }
   return [(Math.sin(t) * u) / drawn, (Math.sin(t) * v) / drawn, Math.cos(t)];
+}
+
+/**
+ * Where a direction of the room (x right, y forward, z up) is in a camera's picture, as fractions of its width and
+ * height from the top left; null: behind the lens.
+ * @param view {projection, rotation: 3x3 camera to room, lens, fisheye, width_px, height_px of what the lens is for}
+ */
+export function inPicture([dx, dy, dz], { projection, rotation, lens, fisheye, width_px, height_px }) {
+  const [x, y, z] = [0, 1, 2].map((c) => rotation[0][c] * dx + rotation[1][c] * dy + rotation[2][c] * dz);
+  if (projection === "equirectangular") return [Math.atan2(x, z) / (2 * Math.PI) + 0.5, 0.5 + Math.atan2(y, Math.hypot(x, z)) / Math.PI];
+  if (fisheye) {
+    const t = Math.atan2(Math.hypot(x, y), z);
+    if (t > (fisheye.fov_deg * Math.PI) / 360) return null;
+    const s = t * t;
+    const far = (t * (1 + s * (fisheye.k1 + s * (fisheye.k2 + s * (fisheye.k3 + s * fisheye.k4))))) / Math.max(Math.hypot(x, y), 1e-12);
+    return [(fisheye.fx_px * far * x + fisheye.cx_px) / width_px, (fisheye.fy_px * far * y + fisheye.cy_px) / height_px];
+  }
+  if (!lens || z <= 1e-6) return null;
+  const [u, v] = [x / z, y / z];
+  const r = u * u + v * v;
+  if (r > 9) return null; // beyond any lens that this model is for
+  const radial = 1 + r * (lens.k1 + r * (lens.k2 + r * lens.k3));
+  const px = lens.fx_px * (u * radial + 2 * lens.p1 * u * v + lens.p2 * (r + 2 * u * u)) + lens.cx_px;
+  const py = lens.fy_px * (v * radial + lens.p1 * (r + 2 * v * v) + 2 * lens.p2 * u * v) + lens.cy_px;
+  return [px / width_px, py / height_px];
 }
 
 /** A length as people read it. */

@@ -2,19 +2,28 @@
 
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
 import { length, probeCoefficients, toScene } from "./geometry.js";
+import { modelOf } from "./model.js";
 
 const PROBE_M = 0.22;
 const LABELS = 12;
+const TURN_MS = 400;
+const KEY_RAD = 0.08;
+const UNKNOWN_HEIGHT_M = 2;
 
 export class Room3D {
-  /** @param host the element to draw in. @param onMeasure gives the text for two clicked points */
-  constructor(host, { onMeasure }) {
+  /**
+   * @param host the element to draw in. @param onMeasure gives the text for two clicked points
+   * @param onWall called with (name of the surface, [x, y, z] in the room) where `picking` is on
+   */
+  constructor(host, { onMeasure, onWall }) {
     this.host = host;
     this.onMeasure = onMeasure;
+    this.onWall = onWall;
     this.unit = "m";
-    this.measuring = false;
+    this.measuring = this.picking = false;
+    this.colours = null;
+    this.holes = [];
     this.renderer = new THREE.WebGLRenderer({
       antialias: true,
       alpha: true,
@@ -24,8 +33,9 @@ export class Room3D {
     this.renderer.toneMapping = THREE.NeutralToneMapping;
     host.append(this.renderer.domElement);
     this.renderer.domElement.tabIndex = 0;
-    this.renderer.domElement.setAttribute("aria-label", "The room in three dimensions; arrow keys turn it");
+    this.renderer.domElement.setAttribute("aria-label", "The room in three dimensions; arrow keys turn it, plus and minus go nearer, Enter clicks its middle");
     this.labels = Object.assign(document.createElement("div"), { className: "labels" });
+    this.crosshair = Object.assign(document.createElement("i"), { className: "crosshair", hidden: true });
     host.append(this.labels);
 
     this.scene = new THREE.Scene();
@@ -33,15 +43,16 @@ export class Room3D {
     this.controls = new OrbitControls(this.camera, this.renderer.domElement);
     this.controls.enableDamping = false;
     this.controls.addEventListener("change", () => this.draw());
-    this.controls.listenToKeyEvents(this.renderer.domElement);
+    this.renderer.domElement.addEventListener("keydown", (e) => this.#key(e));
+    this.renderer.domElement.addEventListener("wheel", (e) => this.#zoomInside(e.deltaY * 0.03), { passive: true });
     this.probe = new THREE.LightProbe();
     this.scene.add(this.probe);
     this.layers = { room: new THREE.Group(), ceiling: true, points: new THREE.Group(), light: new THREE.Group() };
     this.marks = new THREE.Group();
-    this.scene.add(this.layers.room, this.layers.points, this.layers.light, this.marks);
+    this.layers.openings = new THREE.Group();
+    this.scene.add(this.layers.room, this.layers.points, this.layers.light, this.layers.openings, this.marks);
     this.#makeProbe();
 
-    this.loader = new GLTFLoader();
     this.newest = 0;
     this.picked = [];
     new ResizeObserver(() => this.#resize()).observe(host);
@@ -53,8 +64,8 @@ export class Room3D {
   /** Show another camera's room: forget this one. */
   clear() {
     this.newest++;
-    for (const group of [this.layers.room, this.layers.points, this.marks]) empty(group);
-    this.walls = [];
+    for (const group of [this.layers.room, this.layers.points, this.layers.openings, this.marks]) empty(group);
+    this.walls = this.holes = [];
     this.picked = [];
     this.layers.light.visible = false;
     this.room = null;
@@ -64,29 +75,63 @@ export class Room3D {
   /** The room's model; resolves when it is shown. */
   async showModel(bytes) {
     const mine = ++this.newest;
-    const { scene } = await this.loader.parseAsync(bytes.slice().buffer, "");
+    const scene = await modelOf(bytes);
     if (mine !== this.newest) {
       empty(scene);
       return;
     }
     empty(this.layers.room);
-    scene.traverse((node) => {
-      if (node.isLight) node.intensity = 0; // the probe is that light, and more of it
-      if (!node.isMesh) return;
-      const old = node.material;
-      if (!old.map && !old.transparent) {
-        node.material = new THREE.MeshLambertMaterial({ color: old.color, side: old.side, name: old.name });
-        old.dispose();
-      }
-    });
     this.layers.room.add(scene);
     const box = new THREE.Box3().setFromObject(scene);
     const first = !this.room;
     this.room = { box, centre: box.getCenter(new THREE.Vector3()), size: box.getSize(new THREE.Vector3()) };
     this.layers.light.position.set(0, Math.max(0.3, box.min.y + this.room.size.y * 0.45), 0);
     this.#showCeiling();
-    if (first) this.look(this.view ?? "dollhouse");
+    this.#showOpenings();
+    this.paint(this.colours);
+    if (first) this.look(this.view ?? "dollhouse", { at: "once" });
     this.draw();
+  }
+
+  /** Show walls in colours, {number: {colour}}; null: as they look. */
+  paint(colours) {
+    this.colours = colours;
+    this.layers.room.traverse((node) => {
+      const wall = node.isMesh && /^wall-(\d+)$/.exec(node.name);
+      if (!wall) return;
+      const colour = colours?.[wall[1]]?.colour;
+      if (node.userData.bare) {
+        node.material.dispose();
+        node.material = node.userData.bare;
+        node.userData.bare = null;
+      }
+      if (!colour) return;
+      node.userData.bare = node.material;
+      node.material = new THREE.MeshBasicMaterial({ color: colour, side: node.material.side });
+    });
+    this.draw();
+  }
+
+  /** Doors and windows: [{kind, source, ends: [right, left], sill_m, height_m}]; those of unknown height in outline. */
+  showOpenings(openings) {
+    this.holes = openings;
+    this.#showOpenings();
+    this.draw();
+  }
+
+  #showOpenings() {
+    empty(this.layers.openings);
+    for (const { source, ends, sill_m, height_m } of this.holes) {
+      if (source === "configured") continue; // a pane in the model
+      const [low, high] = [sill_m ?? 0, (sill_m ?? 0) + (height_m ?? UNKNOWN_HEIGHT_M)];
+      const corners = [[0, low], [1, low], [1, high], [0, high]].map(([i, z]) => new THREE.Vector3(...toScene([...ends[i], z])));
+      const colour = source === "new" ? 0xe8590c : 0x1c7ed6;
+      const frame = new THREE.LineLoop(new THREE.BufferGeometry().setFromPoints(corners), new THREE.LineBasicMaterial({ color: colour, depthTest: false }));
+      this.layers.openings.add(frame);
+    }
+    this.layers.room.traverse((node) => {
+      if (/^(door|window|opening)-\d+$/.test(node.name)) node.visible = this.layers.openings.visible;
+    });
   }
 
   /** Lengths of the walls, written on them: [{start, end, length_m}] in the room's axes. */
@@ -122,35 +167,83 @@ export class Room3D {
     this.draw();
   }
 
-  /** Show or hide a layer: room, ceiling, points, light. */
+  /** Show or hide a layer: room, ceiling, points, light, openings. */
   setLayer(name, shown) {
     if (name === "ceiling") this.layers.ceiling = shown;
     else this.layers[name].visible = shown;
     if (name === "light") this.lightWanted = shown;
+    if (name === "openings") this.#showOpenings();
     this.#showCeiling();
     this.draw();
   }
 
   /** dollhouse: from outside and above; inside: from where the camera is; top: straight down. */
-  look(view) {
+  look(view, { at = "smoothly" } = {}) {
     this.view = view;
-    this.camera.fov = view === "inside" ? 80 : 50;
-    this.camera.updateProjectionMatrix();
+    const inside = view === "inside";
+    this.controls.rotateSpeed = inside ? -0.4 : 1; // inside one takes hold of the picture, outside of the model
+    this.controls.enableZoom = this.controls.enablePan = !inside;
+    this.#showCeiling();
     if (!this.room) return;
     const { centre, size } = this.room;
-    const far = Math.max(size.x, size.z, size.y) / Math.min(1, this.camera.aspect);
-    if (view === "inside") {
-      this.camera.position.set(0, this.heightM ?? 1.5, 0);
-      this.controls.target.set(0, this.heightM ?? 1.5, -0.01);
-    } else if (view === "top") {
-      this.camera.position.set(centre.x, far * 1.5, centre.z + 0.001);
-      this.controls.target.copy(centre);
+    const fov = inside ? 80 : 50;
+    const [position, target] = [new THREE.Vector3(), centre.clone()];
+    if (inside) {
+      target.set(0, this.heightM ?? 1.5, -0.01);
+      position.set(0, this.heightM ?? 1.5, 0);
     } else {
-      this.camera.position.set(centre.x + far * 0.75, far * 1.05, centre.z + far * 0.95);
-      this.controls.target.copy(centre);
+      const half = Math.atan(Math.tan((fov * Math.PI) / 360) * Math.min(1, this.camera.aspect));
+      if (view === "top") position.set(centre.x, centre.y + size.y / 2 + (Math.hypot(size.x, size.z) / 2.3) / Math.tan(half), centre.z + 0.001);
+      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((1.12 * size.length()) / 2 / Math.sin(half)).add(centre);
     }
-    this.controls.update();
-    this.#showCeiling();
+    this.#go({ position, target, fov }, at === "once" || matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : TURN_MS);
+  }
+
+  /** Move the eye there in so many milliseconds. */
+  #go(to, ms) {
+    const from = { position: this.camera.position.clone(), target: this.controls.target.clone(), fov: this.camera.fov };
+    const start = performance.now();
+    const mine = (this.going = {});
+    const step = (now) => {
+      if (mine !== this.going) return;
+      const t = ms ? Math.min(1, Math.max(0, (now - start) / ms)) : 1;
+      const eased = t * t * (3 - 2 * t);
+      this.camera.position.lerpVectors(from.position, to.position, eased);
+      this.controls.target.lerpVectors(from.target, to.target, eased);
+      this.camera.fov = from.fov + (to.fov - from.fov) * eased;
+      this.camera.updateProjectionMatrix();
+      this.controls.update();
+      this.draw();
+      if (t < 1) requestAnimationFrame(step);
+    };
+    step(start);
+  }
+
+  #zoomInside(by) {
+    if (this.view !== "inside") return;
+    this.camera.fov = Math.min(100, Math.max(30, this.camera.fov + by));
+    this.camera.updateProjectionMatrix();
+    this.draw();
+  }
+
+  #key(event) {
+    const turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const nearer = { "+": -1, "=": -1, "-": 1 }[event.key];
+    if (turn) {
+      const offset = this.camera.position.clone().sub(this.controls.target);
+      const round = new THREE.Spherical().setFromVector3(offset);
+      const way = this.view === "inside" ? -1 : 1;
+      round.theta += way * turn[0] * KEY_RAD;
+      round.phi += way * turn[1] * KEY_RAD;
+      this.camera.position.copy(this.controls.target).add(new THREE.Vector3().setFromSpherical(round.makeSafe()));
+      this.controls.update();
+    } else if (nearer && this.view === "inside") this.#zoomInside(nearer * 5);
+    else if (nearer) {
+      this.camera.position.sub(this.controls.target).multiplyScalar(nearer < 0 ? 0.9 : 1.1).add(this.controls.target);
+      this.controls.update();
+    } else if (event.key === "Enter") this.#pick(0, 0);
+    else return;
+    event.preventDefault();
     this.draw();
   }
 
@@ -190,12 +283,15 @@ export class Room3D {
 
   #placeLabels() {
     const rect = this.host.getBoundingClientRect();
-    const spots = [...(this.walls ?? []), ...this.marks.userData.labels ?? []];
+    const doors = this.layers.openings.visible ? this.holes.map(holeLabel) : [];
+    const spots = [...(this.walls ?? []), ...doors, ...(this.marks.userData.labels ?? [])];
+    this.crosshair.hidden = !(this.measuring || this.picking) || document.activeElement !== this.renderer.domElement;
     this.labels.replaceChildren(
-      ...spots.flatMap(({ at, metres, text }) => {
+      this.crosshair,
+      ...spots.flatMap(({ at, metres, text, className = "" }) => {
         const p = at.clone().project(this.camera);
         if (p.z > 1 || Math.abs(p.x) > 1 || Math.abs(p.y) > 1) return [];
-        const label = Object.assign(document.createElement("span"), { textContent: text ?? length(metres, this.unit) });
+        const label = Object.assign(document.createElement("span"), { textContent: text ?? length(metres, this.unit), className });
         label.style.transform = `translate(-50%,-50%) translate(${((p.x + 1) / 2) * rect.width}px,${((1 - p.y) / 2) * rect.height}px)`;
         return [label];
       }),
@@ -204,18 +300,31 @@ export class Room3D {
 
   #clicked(event) {
     const moved = this.down && Math.hypot(event.clientX - this.down[0], event.clientY - this.down[1]) > 4;
-    if (!this.measuring || moved) return;
+    if (moved) return;
     const rect = this.renderer.domElement.getBoundingClientRect();
-    const at = new THREE.Vector2(
-      ((event.clientX - rect.left) / rect.width) * 2 - 1,
-      1 - ((event.clientY - rect.top) / rect.height) * 2,
-    );
+    this.#pick(((event.clientX - rect.left) / rect.width) * 2 - 1, 1 - ((event.clientY - rect.top) / rect.height) * 2);
+  }
+
+  /** A click at a place of the view, -1..1 to the right and up. */
+  #pick(x, y) {
+    if (!this.measuring && !this.picking) return;
     const ray = new THREE.Raycaster();
-    ray.setFromCamera(at, this.camera);
-    const hit = ray.intersectObject(this.layers.room, true).find(({ object }) => object.visible);
+    ray.setFromCamera(new THREE.Vector2(x, y), this.camera);
+    const hits = ray.intersectObject(this.layers.room, true).filter(({ object }) => object.visible);
+    const hit = hits.find(({ object }) => !this.picking || /^wall-/.test(object.name));
     if (!hit) return;
+    if (this.picking) {
+      this.onWall(hit.object.name, [hit.point.x, -hit.point.z, hit.point.y]);
+      return;
+    }
     if (this.picked.length === 2) this.picked = [];
     this.picked.push(hit.point.clone());
+    this.#showPicked();
+  }
+
+  /** Forget what was measured. */
+  clearMeasure() {
+    this.picked = [];
     this.#showPicked();
   }
 
@@ -238,9 +347,18 @@ export class Room3D {
   }
 }
 
+/** What an opening is and who says so, above its middle. */
+function holeLabel({ kind, source, ends: [a, b], sill_m, height_m }) {
+  const top = (sill_m ?? 0) + (height_m ?? UNKNOWN_HEIGHT_M);
+  const text = `${kind}${source === "configured" ? "" : source === "new" ? ", new" : ", found"}${height_m === null ? ", height not known" : ""}`;
+  return { at: new THREE.Vector3(...toScene([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2, top])), text, className: `hole ${source}` };
+}
+
 function empty(group) {
   group.traverse((node) => {
     node.geometry?.dispose();
+    node.userData.bare?.map?.dispose();
+    node.userData.bare?.dispose();
     for (const material of [node.material].flat()) {
       material?.map?.dispose();
       material?.dispose?.();

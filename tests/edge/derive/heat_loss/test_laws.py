@@ -15,7 +15,7 @@ from edge.derive.heat_loss.heating import building_load_w, heat_pump, radiator_w
 from edge.derive.heat_loss.loads import Loads, loads_of
 from edge.derive.heat_loss.presets import PRESETS
 from edge.derive.heat_loss.settings import Border, Climate, Opening, Settings, Uncertainty, WallStretch
-from edge.derive.heat_loss.u_values import band, ground_floor_m2k_w, loft_u_w_m2k, u_w_m2k
+from edge.derive.heat_loss.u_values import Construction, band, ground_floor_m2k_w, loft_u_w_m2k, u_w_m2k
 from edge.derive.heat_loss.uncertainty import Measurement, Quantiles
 from edge.derive.heat_loss.walls import known_walls
 from tests.edge.derive.heat_loss.rooms import HEATED, OUTSIDE, Piece, Rectangle, chosen, loss_w
@@ -337,6 +337,16 @@ def test_assumptions_are_said() -> None:
         "Sizes are internal dimensions, as the camera measured them; ceilings are taken as level.",
     ]
     assert not any(e.assumed for e in all_known.loads.shell.elements)
+
+
+@pytest.mark.parametrize(("built", "construction", "said"), [(1970, "granite", True), (1960, "granite", False)])
+def test_a_value_that_was_not_read_is_told(built: int, construction: Construction, said: bool) -> None:
+    """Stone walls from 1967 on: the reader of the result is sent to the table itself."""
+    walls = (WallStretch(-60, 60, OUTSIDE, ()),)
+    result = heat_loss(
+        Shape(SQUARE, 2.4), Settings(Climate(-3.0), walls=walls, built=built, construction=construction), GOOD
+    )
+    assert any("look their U-value up" in text for text in result.assumptions) is said
 
 
 # Heating --------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from edge.geometry.polygon import boundary_latitudes
 from training.config.recipe import Recipe
 from training.data.mix.mixture import Mixture
 from training.data.samples.rooms import LayoutSamples, columns_of
-from training.data.vary.panoramic import PanoramaRoom
+from training.data.vary.panoramic import Hidden, PanoramaRoom
 
 L_ROOM = np.array([[-1.5, -2.0], [2.5, -2.0], [2.5, 1.0], [0.8, 1.0], [0.8, 3.0], [-1.5, 3.0]])
 W, H = 128, 64
@@ -60,6 +61,17 @@ def test_the_picture_shows_what_the_targets_say(small_recipe: Callable[..., Reci
         assert 0.2 < grey < 0.8
         assert (np.abs(shown[wall] - grey) < 0.1).mean() > 0.98
         assert sample["seen"].min() == 1
+
+
+def test_what_is_hidden_counts_for_nothing(small_recipe: Callable[..., Recipe]) -> None:
+    """A quarter of the floor's edge, before any change: weight 0 there, 1 on all else."""
+    recipe = small_recipe("layout", augment=STILL)
+    quarter = Hidden("floor", np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+    seen = _samples(recipe, replace(_painted(), hidden=(quarter,)))[0]["seen"].numpy()
+    columns = seen.shape[1]
+    expected = np.ones((2, columns))
+    expected[1, columns // 2 : columns * 3 // 4] = 0
+    assert np.array_equal(seen, expected)
 
 
 def test_what_the_camera_does_not_see_never_reaches_the_network(small_recipe: Callable[..., Recipe]) -> None:

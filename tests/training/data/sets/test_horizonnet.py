@@ -14,6 +14,7 @@ from edge.geometry.polygon import area_m2
 from tests.training.conftest import SHARED, absent
 from training.data.evaluation import real_layout_cases
 from training.data.sets.horizonnet import read
+from training.data.vary.panoramic import mirrored, shown_edges, transformed, turned
 
 L_ROOM = np.array([[-1.5, -2.0], [2.5, -2.0], [2.5, 1.0], [0.8, 1.0], [0.8, 3.0], [-1.5, 3.0]])
 CAMERA_M, CEILING_M = 1.6, 2.5
@@ -146,3 +147,33 @@ def test_real_rooms_have_the_heights_published_with_them() -> None:
         "photo_studio_loft_hall": 4,
         "christmas_photo_studio_07": 4,
     }
+
+
+def test_heights_and_hidden_edges_come_with_the_labels(tmp_path: Path) -> None:
+    """As `edge review` writes them: metres by each camera's height; what is hidden teaches nothing.
+
+    A hidden floor edge in front, on the right of the picture's middle, is there mirrored, stretched, and turned too.
+    """
+    _write(tmp_path)
+    (tmp_path / "camera_heights.csv").write_text("name,camera_height_m\nroom,3.2\n")
+    (tmp_path / "ignore_spans.csv").write_text("name,boundary,x0,x1,reason\nroom,floor,32,39,not visible\n")
+    (entry,) = read(tmp_path)
+    room = entry.read()
+    assert area_m2(room.polygon_m) == pytest.approx(area_m2(L_ROOM) * (3.2 / CAMERA_M) ** 2)
+    hidden = np.zeros((2, 64), bool)
+    hidden[1, 32:40] = True
+    assert np.array_equal(shown_edges(room, 64) == 0, hidden)
+    assert np.array_equal(shown_edges(mirrored(room), 64) == 0, hidden[:, ::-1])
+    assert np.array_equal(shown_edges(turned(room, 30), 64) == 0, np.roll(hidden, 30, axis=1))
+    wide = shown_edges(transformed(room, np.diag([2.0, 1.0])), 64)
+    assert np.array_equal(np.flatnonzero(wide[1] == 0), np.arange(32, 43)), "45 degrees become atan 2, 63"
+    assert wide[0].all()
+
+
+@pytest.mark.parametrize("row", ["room", "room,high"])
+def test_a_height_that_is_none_is_refused(tmp_path: Path, row: str) -> None:
+    """With file and line."""
+    _write(tmp_path)
+    (tmp_path / "camera_heights.csv").write_text(f"name,camera_height_m\n{row}\n")
+    with pytest.raises(DataError, match=r"camera_heights\.csv, line 2"):
+        read(tmp_path)

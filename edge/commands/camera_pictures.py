@@ -1,0 +1,80 @@
+"""Pictures straight from a camera, through a capture process as the daemon has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from edge.cameras.base import SourceSpec
+from edge.cameras.process import CameraProcess
+from edge.config.cameras import CameraConfig
+from edge.errors import EdgeError
+from edge.scene import CameraModel, Frame, ImageArray
+
+_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPicture:
+    """It, and how long it took."""
+
+    frame: Frame
+    after_s: float
+    degraded: tuple[str, ...]
+    """Why it shows less, or came more slowly, than it should."""
+
+
+def first_picture(name: str, spec: SourceSpec, model: CameraModel) -> FirstPicture:
+    """The first one.
+
+    Raises:
+        EdgeError: none came, and why.
+    """
+    begun_s = time.monotonic()
+    with _capturing(name, spec, model) as process:
+        frame = _next(process)
+        after_s = time.monotonic() - begun_s
+        process.poll()
+        return FirstPicture(frame, after_s, process.degraded)
+
+
+def pictures_of(camera: CameraConfig, count: int = 1, every_s: float = 0.0) -> list[ImageArray]:
+    """A configured camera's next pictures, so far apart.
+
+    Raises:
+        EdgeError: the camera cannot be opened or sends none.
+    """
+    pictures: list[ImageArray] = []
+    with _capturing(camera.name, camera.spec, camera.model) as process:
+        while len(pictures) < count:
+            pictures.append(_next(process).image.copy())
+            if len(pictures) < count:
+                time.sleep(every_s)
+    return pictures
+
+
+@contextmanager
+def _capturing(name: str, spec: SourceSpec, model: CameraModel) -> Iterator[CameraProcess]:
+    process = CameraProcess(name, spec, model, backoff_s=(_WITHIN_S, _WITHIN_S))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def _next(process: CameraProcess) -> Frame:
+    begun_s = time.monotonic()
+    while (got := process.latest()) is None:
+        process.poll()
+        failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
+            process.last_error if process.state == "offline" and process.last_error else None
+        )
+        if failure:
+            raise EdgeError(failure)
+        if time.monotonic() - begun_s > _WITHIN_S:
+            raise EdgeError(f"no picture within {_WITHIN_S:.0f} s; check the source's address and cabling")
+        time.sleep(0.02)
+    return got

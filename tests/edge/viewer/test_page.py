@@ -1,0 +1,52 @@
+"""The page over a server of its own: what it shows of several devices, and what the browser remembers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.derive.glb import room_glb
+from edge.mqtt.link import Incoming
+from edge.publish.compose import Source, layout_message
+from edge.scene import CameraModel, Frame
+from edge.subscribe.watcher import validated
+from edge.viewer.live import LivePage
+from edge.viewer.relay import Relay
+from edge.viewer.server import PageServer
+from tests.edge.derive.rooms import BOX, L_SHAPE, layout, model
+from tests.edge.viewer.chromium import EXECUTABLE, browser
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
+def test_every_device_of_a_broker_is_shown(tmp_path: Path) -> None:
+    """Two devices whose cameras have one name are told apart, each with its own room; the unit is remembered."""
+    relay = Relay()
+    server = PageServer(LivePage(relay), port=0)
+    server.start()
+    frame = Frame("hall", 1, 1.7e9, time.monotonic(), np.zeros((4, 8, 3), np.uint8), CameraModel("equirectangular"))
+    for device, polygon in (("one", BOX), ("two", L_SHAPE)):
+        said = layout_message(frame, layout(polygon), Source(device, "layout", "0" * 64), 0.1).encoded()
+        for kind, payload in (("layout", said), ("room", room_glb(model(polygon)))):
+            relay.accept(validated(Incoming(f"edge/{device}/hall/{kind}", payload, retained=True)))
+    try:
+        with browser(tmp_path / "profile") as shown:
+            shown.open(server.address)
+            shown.until("window.state?.glb === 1 && state.cameras.join() === 'one/hall,two/hall'")
+            shown.press("two/hall")
+            shown.until("state.glb === 2 && state.chosen === 'two/hall'")
+            shown.press("Plan")
+            assert shown.value("document.querySelectorAll('#plan .wall').length") == len(L_SHAPE)
+            shown.press("All")
+            assert shown.value("[...document.querySelectorAll('.tile b')].map((b) => b.textContent).join()") == (
+                "one/hall,two/hall"
+            )
+            shown.press("m → ft")
+            shown.open(f"{server.address}?again")
+            shown.until("window.state?.unit === 'ft' && state.glb > 0")
+            assert shown.problems == []
+    finally:
+        server.stop()
