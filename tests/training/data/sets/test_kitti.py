@@ -122,7 +122,7 @@ def test_other_layouts_are_refused(drives: Path, tmp_path: Path) -> None:
         kitti.read(drives, train_list=tmp_path / "none.txt")
     calibration = drives / "raw" / DATE / "calib_cam_to_cam.txt"
     calibration.write_text("P_rect_02: 1 2 3\n")
-    kitti.focal_px.cache_clear()
+    kitti.projection.cache_clear()
     with pytest.raises(DataError, match=r"P_rect_02.*12 numbers"):
         kitti.read(drives)
     calibration.write_text(CALIBRATION)
