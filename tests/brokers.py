@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +18,19 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from edge.commands.mosquitto import Mosquitto, mosquitto_program, unused_port
 from edge.mqtt.broker import EmbeddedBroker
 
-__all__ = ["Mosquitto", "Subscriber", "embedded", "mosquitto", "subscribe", "unused_port", "wait_until"]
+__all__ = ["Mosquitto", "Subscriber", "embedded", "mosquitto", "quiet_port", "subscribe", "unused_port", "wait_until"]
+
+_QUIET_PORTS = range(20000, 32000)
+"""Below those that the system gives to who connects: there, who tries for long enough is connected to himself."""
+
+
+def quiet_port() -> int:
+    """A port that nobody listens on, nor can come to be connected from."""
+    while True:
+        port = random.choice(_QUIET_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 10.0) -> bool:

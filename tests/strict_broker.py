@@ -21,8 +21,10 @@ import pytest
 
 @dataclass
 class StrictBroker:
-    """Listens on a free port of the loopback interface until `close`."""
+    """Listens on a port of the loopback interface until `close`."""
 
+    port: int = 0
+    """0: any that is free."""
     receive_maximum: int = 0
     retain_available: bool = True
     maximum_qos: int = 2
@@ -37,9 +39,12 @@ class StrictBroker:
     confirm_after_s: float = 0.0
     accept: bool = True
     """False: every connection is closed at once."""
+    mute: bool = False
+    """Every connection is kept open, and never answered."""
     drops: bool = False
     """Every connection ends right after it was accepted."""
-    connections: int = 0
+    connected_s: list[float] = field(default_factory=list)
+    """When each connection came (monotonic clock)."""
     subscriptions: list[str] = field(default_factory=list)
     received: list[tuple[str, int, bool]] = field(default_factory=list)
     """(topic, QoS, retain) of what was accepted."""
@@ -49,15 +54,21 @@ class StrictBroker:
 
     def __post_init__(self) -> None:
         """Listen."""
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
+        self._server, self._unanswered = socket.create_server(("127.0.0.1", self.port)), list[socket.socket]()
+        self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and end what was never answered."""
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+        for one in (self._server, *self._unanswered):
+            one.close()
+
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self.connected_s)
 
     def count(self) -> Counter[str]:
         """Accepted messages by topic."""
@@ -69,7 +80,10 @@ class StrictBroker:
                 client, _ = self._server.accept()
             except OSError:
                 return
-            self.connections += 1
+            self.connected_s.append(time.monotonic())
+            if self.mute:
+                self._unanswered.append(client)
+                continue
             if not self.accept:
                 client.close()
                 continue

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.brokers import Mosquitto
+from tests.brokers import Mosquitto, quiet_port
 from tests.faults.device import Device, Figures, configuration
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import Listener, quiet_port
 from tests.integration.conftest import REPOSITORY
 
 FIGURES = REPOSITORY / "build" / "faults" / "figures.jsonl"
@@ -58,20 +57,6 @@ def counting() -> Iterator[Callable[..., CountingSubscriber]]:
     yield start
     for one in running:
         one.stop()
-
-
-@pytest.fixture
-def listener() -> Iterator[Callable[..., Listener]]:
-    """Starts listeners; they end with the test."""
-    running: list[Listener] = []
-
-    def start(port: int = 0, **options: Any) -> Listener:
-        running.append(Listener(port, **options))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
 
 
 @pytest.fixture

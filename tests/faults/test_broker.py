@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, wait_until
+from tests.brokers import Mosquitto, quiet_port, wait_until
 from tests.faults.device import RECOVERY_S, Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import Listener, quiet_port
+from tests.strict_broker import StrictBroker
 
 pytestmark = pytest.mark.faults
 
 Brokers = Callable[..., Mosquitto]
 Devices = Callable[..., Device]
 Counting = Callable[..., CountingSubscriber]
-Listeners = Callable[..., Listener]
+Strict = Callable[..., StrictBroker]
 
 
 def after(
@@ -117,18 +117,18 @@ def test_a_broker_that_freezes(device: Devices, counting: Counting, mosquitto: B
 
 
 def test_a_broker_that_never_answers(
-    device: Devices, counting: Counting, mosquitto: Brokers, listener: Listeners, figures: Figures
+    device: Devices, counting: Counting, mosquitto: Brokers, strict: Strict, figures: Figures
 ) -> None:
     """Connections that are accepted and stay mute: said once, tried again with growing pauses, ended at once."""
     port = quiet_port()
-    mute = listener(port, mute=True)
+    mute = strict(port=port, mute=True)
     other, run = counting(port, topic="none"), device(port)
     other.stop()
     assert run.said("did not answer")
     hurt_s = run.started_s
     assert wait_until(lambda: run.produced() > 10, 60)
     time.sleep(lasting(6, 50))
-    tries = len([at_s for at_s in mute.accepted_s if at_s > hurt_s])
+    tries = len([at_s for at_s in mute.connected_s if at_s > hurt_s])
     mute.close()
     subscriber = counting(port)
     mosquitto(port=port)
@@ -140,16 +140,16 @@ def test_a_broker_that_never_answers(
 
 
 def test_a_broker_that_hangs_up(
-    device: Devices, counting: Counting, mosquitto: Brokers, listener: Listeners, figures: Figures
+    device: Devices, counting: Counting, mosquitto: Brokers, strict: Strict, figures: Figures
 ) -> None:
     """Connections that are accepted and closed: at most fifteen in thirty seconds, said once, and then served."""
     port = quiet_port()
-    closing = listener(port)
+    closing = strict(port=port, accept=False)
     run = device(port)
     assert run.said("closed the connection")
     hurt_s = next(at_s for at_s, line in run.lines if "closed the connection" in line)
     time.sleep(lasting(10, 37))
-    tries = len([at_s for at_s in closing.accepted_s if at_s < hurt_s + 30])
+    tries = len([at_s for at_s in closing.connected_s if at_s < hurt_s + 30])
     closing.close()
     subscriber = counting(port)
     mosquitto(port=port)

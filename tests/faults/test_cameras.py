@@ -17,11 +17,10 @@ import cv2
 import psutil
 import pytest
 
-from tests.brokers import Mosquitto, wait_until
+from tests.brokers import Mosquitto, quiet_port, wait_until
 from tests.faults.camera_server import CREDENTIALS
 from tests.faults.device import CAMERAS, RECOVERY_S, Device, Figures, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import quiet_port
 from tests.integration.conftest import DEMO, PANORAMA, PERSPECTIVE, REPOSITORY
 
 pytestmark = pytest.mark.faults

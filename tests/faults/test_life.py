@@ -16,10 +16,9 @@ import psutil
 import pytest
 import yaml
 
-from tests.brokers import Mosquitto, wait_until
+from tests.brokers import Mosquitto, quiet_port, wait_until
 from tests.faults.device import Device, Figures, configuration, lasting, long_only, soon
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import quiet_port
 from tests.integration.conftest import REPOSITORY, handles
 
 pytestmark = pytest.mark.faults

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, wait_until
+from tests.brokers import Mosquitto, quiet_port, wait_until
 from tests.faults.device import Device, Figures, crowding, lasting, soon
 from tests.faults.ledger import CountingSubscriber
-from tests.faults.servers import quiet_port
 
 pytestmark = pytest.mark.faults
 
