@@ -46,6 +46,7 @@ def test_retained_topics_tell_what_each_device_is(mosquitto: Brokers) -> None:
         assert wait_until(lambda: '"offline"' in fleet(broker, "--json", "--device", "lost").stdout)
 
 
+@pytest.mark.slow
 def test_a_request_reaches_every_chosen_device_and_its_answers_are_gathered(mosquitto: Brokers) -> None:
     """By name, version or what is wrong; who refuses, is silent or offline is told apart, by the exit code too."""
     broker = mosquitto()

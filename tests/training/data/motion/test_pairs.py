@@ -50,6 +50,7 @@ def test_sources_are_as_far_as_parallax_asks(walk: tuple[list[Array], pairs.Stud
     assert len(found.usable) > 0.8 * len(poses)
 
 
+@pytest.mark.slow
 def test_a_slower_walk_takes_frames_further_apart(walk: tuple[list[Array], pairs.Studied]) -> None:
     """Half the step, about twice as many frames between a frame and its source: the way between them is the same."""
 
