@@ -21,13 +21,17 @@ _LOOK_S = 0.1
 
 
 def notify(*lines: str) -> bool:
-    """Tell systemd, e.g. `READY=1`; False when nobody listens (not started by systemd)."""
+    """Tell systemd, e.g. `READY=1`; False when nobody listens (not started by systemd), or does not read.
+
+    Never waits: a service manager that hangs must not hang what it manages.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return False
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+        s.setblocking(False)
         try:
             s.sendto("\n".join(lines).encode(), address)
         except OSError:

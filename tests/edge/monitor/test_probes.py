@@ -77,6 +77,16 @@ def test_notifications_reach_systemd(systemd: socket.socket) -> None:
     assert systemd.recv(1024) == b"READY=1\nSTATUS=two cameras"
 
 
+@pytest.mark.timeout(10)
+def test_a_service_manager_that_hangs_hangs_nothing(systemd: socket.socket) -> None:
+    """Where nobody reads what is told, telling it returns at once and says so; afterwards it is heard again."""
+    told = [notify("STATUS=on and on") for _ in range(2000)]
+    assert told[0] and not told[-1]
+    for _ in range(sum(told)):
+        systemd.recv(1024)
+    assert notify("STATUS=back")
+
+
 def test_each_report_of_a_long_start_asks_for_more_time(systemd: socket.socket) -> None:
     """Systemd gets microseconds and a status, and whoever listened before still does."""
     said: list[str] = []
