@@ -71,5 +71,5 @@ def test_everyone_counts_the_same(
     assert (int(counted[2]), int(counted[3])) == (arrived["layout"], arrived["lighting"])
     assert "kept" not in line
     healths = [json.loads(a.payload) for a in subscriber.on("bridge/health")]
-    assert len(healths) > 3
+    assert len(healths) >= 2  # of an outage the latest alone
     assert [there for there, _ in map(fates, healths)] == [told for _, told in map(fates, healths)]

@@ -45,8 +45,9 @@ def test_what_is_kept_of_cameras_that_are_gone(
     again.serves(subscriber, since_s=again_s)
     time.sleep(2)
     now = kept(counting, broker.port)
-    expected = {f"edge/test/{t}" for t in ("bridge/state", "bridge/info", "attic/state", "attic/layout", "attic/room")}
-    expected |= {f"edge/test/{t}" for t in ("attic/lighting", "perspective/state", "perspective/lighting")}
+    expected = {f"edge/test/bridge/{t}" for t in ("state", "info", "health")}
+    expected |= {f"edge/test/attic/{t}" for t in ("state", "layout", "lighting", "room")}
+    expected |= {f"edge/test/perspective/{t}" for t in ("state", "lighting")}
     expected |= {f"homeassistant/device/test/{name}/config" for name in ("bridge", "attic", "perspective")}
     orphans = sorted(set(now) - expected)
     figures.note("21", orphans=orphans, info_bytes=len(now["edge/test/bridge/info"]), status=status)
