@@ -323,6 +323,7 @@ def test_a_reload_applies_what_it_can_and_says_the_rest(served: Served) -> None:
     depth = {"depth": {"every_s": 5.0}, "lighting": {"every_s": 0.1}}
     more = {**PANORAMA, "name": "den", "tasks": ["lighting", "layout"]}  # layout's model is not loaded yet
     served.write(cameras=[HALL, more], tasks=depth, device={"name": "other"})
+    told_systemd(served)  # what nobody reads fills the socket, and what comes then is lost
     served.process.send_signal(signal.SIGHUP)
     served.client.wait("edge/test/den/lighting", timeout_s=20)
     served.client.wait("edge/test/den/layout", timeout_s=20)
