@@ -205,7 +205,10 @@ def _check_switch(assistant: HomeAssistant, subscriber: Subscriber) -> None:
     assert state(switch) == "on"
     assistant.service("switch", "turn_off", switch)
     assert wait_until(lambda: (state(switch), state(value)) == ("off", "unavailable"), 10)
-    time.sleep(0.5)  # what was on its way
+    last = -1
+    while last != results("panorama"):  # what was on its way
+        last = results("panorama")
+        time.sleep(1.0)
     before, other = results("panorama"), results("perspective")
     assert wait_until(lambda: results("perspective") >= other + 3, 60)
     assert results("panorama") == before
