@@ -64,13 +64,15 @@ def _wall(edge: Edge, model: RoomModel, units: Units) -> list[str]:
     drawn.append(_line(from_, to, "dimension"))
     drawn += [_line(at + out * 2, at + out * (_OUT_MM + 1.5), "dimension") for at in (a, b)]
     drawn += [_line(at - _tick(edge), at + _tick(edge), "dimension") for at in (from_, to)]
-    turn = float(np.degrees(np.arctan2(*(to - from_)[::-1])))
-    x, y = (from_ + to) / 2 + out * 2.6
-    label = escape(in_words(edge.length, model, units))
-    drawn.append(
-        f'<text transform="translate({x:.3f} {y:.3f}) rotate({(turn + 90) % 180 - 90:.3f})" dy=".35em">{label}</text>'
-    )
+    drawn.append(_along((from_ + to) / 2 + out * 2.6, to - from_, in_words(edge.length, model, units)))
     return drawn
+
+
+def _along(at: Array, along: Array, text: str) -> str:
+    """A text that runs as a line on paper does, never upside down."""
+    x, y = at
+    turn = (float(np.degrees(np.arctan2(*along[::-1]))) + 90) % 180 - 90
+    return f'<text transform="translate({x:.3f} {y:.3f}) rotate({turn:.3f})" dy=".35em">{escape(text)}</text>'
 
 
 def _tick(edge: Edge) -> Array:
@@ -106,8 +108,8 @@ def _camera(model: RoomModel) -> str:
     return f'<path class="camera" d="M 0 -4 L 2 2 L 0 1 L -2 2 Z" transform="rotate({round(bearing, 1) + 0.0:g})"/>'
 
 
-def _block(model: RoomModel, x: float, y: float, units: Units) -> list[str]:
-    """Name, sizes and scale."""
+def _room_words(model: RoomModel, units: Units) -> tuple[str, str]:
+    """Its sizes; when it was measured, and the scale."""
     metric = model.scale == "metric"
     area = square_metres(model.area, units) if metric else f"{model.area:.2f} h²"
     volume = f"{model.volume:.1f} m³" if metric else f"{model.volume:.1f} h³"
@@ -116,12 +118,7 @@ def _block(model: RoomModel, x: float, y: float, units: Units) -> list[str]:
     how = (
         f"1:{SCALE} · dashed: less sure · h: heights of the camera" if not metric else f"1:{SCALE} · dashed: less sure"
     )
-    drawn = [
-        f'<text class="title" x="{x:.2f}" y="{y:.2f}">{escape(model.camera)}</text>',
-        f'<text class="small" x="{x:.2f}" y="{y + 5.5:.2f}">{escape(sizes)}</text>',
-        f'<text class="small" x="{x:.2f}" y="{y + 10:.2f}">{escape(" · ".join(filter(None, [when, how])))}</text>',
-    ]
-    return [*drawn, *_bar(x, y, "m" if metric else "h")]
+    return sizes, " · ".join(filter(None, [when, how]))
 
 
 def _bar(x: float, y: float, unit: str) -> list[str]:
@@ -136,29 +133,48 @@ def _bar(x: float, y: float, unit: str) -> list[str]:
 def plan_svg(model: RoomModel, units: Units = "both") -> bytes:
     """The file; `units`: of the lengths that are written on it."""
     corners = _paper(model.polygon)
-    low, high = corners.min(axis=0) - _MARGIN_MM, corners.max(axis=0) + _MARGIN_MM
-    high += (0.0, _BLOCK_MM)
-    width, height = np.maximum(high - low, (110.0, 0.0))
-    points = " ".join(f"{x:.3f},{y:.3f}" for x, y in corners)
-    drawn = [f'<polygon class="floor" points="{points}"/>']
+    drawn = [_polygon("floor", corners)]
     for edge in model.edges:
         drawn += _wall(edge, model, units)
     for opening in model.openings:
         drawn += _opening(opening)
-    drawn += [_camera(model), *_block(model, float(low[0]) + 6, float(high[1]) - _BLOCK_MM + 4, units)]
-    unit = "m2" if model.scale == "metric" else "camera-heights2"
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.2f}mm" height="{height:.2f}mm" '
-        f'viewBox="{low[0]:.2f} {low[1]:.2f} {width:.2f} {height:.2f}" role="img" '
-        f'aria-label={quoteattr(f"Floor plan of {model.camera}")} data-area-{unit}="{model.area:.4f}">'
-    )
-    return _file(head, low, drawn)
+    drawn.append(_camera(model))
+    area_unit, unit = ("m2", "m") if model.scale == "metric" else ("camera-heights2", "h")
+    sheet = _Sheet(corners, margin_mm=_MARGIN_MM, least_width_mm=110.0)
+    return sheet.file(model.camera, drawn, _room_words(model, units), unit, f'data-area-{area_unit}="{model.area:.4f}"')
 
 
-def _file(head: str, low: Array, drawn: list[str]) -> bytes:
-    body = "\n  ".join(drawn)
-    paper = f'<rect x="{low[0]:.2f}" y="{low[1]:.2f}" width="100%" height="100%" fill="#fff"/>'
-    return f"{head}\n  <style>{_STYLE}  </style>\n  {paper}\n  {body}\n</svg>\n".encode()
+def _polygon(kind: str, corners: Array) -> str:
+    points = " ".join(f"{x:.3f},{y:.3f}" for x, y in corners)
+    return f'<polygon class="{kind}" points="{points}"/>'
+
+
+class _Sheet:
+    """Paper about what is drawn, with room for its name, two lines of text and a bar below."""
+
+    def __init__(self, corners: Array, *, margin_mm: float, least_width_mm: float) -> None:
+        self._low = corners.min(axis=0) - margin_mm
+        high = corners.max(axis=0) + margin_mm + (0.0, _BLOCK_MM)
+        self._size = np.maximum(high - self._low, (least_width_mm, 0.0))
+        self._text_at = (float(self._low[0]) + 6, float(high[1]) - _BLOCK_MM + 4)
+
+    def file(self, name: str, drawn: list[str], said: tuple[str, str], unit: str, data: str) -> bytes:
+        """The file. `said`: the two lines; `unit`: of the bar; `data`: an attribute of the whole."""
+        (left, top), (width, height), (x, y) = self._low, self._size, self._text_at
+        lines = [
+            f'<text class="title" x="{x:.2f}" y="{y:.2f}">{escape(name)}</text>',
+            f'<text class="small" x="{x:.2f}" y="{y + 5.5:.2f}">{escape(said[0])}</text>',
+            f'<text class="small" x="{x:.2f}" y="{y + 10:.2f}">{escape(said[1])}</text>',
+            *_bar(x, y, unit),
+        ]
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.2f}mm" height="{height:.2f}mm" '
+            f'viewBox="{left:.2f} {top:.2f} {width:.2f} {height:.2f}" role="img" '
+            f"aria-label={quoteattr(f'Floor plan of {name}')} {data}>"
+        )
+        paper = f'<rect x="{left:.2f}" y="{top:.2f}" width="100%" height="100%" fill="#fff"/>'
+        body = "\n  ".join([*drawn, *lines])
+        return f"{head}\n  <style>{_STYLE}  </style>\n  {paper}\n  {body}\n</svg>\n".encode()
 
 
 # Several rooms --------------------------------------------------------------------------------------------------------
@@ -173,46 +189,29 @@ def home_plan_svg(name: str, rooms: Sequence[PlacedRoom], units: Units = "both")
     if not rooms:
         raise GeometryError(f"there is no room in {name}; add one")
     sizes = sizes_of(rooms)
-    corners = _paper(np.concatenate([room.to_home(room.model.polygon) for room in rooms]))
-    low, high = corners.min(axis=0) - _MARGIN_MM / 2, corners.max(axis=0) + _MARGIN_MM / 2
-    high += (0.0, _BLOCK_MM)
-    width, height = np.maximum(high - low, (150.0, 0.0))
     drawn: list[str] = []
     for room in rooms:
         drawn += _placed(room, units)
     for overlap in sizes.overlaps:
         a, b = (rooms[i].floor for i in overlap.rooms)
         drawn += [
-            f'<polygon class="over" points="{_points(_paper(shapely.get_coordinates(part)))}"/>'
+            _polygon("over", _paper(shapely.get_coordinates(part)))
             for part in shapely.get_parts(a.intersection(b))
             if part.geom_type == "Polygon"
         ]
-    x, y = float(low[0]) + 6, float(high[1]) - _BLOCK_MM + 4
     total = f"{square_metres(sizes.area_m2, units)} in {len(rooms)} rooms · {sizes.volume_m3:.1f} m³"
     over = f"rooms overlap by {sum(o.area_m2 for o in sizes.overlaps):.2f} m², counted once" if sizes.overlaps else ""
     how = f"1:{SCALE} · dashed: less sure · rooms are placed by hand, walls between them are not measured"
-    drawn += [
-        f'<text class="title" x="{x:.2f}" y="{y:.2f}">{escape(name)}</text>',
-        f'<text class="small" x="{x:.2f}" y="{y + 5.5:.2f}">{escape(" · ".join(filter(None, [total, over])))}</text>',
-        f'<text class="small" x="{x:.2f}" y="{y + 10:.2f}">{how}</text>',
-        *_bar(x, y, "m"),
-    ]
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.2f}mm" height="{height:.2f}mm" '
-        f'viewBox="{low[0]:.2f} {low[1]:.2f} {width:.2f} {height:.2f}" role="img" '
-        f'aria-label={quoteattr(f"Floor plan of {name}")} data-area-m2="{sizes.area_m2:.4f}">'
-    )
-    return _file(head, low, drawn)
-
-
-def _points(corners: Array) -> str:
-    return " ".join(f"{x:.3f},{y:.3f}" for x, y in corners)
+    corners = _paper(np.concatenate([room.to_home(room.model.polygon) for room in rooms]))
+    sheet = _Sheet(corners, margin_mm=_MARGIN_MM / 2, least_width_mm=150.0)
+    said = (" · ".join(filter(None, [total, over])), how)
+    return sheet.file(name, drawn, said, "m", f'data-area-m2="{sizes.area_m2:.4f}"')
 
 
 def _placed(room: PlacedRoom, units: Units) -> list[str]:
     """A room of several: its name and size inside, lengths along the inner side of its walls."""
     model = room.model
-    drawn = [f'<polygon class="floor" points="{_points(_paper(room.to_home(model.polygon)))}"/>']
+    drawn = [_polygon("floor", _paper(room.to_home(model.polygon)))]
     for edge in room.edges:
         a, b = _paper(edge.start), _paper(edge.end)
         sure = model.confidence_of(edge)
@@ -220,11 +219,7 @@ def _placed(room: PlacedRoom, units: Units) -> list[str]:
         drawn.append(_line(a, b, classes))
         label = in_words(edge.length, model, "m" if units == "both" else units)
         if not edge.cut and edge.length * _MM > _WIDE_MM * len(label):
-            x, y = (a + b) / 2 + _paper(edge.inwards) / _MM * 3.2
-            turn = (float(np.degrees(np.arctan2(*(b - a)[::-1]))) + 90) % 180 - 90
-            drawn.append(
-                f'<text transform="translate({x:.3f} {y:.3f}) rotate({turn:.3f})" dy=".35em">{escape(label)}</text>'
-            )
+            drawn.append(_along((a + b) / 2 + _paper(edge.inwards) / _MM * 3.2, b - a, label))
     for opening in room.openings:
         drawn += _opening(opening)
     at = _paper(np.array(shapely.get_coordinates(room.floor.representative_point()))[0])
