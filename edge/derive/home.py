@@ -43,8 +43,7 @@ class PlacedRoom:
     @property
     def turn(self) -> Array:
         """(2, 2) home vectors from room vectors."""
-        c, s = np.cos(self.turn_rad), np.sin(self.turn_rad)
-        return np.array([[c, -s], [s, c]])
+        return _turned_by(self.turn_rad)
 
     def to_home(self, points: Array) -> Array:
         """Points (..., 2) of the room in the home."""
@@ -80,13 +79,18 @@ class PlacedRoom:
 
     def turned_about(self, centre: Array, by_rad: float) -> PlacedRoom:
         """The room turned about a point of the home."""
-        c, s = np.cos(by_rad), np.sin(by_rad)
-        x, y = np.array([[c, -s], [s, c]]) @ (np.array([self.x_m, self.y_m]) - centre) + centre
+        x, y = _turned_by(by_rad) @ (np.array([self.x_m, self.y_m]) - centre) + centre
         return replace(self, x_m=float(x), y_m=float(y), turn_rad=self.turn_rad + by_rad)
 
     def moved(self, by: Array) -> PlacedRoom:
         """The room shifted."""
         return replace(self, x_m=self.x_m + float(by[0]), y_m=self.y_m + float(by[1]))
+
+
+def _turned_by(by_rad: float) -> Array:
+    """(2, 2) what turns vectors counter-clockwise."""
+    c, s = np.cos(by_rad), np.sin(by_rad)
+    return np.array([[c, -s], [s, c]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,6 @@ _WALLS: dict[Construction, _Bands] = {
 _FLAT_ROOF: _Bands = (2.3, 2.3, 2.3, 2.3, 1.5, 0.68, 0.4, 0.35, 0.35, 0.25, 0.25, 0.18, 0.15)
 _PITCHED_ROOF: _Bands = (*(0.4,) * 7, 0.3, 0.26, 0.16, 0.16, 0.16, 0.15)
 _EXPOSED_FLOOR: _Bands = (*(1.2,) * 7, 0.51, 0.51, 0.25, 0.22, 0.22, 0.18)
-_LOFT_MM = (
-    *((400.0, 0.11), (300.0, 0.14), (270.0, 0.16), (200.0, 0.21)),
-    *((150.0, 0.30), (100.0, 0.40), (50.0, 0.68), (0.0, 2.3)),
-)
 _STONE = {"granite": (45.315, -0.513), "sandstone": (54.876, -0.561)}
 _STONE_LATER = _old(1.7, 1.0, 0.6, 0.6)
 """Stone walls from band E; not read in RdSAP's own text, so who uses one is told (`is_unread`)."""
@@ -70,11 +66,6 @@ def band(built: int) -> str:
 def is_unread(table: UTable, built: int, construction: Construction) -> bool:
     """Whether a wall's value stands in no text that was read: it is told as an assumption of its own."""
     return table == "england" and construction in _STONE and bisect_right(_ENGLAND_FROM, built) >= _BANDS.index("E")
-
-
-def loft_u_w_m2k(insulation_mm: float) -> float:
-    """Of a loft insulated at its joists."""
-    return next(u for at_least, u in _LOFT_MM if insulation_mm >= at_least)
 
 
 def inside_u_w_m2k(kind: SurfaceKind) -> float:

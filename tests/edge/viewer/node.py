@@ -16,7 +16,9 @@ def in_page(expressions: list[str], **values: Any) -> list[Any]:
     """What JavaScript expressions over the page's own functions come to."""
     code = f"""
         import {{ bearings, heatLossYaml, openingsYaml }} from {json.dumps(str(SOURCES / "yaml.js"))};
-        import {{ inPicture }} from {json.dumps(str(SOURCES / "geometry.js"))};
+        import {{ fisheyeRay, inPicture }} from {json.dumps(str(SOURCES / "geometry.js"))};
+        import {{ pointsFromDepth, probeCoefficients }} from {json.dumps(str(SOURCES / "geometry.js"))};
+        import {{ wallColours }} from {json.dumps(str(SOURCES / "heat.js"))};
         import {{ placed, sideAt }} from {json.dumps(str(SOURCES / "openings.js"))};
         const {{ {", ".join(values)} }} = {json.dumps(values)};
         console.log(JSON.stringify([{", ".join(expressions)}]));

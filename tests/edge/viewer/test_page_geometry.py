@@ -1,11 +1,15 @@
-"""The page's projection is the device's: edges that it draws on a picture are where the device would see them."""
+"""What the page computes again is the device's: edges on a picture, points of depth, light, colours of walls."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from edge.geometry.view import fisheye, lens, room_pixels, rotation
+from edge.commands.report_plan import colour
+from edge.derive.gltf import y_up
+from edge.geometry.fisheye import rays_from_pixels
+from edge.geometry.harmonics import radiance_from_prescaled, rotate
+from edge.geometry.view import depth_directions, fisheye, lens, room_pixels, rotation
 from edge.scene import CameraModel, Fisheye, Intrinsics
 from tests.edge.viewer.node import NODE, in_page
 
@@ -46,3 +50,58 @@ def test_a_direction_is_where_the_device_sees_it(camera: CameraModel) -> None:
             assert np.allclose(np.multiply(at, size), pixel, atol=1e-3)
         else:
             assert at is None or not (0 < at[0] < 1 and 0 < at[1] < 1)
+
+
+def test_a_fisheye_s_rays_are_the_device_s() -> None:
+    """Of every pixel of a 210 degree lens, also past 90 degrees."""
+    circle = Fisheye(
+        64, 48, 11.0, 11.2, 31.0, 25.0, k1=0.02, k2=-0.003, k3=0.0005, k4=-0.00002, fov_rad=np.deg2rad(210)
+    )
+    numbers = {key: getattr(circle, key) for key in ("fx_px", "fy_px", "cx_px", "cy_px", "k1", "k2", "k3", "k4")}
+    pixels = [(x, y) for y in range(48) for x in range(64)]
+    (found,) = in_page(["pixels.map(([x, y]) => fisheyeRay(x, y, numbers))"], pixels=pixels, numbers=numbers)
+    own, shown = rays_from_pixels(circle)
+    rays = np.array(found).reshape(48, 64, 3)
+    assert rays[shown] == pytest.approx(own[shown], abs=1e-9)
+    assert (own[shown][:, 2] < 0).any()
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [CameraModel("perspective", intrinsics=Intrinsics(64, 48, 41.0, 40.5, 32.2, 23.6), **TILT), CAMERAS[2]],
+    ids=lambda camera: camera.projection,
+)
+def test_points_of_depth_are_where_the_device_has_them(camera: CameraModel) -> None:
+    """Of a depth along the axis and of a range, tilted; what is unknown is no point."""
+    size = (64, 48) if camera.projection == "perspective" else (64, 32)
+    metres = np.random.default_rng(5).uniform(0.5, 6.0, size[::-1])
+    metres[::3] = 0.0
+    said = {"kind": "range", "height_m": 1.6, "lens": None, "fisheye": None, "rotation": rotation(camera).tolist()}
+    if camera.projection == "perspective":
+        k = lens(camera, *size)
+        said |= {"kind": "z", "lens": {n: getattr(k, n) for n in ("fx_px", "fy_px", "cx_px", "cy_px")}}
+    picture = {"width": size[0], "height": size[1], "metres": metres.ravel().tolist()}
+    (found,) = in_page(["[...pointsFromDepth(picture, said)]"], picture=picture, said=said)
+    directions, per_depth = depth_directions(camera, size, size)
+    points = directions * (metres * per_depth)[..., None] + (0.0, 0.0, 1.6)
+    assert np.allclose(np.reshape(found, (-1, 3)), y_up(points[metres > 0]), atol=1e-5)
+
+
+def test_the_light_on_the_page_is_the_message_s() -> None:
+    """The radiance of three.js' LightProbe, which is y up, is that of the coefficients, which are z up."""
+    rows = np.random.default_rng(7).normal(size=(9, 3))
+    (found,) = in_page(["probeCoefficients(rows)"], rows=rows.tolist())
+    assert np.allclose(found, radiance_from_prescaled(rotate(rows, y_up(np.eye(3)).T)), atol=1e-4)
+
+
+def test_a_wall_has_one_colour_on_the_page_and_in_the_report() -> None:
+    """By what it loses for each square metre, at every limit and between them."""
+    losses_w_m2 = [0.0, 0.49, 0.5, 14.9, 15.0, 29.9, 30.0, 59.9, 60.0, 500.0]
+    polygon = [[float(np.cos(a)), float(np.sin(a))] for a in np.arange(len(losses_w_m2)) * 0.6]
+    room = {"polygon_m": polygon, "walls": [{"start_m": corner} for corner in polygon]}
+    heat = {
+        "polygon_m": polygon,
+        "elements": [{"edge": i, "area_m2": 2.0, "loss_w": 2.0 * loss} for i, loss in enumerate(losses_w_m2)],
+    }
+    (found,) = in_page(["wallColours({ layout: { metric: room }, heat_loss: heat }, 'heat')"], room=room, heat=heat)
+    assert [found[str(i)]["colour"] for i in range(len(polygon))] == [colour(loss) for loss in losses_w_m2]

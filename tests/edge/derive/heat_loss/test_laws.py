@@ -15,7 +15,7 @@ from edge.derive.heat_loss.heating import building_load_w, heat_pump, radiator_w
 from edge.derive.heat_loss.loads import Loads, loads_of
 from edge.derive.heat_loss.presets import PRESETS
 from edge.derive.heat_loss.settings import Border, Climate, Opening, Settings, Uncertainty, WallStretch
-from edge.derive.heat_loss.u_values import Construction, band, ground_floor_m2k_w, loft_u_w_m2k, u_w_m2k
+from edge.derive.heat_loss.u_values import Construction, band, ground_floor_m2k_w, u_w_m2k
 from edge.derive.heat_loss.uncertainty import Measurement, Quantiles
 from edge.derive.heat_loss.walls import known_walls
 from tests.edge.derive.heat_loss.rooms import HEATED, OUTSIDE, Piece, Rectangle, chosen, loss_w
@@ -240,7 +240,6 @@ def test_tables_of_u_values() -> None:
     assert u_w_m2k("ceiling", "england", 1940, roof="flat") == 2.3
     assert u_w_m2k("wall", "germany", 1930, construction="timber") == 2.0
     assert u_w_m2k("window", "germany", 1999) == 1.8
-    assert [loft_u_w_m2k(mm) for mm in (0, 60, 270, 500)] == [2.3, 0.68, 0.16, 0.11]
     assert ground_floor_m2k_w("england", 1950) == 0.0
     years = (1880, 1910, 1940, 1960, 1970, 1980, 1985, 1993, 2000, 2005, 2010, 2015, 2025)
     for kind in ("wall", "window", "door", "ceiling", "floor"):
