@@ -16,6 +16,7 @@ from tests.edge.viewer.node import NODE, in_page
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
 
 SIZE = (640, 480)
+LENS = ("fx_px", "fy_px", "cx_px", "cy_px", "k1", "k2", "p1", "p2", "k3")
 TILT = {"yaw_rad": 0.4, "pitch_rad": -0.2, "roll_rad": 0.05}
 CAMERAS = [
     CameraModel(
@@ -37,7 +38,7 @@ def test_a_direction_is_where_the_device_sees_it(camera: CameraModel) -> None:
     view |= {"width_px": size[0], "height_px": size[1], "lens": None, "fisheye": None}
     if camera.projection == "perspective":
         k = lens(camera, *size)
-        view["lens"] = {n: getattr(k, n) for n in ("fx_px", "fy_px", "cx_px", "cy_px", "k1", "k2", "p1", "p2", "k3")}
+        view["lens"] = {n: getattr(k, n) for n in LENS}
     elif camera.projection == "fisheye":
         f = fisheye(camera, *size)
         names = ("fx_px", "fy_px", "cx_px", "cy_px", "k1", "k2", "k3", "k4")
@@ -68,18 +69,23 @@ def test_a_fisheye_s_rays_are_the_device_s() -> None:
 
 @pytest.mark.parametrize(
     "camera",
-    [CameraModel("perspective", intrinsics=Intrinsics(64, 48, 41.0, 40.5, 32.2, 23.6), **TILT), CAMERAS[2]],
+    [
+        CameraModel(
+            "perspective", intrinsics=Intrinsics(64, 48, 41.0, 40.5, 32.2, 23.6, k1=-0.2, k2=0.05, p1=1e-3), **TILT
+        ),
+        CAMERAS[2],
+    ],
     ids=lambda camera: camera.projection,
 )
 def test_points_of_depth_are_where_the_device_has_them(camera: CameraModel) -> None:
-    """Of a depth along the axis and of a range, tilted; what is unknown is no point."""
+    """Of a depth along the axis, through a lens that distorts, and of a range, tilted; what is unknown is no point."""
     size = (64, 48) if camera.projection == "perspective" else (64, 32)
     metres = np.random.default_rng(5).uniform(0.5, 6.0, size[::-1])
     metres[::3] = 0.0
     said = {"kind": "range", "height_m": 1.6, "lens": None, "fisheye": None, "rotation": rotation(camera).tolist()}
     if camera.projection == "perspective":
         k = lens(camera, *size)
-        said |= {"kind": "z", "lens": {n: getattr(k, n) for n in ("fx_px", "fy_px", "cx_px", "cy_px")}}
+        said |= {"kind": "z", "lens": {n: getattr(k, n) for n in LENS}}
     picture = {"width": size[0], "height": size[1], "metres": metres.ravel().tolist()}
     (found,) = in_page(["[...pointsFromDepth(picture, said)]"], picture=picture, said=said)
     directions, per_depth = depth_directions(camera, size, size)

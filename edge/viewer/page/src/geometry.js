@@ -33,8 +33,8 @@ export const LEVEL = [
 /**
  * The points of a depth picture, as three.js has them.
  * @param depth {width, height, metres: Float32Array}; 0 is unknown
- * @param camera {kind: "range"|"z", height_m, lens: {fx_px, fy_px, cx_px, cy_px}|null, fisheye: the same with k1..k4
- *     |null, rotation: 3x3 camera to room}
+ * @param camera {kind: "range"|"z", height_m, lens: {fx_px, fy_px, cx_px, cy_px, k1, k2, p1, p2, k3}|null, fisheye: with
+ *     k1..k4|null, rotation: 3x3 camera to room}
  */
 export function pointsFromDepth({ width, height, metres }, { kind, height_m, lens, fisheye, rotation }) {
   const out = new Float32Array(3 * width * height);
@@ -60,7 +60,25 @@ function panoramaRay(x, y, width, height) {
   return [Math.cos(lat) * Math.sin(lon), -Math.sin(lat), Math.cos(lat) * Math.cos(lon)];
 }
 
-const pinholeRay = (x, y, lens) => [(x + 0.5 - lens.cx_px) / lens.fx_px, (y + 0.5 - lens.cy_px) / lens.fy_px, 1];
+/** Ray of a pixel with z = 1; OpenCV's distortion is undone as its undistortPoints does, step by step. */
+function pinholeRay(x, y, lens) {
+  const [drawnU, drawnV] = [(x + 0.5 - lens.cx_px) / lens.fx_px, (y + 0.5 - lens.cy_px) / lens.fy_px];
+  let [u, v] = [drawnU, drawnV];
+  for (let step = 0; step < 50; step++) {
+    const [atU, atV] = distorted(u, v, lens);
+    u += drawnU - atU;
+    v += drawnV - atV;
+    if (Math.hypot(drawnU - atU, drawnV - atV) < 1e-7) break;
+  }
+  return [u, v, 1];
+}
+
+/** Where a lens draws what is seen at (u, v, 1), in focal lengths from its centre. */
+function distorted(u, v, { k1, k2, p1, p2, k3 }) {
+  const r = u * u + v * v;
+  const radial = 1 + r * (k1 + r * (k2 + r * k3));
+  return [u * radial + 2 * p1 * u * v + p2 * (r + 2 * u * u), v * radial + p1 * (r + 2 * v * v) + 2 * p2 * u * v];
+}
 
 /** Unit ray of a pixel of OpenCV's fisheye model; the angle from the axis, which may be over 90 degrees, by Newton. */
 export function fisheyeRay(x, y, { fx_px, fy_px, cx_px, cy_px, k1, k2, k3, k4 }) {
@@ -93,12 +111,9 @@ export function inPicture([dx, dy, dz], { projection, rotation, lens, fisheye, w
   }
   if (!lens || z <= 1e-6) return null;
   const [u, v] = [x / z, y / z];
-  const r = u * u + v * v;
-  if (r > 9) return null; // beyond any lens that this model is for
-  const radial = 1 + r * (lens.k1 + r * (lens.k2 + r * lens.k3));
-  const px = lens.fx_px * (u * radial + 2 * lens.p1 * u * v + lens.p2 * (r + 2 * u * u)) + lens.cx_px;
-  const py = lens.fy_px * (v * radial + lens.p1 * (r + 2 * v * v) + 2 * lens.p2 * u * v) + lens.cy_px;
-  return [px / width_px, py / height_px];
+  if (u * u + v * v > 9) return null; // beyond any lens that this model is for
+  const [du, dv] = distorted(u, v, lens);
+  return [(lens.fx_px * du + lens.cx_px) / width_px, (lens.fy_px * dv + lens.cy_px) / height_px];
 }
 
 /** A length as people read it. */
