@@ -89,7 +89,7 @@ def test_a_service_manager_that_hangs_hangs_nothing(systemd: socket.socket) -> N
 
 
 @pytest.mark.timeout(10)
-def test_what_is_said_once_waits_for_a_service_manager_that_is_behind(systemd: socket.socket) -> None:
+def test_what_systemd_waits_for_reaches_one_that_is_behind(systemd: socket.socket) -> None:
     """READY=1 finds no room, and arrives once there is; where nobody reads for a second it is given up."""
     waiting = 0
     while notify("STATUS=on and on"):
