@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.brokers import Mosquitto
 from tests.test_systemd import SYSTEMD, program, run
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
-def broker_port(tmp_path: Path) -> Iterator[int]:
+def broker_port(tmp_path: Path, mosquitto: Callable[..., Mosquitto]) -> int:
     """A Mosquitto with the example's rules, the users edge-demo, edge-other and homeassistant, password `pw`."""
-    mosquitto, passwd = program("mosquitto"), program("mosquitto_passwd")
+    passwd = program("mosquitto_passwd")
     program("mosquitto_pub")
-    port, passwords, rules = free_port(), tmp_path / "passwd", tmp_path / "acl"
+    passwords, rules = tmp_path / "passwd", tmp_path / "acl"
     shutil.copy(SYSTEMD / "mosquitto" / "edge.acl", rules)
     passwords.touch(mode=0o600)
     for user in ("edge-demo", "edge-other", "homeassistant"):
         subprocess.run([passwd, "-b", passwords, user, "pw"], check=True, capture_output=True)
-    text = (SYSTEMD / "mosquitto" / "edge.conf").read_text(encoding="utf-8")
-    text = text.replace("listener 1883", f"listener {port} 127.0.0.1").replace(
-        "/etc/mosquitto/edge.passwd", str(passwords)
-    )
-    text = text.replace("/etc/mosquitto/edge.acl", str(rules)).replace("persistence true", "persistence false")
-    user = "user root\n" if os.geteuid() == 0 else ""
-    (tmp_path / "mosquitto.conf").write_text(user + text, encoding="utf-8")
-    with subprocess.Popen([mosquitto, "-c", tmp_path / "mosquitto.conf"], stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, "mosquitto refuses the example"
-                assert time.monotonic() < deadline, "mosquitto does not listen"
-                time.sleep(0.05)
-        yield port
-        process.terminate()
+    settings = (SYSTEMD / "mosquitto" / "edge.conf").read_text(encoding="utf-8")
+    for line, here in {
+        "listener 1883\n": "",
+        "persistence true\n": "",
+        "/etc/mosquitto/edge.passwd": str(passwords),
+        "/etc/mosquitto/edge.acl": str(rules),
+    }.items():
+        assert line in settings
+        settings = settings.replace(line, here)
+    return mosquitto(settings=settings).port
 
 
 @pytest.mark.parametrize(

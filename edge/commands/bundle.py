@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def parts(config: Config | str, log: Path | None, *, check: bool, say: Callable[
     yield "health.json", lambda: _asked(config, "health")
     yield "retained.json", lambda: _retained(config)
     for path in ("healthz", "readyz", "metrics"):
-        yield f"{path}.txt", lambda path=path: _served(config, path)  # type: ignore[misc]
+        yield f"{path}.txt", partial(_served, config, path)
     if check:
         yield "check.txt", lambda: _checked(config, say)
 

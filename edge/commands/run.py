@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.commands.outside import addresses
+from edge.commands.daemon_addresses import addresses
 from edge.commands.page import HomesFile, page_served
 from edge.commands.signals import signal_rereads, signals_end
 from edge.commands.terminal import EXIT_FAILED, ConfigPath, console, err, errors_as_exit_codes, loaded, outlive_output

@@ -154,7 +154,7 @@ class DriftWatch:
 
     def look(self, at_s: float) -> dict[str, DriftMessage]:
         """Judge every camera whose hour is over: what is to be published, by camera; saves what was learnt."""
-        messages = {}
+        messages, learnt = {}, {}
         with self._lock:
             for name, camera in self._cameras.items():
                 if camera.judge.baseline_since_s is None or 0 <= at_s - camera.looked_s < HOUR_S:
@@ -164,7 +164,9 @@ class DriftWatch:
                 self._tell_drift(name, events)
                 self._tell_novelty(name, camera)
                 messages[name] = self._message(name, camera, at_s)
-                self._save(name, camera)
+                learnt[name] = camera.judge.saved()
+        for name, data in learnt.items():  # no result waits for the disk
+            self._save(name, data)
         return messages
 
     def _tell_drift(self, name: str, events: list[DriftEvent]) -> None:
@@ -217,12 +219,12 @@ class DriftWatch:
             },
         )
 
-    def _save(self, name: str, camera: _Camera) -> None:
+    def _save(self, name: str, data: bytes) -> None:
         if self._folder is None:
             return
         try:
             make_private_folder(self._folder, remedy=_REMEDY)
-            write_private(self._folder / f"{name}.npz", camera.judge.saved(), remedy=_REMEDY)
+            write_private(self._folder / f"{name}.npz", data, remedy=_REMEDY)
         except EdgeError as error:
             _log.warning("what was learnt of camera %s is lost at a restart: %s", name, error)
 

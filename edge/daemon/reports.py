@@ -162,7 +162,7 @@ def health(
         ),
         dropped=broker.dropped | passed_over(metrics),
         memory_bytes=memory_bytes(),
-        temperature_celsius=max(machine.temperatures_celsius.values(), default=None) or temperature_celsius(),
+        temperature_celsius=temperature_celsius(),
         machine=machine,
         degraded=degraded,
         trial=trial,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -203,14 +204,15 @@ class ReviewWatch:
             camera = self._cameras.setdefault(frame.camera, _Camera())
             if self.people == "kept":
                 return self._level(camera, frame)
-            still, missing = camera.still.median(), camera.still.missing
-        if still is None:
-            minutes = round(missing * EVERY_S / 60)
+            still = deepcopy(camera.still)  # its median takes a second, for which no result is to wait
+        picture = still.median()
+        if picture is None:
+            minutes = round(still.missing * EVERY_S / 60)
             raise EdgeError(
                 f"camera {frame.camera}: people are taken out of pictures by the median of an hour, and there is none "
                 f"for {minutes} minutes yet; ask again then, or set review.people to kept"
             )
-        return still
+        return picture
 
     def _level(self, camera: _Camera, frame: Frame) -> ImageArray:
         """A panorama as the level canvas, another picture as it is, at most as wide."""

@@ -23,7 +23,7 @@ import cv2
 
 from edge.cameras.process import CameraProcess
 from edge.config.sections import Config
-from edge.daemon import build, outside, reports
+from edge.daemon import alive, build, readings, reports
 from edge.daemon.answers import engine, flag, health, info, ping, reload, restart_camera, set, snapshot
 from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
@@ -95,7 +95,7 @@ class Daemon:
         self._stop = stop or threading.Event()
         self._clock, self._started_s, self._run = WallClock(), time.monotonic(), uuid.uuid4().hex[:12]
         self._failing, self._revival = Failing(), Revival()
-        self.metrics, self.machine, self._pulse = Metrics(), Machine(), outside.Pulse()
+        self.metrics, self.machine, self._pulse = Metrics(), Machine(), alive.Pulse()
         self.metrics.expose(self._readings)
         self.accelerator = Accelerator()
         self.engines = build.load_engines(config, self.accelerator, on_progress, self._stop)
@@ -445,7 +445,7 @@ class Daemon:
     def not_ready(self) -> tuple[str, ...]:
         """What keeps it from serving."""
         connected = self.publisher.statistics().connected
-        return outside.not_ready(
+        return alive.not_ready(
             self.cameras,
             self.engines.by_task,
             connected=connected,
@@ -455,11 +455,11 @@ class Daemon:
     def _readings(self) -> Iterator[Reading]:
         """What metrics show beside what is counted."""
         slowdown, ready = self.cameras.slowdown, not self.not_ready()
-        yield from outside.of_daemon(self.uptime_s(), len(self.degraded()), ready, slowdown, memory_bytes())
-        yield from outside.of_machine(self.machine.read())
-        yield from outside.of_cameras(self.cameras)
-        yield from outside.of_engines(self.engines.by_task)
-        yield from outside.of_broker(self.publisher.statistics())
+        yield from readings.of_daemon(self.uptime_s(), len(self.degraded()), ready, slowdown, memory_bytes())
+        yield from readings.of_machine(self.machine.read())
+        yield from readings.of_cameras(self.cameras)
+        yield from readings.of_engines(self.engines.by_task)
+        yield from readings.of_broker(self.publisher.statistics())
 
     # What is asked of it, on threads of requests ----------------------------------------------------------------------
 

@@ -14,10 +14,13 @@ import re
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from edge.errors import EngineError
 from edge.inference.manifest import MANIFEST_FILE, sha256_of
+
+if TYPE_CHECKING:  # it is loaded where a key is configured
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_FILES = 64
@@ -78,7 +81,11 @@ def check_publisher(package: Path, signature: bytes | None, publishers: Sequence
         )
     from cryptography.exceptions import InvalidSignature
 
-    with package.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with (
+        package.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as data,
+    ):
         for publisher in publishers:
             try:
                 _public_key(publisher).verify(signature, data)
@@ -88,7 +95,7 @@ def check_publisher(package: Path, signature: bytes | None, publishers: Sequence
     raise EngineError(f"{package}: none of models.publishers signed it; do not use it, ask who sent it")
 
 
-def _public_key(path: Path):  # type: ignore[no-untyped-def] # cryptography is loaded where a key is configured
+def _public_key(path: Path) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 

@@ -47,11 +47,6 @@ class MachineState:
     memory_total_bytes: int | None
     memory_available_bytes: int | None
 
-    @property
-    def hottest_celsius(self) -> float | None:
-        """Of all zones."""
-        return max((zone.celsius for zone in self.zones), default=None)
-
 
 class Machine:
     """Reads it.

@@ -18,12 +18,17 @@ Progress = TypeVar("Progress")
 
 _LOOK_S = 0.1
 """How often to look whether to stop waiting."""
+_AWAITED = ("READY=", "RELOADING=")
+"""What systemd waits for, and ends the daemon without."""
+_HEARD_S = 1.0
+"""How long that waits for a service manager that is behind with reading."""
 
 
 def notify(*lines: str) -> bool:
     """Tell systemd, e.g. `READY=1`; False when nobody listens (not started by systemd), or does not read.
 
-    Never waits: a service manager that hangs must not hang what it manages.
+    What systemd waits for has a second to be read, anything else does not wait: a service manager that hangs must not
+    hang what it manages.
     """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
@@ -31,9 +36,10 @@ def notify(*lines: str) -> bool:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
-        s.setblocking(False)
+        s.settimeout(_HEARD_S if lines[0].startswith(_AWAITED) else 0.0)
         try:
-            s.sendto("\n".join(lines).encode(), address)
+            s.connect(address)  # what is not connected cannot wait for room at the other end
+            s.send("\n".join(lines).encode())
         except OSError:
             return False
     return True

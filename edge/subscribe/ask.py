@@ -64,8 +64,10 @@ def _answer(
     state_on, answer_on, transaction = where
 
     def answers() -> list[Response]:
-        found = (_parsed(m.payload) for m in tuple(received) if m.topic == answer_on and not m.retained)
-        return [r for r in found if r is not None and r.transaction == transaction]
+        found = (
+            response_to(transaction, m.payload) for m in tuple(received) if m.topic == answer_on and not m.retained
+        )
+        return [response for response in found if response is not None]
 
     def offline() -> bool:
         said = [m.payload for m in tuple(received) if m.topic == state_on]
@@ -83,8 +85,10 @@ def _answer(
     raise NoAnswerError(f"device {device} did not answer within {timeout_s:g} s: {why}")
 
 
-def _parsed(payload: bytes) -> Response | None:
+def response_to(transaction: str, payload: bytes) -> Response | None:
+    """The answer to the request of that transaction; None: it is another's, or no answer."""
     try:
-        return Response.model_validate_json(payload)
+        response = Response.model_validate_json(payload)
     except ValidationError:
         return None
+    return response if response.transaction == transaction else None

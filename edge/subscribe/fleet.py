@@ -8,13 +8,11 @@ import queue
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
-
-from pydantic import ValidationError
 
 from edge.errors import PublishError
 from edge.mqtt.confirmed import wait_until
@@ -23,6 +21,7 @@ from edge.mqtt.failures import remedy_for
 from edge.mqtt.link import Incoming, Link, Metadata, Subscription
 from edge.mqtt.messages import BridgeHealth, BridgeInfo, BridgeState, Response
 from edge.mqtt.topics import CHANNELS, Kind, Topics, parse
+from edge.subscribe.ask import response_to
 from edge.subscribe.watcher import validated
 
 _SAID: tuple[Kind, ...] = ("bridge_state", "bridge_info", "bridge_health")
@@ -158,13 +157,7 @@ class Fleet:
         return [said.devices[name] for name in sorted(said.devices)]
 
     def ask(
-        self,
-        devices: Iterable[str],
-        verb: str,
-        arguments: Mapping[str, Any],
-        *,
-        timeout_s: float,
-        on_answer: Callable[[str, Response], None] = lambda *_: None,
+        self, devices: Iterable[str], verb: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> dict[str, Response]:
         """Send a request to each, and gather the answers that come in time: by device.
 
@@ -173,7 +166,6 @@ class Fleet:
             verb: what is asked for.
             arguments: of the verb, as JSON has them.
             timeout_s: how long to wait for the answers, from the last request on.
-            on_answer: told each as it comes.
 
         Raises:
             PublishError: the broker does not let us ask, or the connection was lost.
@@ -182,20 +174,16 @@ class Fleet:
         transaction = uuid.uuid4().hex
         payload = json.dumps({**arguments, "transaction": transaction}).encode()
         asked, answers = set[str](), dict[str, Response]()
-
-        def gather(until_s: float) -> None:
-            while asked - answers.keys() and (left_s := until_s - time.monotonic()) > 0 and self._link.up:
-                try:
-                    incoming = self._arrived.get(timeout=min(left_s, 0.1))
-                except queue.Empty:
-                    continue
-                answer = _answer(incoming, self._base, verb, transaction)
-                if answer is not None and answer[0] in asked and answer[0] not in answers:
-                    answers[answer[0]] = answer[1]
-                    on_answer(*answer)
-
         self._send_all(dict.fromkeys(devices), verb, payload, asked)
-        gather(time.monotonic() + timeout_s)
+        until_s = time.monotonic() + timeout_s
+        while asked - answers.keys() and (left_s := until_s - time.monotonic()) > 0 and self._link.up:
+            try:
+                incoming = self._arrived.get(timeout=min(left_s, 0.1))
+            except queue.Empty:
+                continue
+            answer = _answer(incoming, self._base, verb, transaction)
+            if answer is not None and answer[0] in asked:
+                answers.setdefault(*answer)
         if not self._link.up:
             why = self._link.loss or "the connection was lost"
             raise PublishError(f"{why}; {len(answers)} had answered; try again")
@@ -249,8 +237,5 @@ def _answer(incoming: Incoming, base: str, verb: str, transaction: str) -> tuple
     address = parse(incoming.topic, base)
     if address is None or address.kind != "response" or address.verb != verb or incoming.retained:
         return None
-    try:
-        response = Response.model_validate_json(incoming.payload)
-    except ValidationError:
-        return None
-    return (address.device, response) if response.transaction == transaction else None
+    response = response_to(transaction, incoming.payload)
+    return None if response is None else (address.device, response)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,20 @@ def test_a_service_manager_that_hangs_hangs_nothing(systemd: socket.socket) -> N
     for _ in range(sum(told)):
         systemd.recv(1024)
     assert notify("STATUS=back")
+
+
+@pytest.mark.timeout(10)
+def test_what_systemd_waits_for_reaches_one_that_is_behind(systemd: socket.socket) -> None:
+    """READY=1 finds no room, and arrives once there is; where nobody reads for a second it is given up."""
+    waiting = 0
+    while notify("STATUS=on and on"):
+        waiting += 1
+    assert not notify("READY=1", "STATUS=two cameras")
+    reading = threading.Timer(0.2, lambda: [systemd.recv(1024) for _ in range(waiting)])
+    reading.start()
+    assert notify("READY=1", "STATUS=two cameras")
+    reading.join()
+    assert systemd.recv(1024) == b"READY=1\nSTATUS=two cameras"
 
 
 def test_each_report_of_a_long_start_asks_for_more_time(systemd: socket.socket) -> None:

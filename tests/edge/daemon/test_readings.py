@@ -1,17 +1,14 @@
-"""What is served of a running daemon: the exposition's form, what lives and what serves."""
+"""What metrics show of a running daemon: the exposition's form, its names, what a machine gives."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.daemon import outside
+from edge.daemon import readings
 from edge.monitor.machine import Machine
 from edge.monitor.metrics import Metrics, Reading, Shown
 from tests.edge.monitor.orin import orin
@@ -24,7 +21,7 @@ NO_UNIT = ("ms", "milliseconds", "minutes", "hours", "kb", "kib", "mb", "mib", "
 
 def shown() -> dict[str, Shown]:
     """Everything that is read when somebody looks, by its name."""
-    return {s.name: s for s in vars(outside).values() if isinstance(s, Shown)}
+    return {s.name: s for s in vars(readings).values() if isinstance(s, Shown)}
 
 
 def exposed() -> dict[str, Metric]:
@@ -78,50 +75,9 @@ def test_every_metric_is_on_the_page() -> None:
 
 def test_a_machine_is_read_out(tmp_path: Path) -> None:
     """A Jetson's temperatures, load, mode and memory, each with its unit; of another machine what it has."""
-    readings = {(r.of.name, r.labels): r.value for r in outside.of_machine(Machine(orin(tmp_path / "orin")).read())}
-    assert readings["edge_machine_temperature_celsius", ("tj-thermal",)] == 48.5
-    assert readings["edge_machine_gpu_load_ratio", ()] == 0.42
-    assert readings["edge_machine_power_mode_info", ("MODE_30W",)] == 1
-    assert readings["edge_machine_overcurrent_events", ()] == 7
-    assert [r.of.name for r in outside.of_machine(Machine(tmp_path).read())] == ["edge_machine_throttling_devices"]
-
-
-def camera(name: str, state: str) -> Any:
-    """What is looked at of a camera."""
-    return SimpleNamespace(name=name, state=state)
-
-
-@pytest.mark.parametrize(
-    ("states", "engines", "connected", "infers", "said"),
-    [
-        (("online", "offline"), ["depth"], True, True, ()),
-        (("frozen", "offline"), ["depth"], True, True, ("no camera is online: c0 is frozen, c1 is offline",)),
-        (("online",), ["depth"], False, True, ("not connected to the broker",)),
-        (("online",), [], True, False, ("no engine is loaded", "inference does not run")),
-    ],
-)
-def test_it_serves_with_a_broker_engines_and_one_camera(
-    states: tuple[str, ...], engines: list[Any], connected: bool, infers: bool, said: tuple[str, ...]
-) -> None:
-    """One camera of several is enough; else each thing that is missing is named."""
-    cameras = [camera(f"c{n}", state) for n, state in enumerate(states)]
-    assert outside.not_ready(cameras, engines, connected=connected, infers=infers) == said
-
-
-def test_it_lives_while_it_turns_and_inference_goes_on() -> None:
-    """A supervisor that stands still, or networks that do while a camera is there, are told apart; an excuse counts."""
-    now_s = [100.0]
-    pulse = outside.Pulse(lambda: now_s[0])
-    assert pulse.dead() is None
-    now_s[0] += 31
-    assert pulse.dead() == "the supervisor has hung for 31 s"
-    for progress in range(5):
-        pulse.note(progress, excused=False)
-        now_s[0] += 29
-        assert pulse.dead() is None
-    for _ in range(3):
-        pulse.note(4, excused=False)
-        now_s[0] += 25
-    assert pulse.dead() == "inference has hung for 104 s"
-    pulse.note(4, excused=True)
-    assert pulse.dead() is None
+    shows = {(r.of.name, r.labels): r.value for r in readings.of_machine(Machine(orin(tmp_path / "orin")).read())}
+    assert shows["edge_machine_temperature_celsius", ("tj-thermal",)] == 48.5
+    assert shows["edge_machine_gpu_load_ratio", ()] == 0.42
+    assert shows["edge_machine_power_mode_info", ("MODE_30W",)] == 1
+    assert shows["edge_machine_overcurrent_events", ()] == 7
+    assert [r.of.name for r in readings.of_machine(Machine(tmp_path).read())] == ["edge_machine_throttling_devices"]
