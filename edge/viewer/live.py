@@ -145,7 +145,7 @@ class LivePage:
         if self._homes is None:
             return {"error": "homes are not kept by this page"}
         try:
-            return self._homes.done(Draft.model_validate(said, strict=False), self._room_of)
+            return self._homes.done(Draft.model_validate(said), self._room_of)
         except ValidationError as error:
             return {"error": f"this home cannot be: {explain(error, 'home')[0]}"}
         except EdgeError as error:

@@ -1,4 +1,4 @@
-"""What the page computes again is the device's: edges on a picture, points of depth, light, colours of walls."""
+"""What the pages compute again is the device's: edges on pictures, points of depth, light, colours, labels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from edge.commands.report_plan import colour
+from edge.derive.formats.horizonnet import corner_lines
 from edge.derive.gltf import y_up
+from edge.errors import GeometryError
 from edge.geometry.fisheye import rays_from_pixels
 from edge.geometry.harmonics import radiance_from_prescaled, rotate
 from edge.geometry.view import depth_directions, fisheye, lens, room_pixels, rotation
 from edge.scene import CameraModel, Fisheye, Intrinsics
+from edge.viewer.review import Room
+from tests.edge.derive.rooms import L_SHAPE
 from tests.edge.viewer.node import NODE, in_page
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
@@ -111,3 +115,38 @@ def test_a_wall_has_one_colour_on_the_page_and_in_the_report() -> None:
     }
     (found,) = in_page(["wallColours({ layout: { metric: room }, heat_loss: heat }, 'heat')"], room=room, heat=heat)
     assert [found[str(i)]["colour"] for i in range(len(polygon))] == [colour(loss) for loss in losses_w_m2]
+
+
+def test_a_label_s_corners_are_where_they_were_dragged_to() -> None:
+    """The review page sees each corner where the label that is kept has it, to a thousandth of a pixel."""
+    corners = [{"x": x, "y": y} for x, y in L_SHAPE.tolist()]
+    expressions = ["corners.flatMap((c) => [seen(c, 2.6, 1.4), seen(c, 0, 1.4)])"]
+    (found,) = in_page(expressions, corners=corners)
+    pixels = np.array(found) * (1024, 512) - 0.5
+    label = corner_lines(L_SHAPE, 1.4, 2.6, 1024, 512)
+    kept = np.array([line.split() for line in label.splitlines()], dtype=np.float64)
+    assert np.allclose(np.array(sorted(pixels.tolist())), np.array(sorted(kept.tolist())), atol=1e-3)
+
+
+def test_the_review_page_refuses_what_the_server_refuses() -> None:
+    """Of rooms drawn at random: walls that cross, a camera outside, a ceiling below it, too narrow, too wide."""
+    random = np.random.default_rng(11)
+    rooms = []
+    for _ in range(400):
+        around = np.sort(random.uniform(0, 2 * np.pi, 6)) if random.random() < 0.6 else random.uniform(0, 2 * np.pi, 6)
+        corners = np.stack([np.cos(around), np.sin(around)], axis=1) * np.exp(random.uniform(np.log(0.2), np.log(30.0)))
+        corners *= random.uniform(0.5, 1.0, (6, 1))
+        ceiling = random.choice([1.2, 2.5], p=[0.1, 0.9])
+        drawn = {"corners": [{"x": x, "y": y} for x, y in corners.tolist()], "cameraHeight": 1.4}
+        rooms.append(drawn | {"ceilingHeight": float(ceiling)})
+    (found,) = in_page(["rooms.map((room) => [problem(room), asSaid(room)])"], rooms=rooms)
+    accepted = 0
+    for problem, said in found:
+        try:
+            Room.model_validate(said).check()
+        except GeometryError as error:
+            assert problem is not None, error
+        else:
+            assert problem is None
+            accepted += 1
+    assert 50 < accepted < 350
