@@ -74,7 +74,8 @@ def make_trials(
         found = next((c for c in running().cameras if c.name == camera), None)
         if found is None:
             raise EngineError(f"{camera}: no such camera any more")
-        spec, options = manifest.input, running().tasks[task].reader_options() | {"smoothing_s": 0.0}
+        spec, given = manifest.input, running().tasks[task].reader_options()
+        options = {name: 0.0 if name.endswith("smoothing_s") else value for name, value in given.items()}
         canvas = CanvasInput(spec, found.model) if spec.projection == "equirectangular" else None
         return reader_of(task, manifest.part(task), found.model, canvas=canvas, **options)
 
