@@ -75,7 +75,7 @@ class ScaleSmoother:
             return self._begin(log_depth, some, at_s)
         known = self._slow + np.clip(changed, off - _PASSES_BY, off + _PASSES_BY)
         self._slow = self._average.update(known, at_s)
-        return log_depth - np.float32(np.median(some - self._slow))
+        return np.asarray(log_depth - np.float32(np.median(some - self._slow)))
 
     def _begin(
         self, log_depth: npt.NDArray[np.float32], some: npt.NDArray[np.float32], at_s: float
