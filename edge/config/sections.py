@@ -27,6 +27,7 @@ from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
+from edge.config.record import RecordConfig
 from edge.config.requests import RequestsConfig
 from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
@@ -244,6 +245,7 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
+    record: RecordConfig = Field(default_factory=RecordConfig)
     drift: DriftConfig = Field(default_factory=DriftConfig)
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
     scene: SceneConfig = Field(default_factory=SceneConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -18,10 +19,11 @@ from edge.daemon.home_assistant import discovery_topics
 from edge.daemon.review import Infer, ReviewWatch, Said
 from edge.daemon.trial import ModelTrials
 from edge.daemon.trial import Tell as TellTrial
-from edge.errors import EngineError
+from edge.errors import EdgeError, EngineError
 from edge.inference.accelerator import Accelerator
 from edge.inference.installed import InstalledModels
 from edge.inference.manifest import Manifest
+from edge.keep.recordings import Recordings
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
@@ -38,6 +40,8 @@ from edge.publish.pictures import CameraPictures, PictureOptions
 from edge.publish.results import KINDS, ResultMessages
 from edge.publish.rooms import SceneOptions
 from edge.scene import Task
+
+_log = logging.getLogger(__name__)
 
 
 def load_engines(
@@ -223,6 +227,24 @@ def review_of(config: Config, said: Said, infer: Infer) -> ReviewWatch | None:
     if review is None:
         return None
     return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)
+
+
+def recordings_of(config: Config) -> Recordings | None:
+    """Where `edge record` keeps pictures, if anywhere."""
+    kept = config.record
+    if kept.folder is None:
+        return None
+    return Recordings(kept.folder, most_bytes=kept.most_mib * 2**20, most_age_s=kept.most_days * 86400.0)
+
+
+def expire_recordings(config: Config) -> None:
+    """Remove those that are too old."""
+    recordings = recordings_of(config)
+    try:
+        if recordings is not None and (count := recordings.expire()):
+            _log.info("%d recordings older than %g days were removed", count, config.record.most_days)
+    except EdgeError as error:
+        _log.warning("%s", error)
 
 
 def connection_of(config: Config) -> MqttConfig:
