@@ -78,7 +78,7 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    got = first_picture(camera.name, camera.spec, camera.model)
+    got = first_picture(camera.name, camera.spec, camera.model, camera.most_megapixels)
     height, width = got.frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
         raise EdgeError(

@@ -108,6 +108,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_s,
+        most_megapixels=camera.most_megapixels,
     )
 
 
