@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,14 +16,17 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.__main__ import app
-from edge.commands.report_page import page, two_digits
+from edge.commands.report_page import page
 from edge.commands.report_plan import plan_svg, scale_of
 from edge.commands.report_rooms import Home, home_of_broker, home_of_file
+from edge.derive.heat_loss.assumptions import two_digits
 from edge.derive.home import PlacedRoom
 from edge.errors import ConfigErrors, EdgeError
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Link, Metadata
 from edge.mqtt.topics import home_topic
+from edge.publish.compose import Source, layout_message
+from edge.scene import Frame, RoomLayout
 from edge.subscribe.homes import home_message
 from tests.edge.derive.homes import room as a_room
 
@@ -161,6 +165,35 @@ def test_a_recording_is_read(home: Home, tmp_path: Path) -> None:
     path.write_text(lines[2], encoding="utf-8")
     with pytest.raises(EdgeError, match="record longer"):
         home_of_file(path)
+
+
+def test_rooms_without_a_heat_loss_are_named_with_the_reason(
+    home: Home, frame: Frame, layout: RoomLayout, source: Source, tmp_path: Path
+) -> None:
+    """Not in metres, a part of a room, nothing configured: on the page, or, if there is no other, in the error."""
+    rooms = {
+        "attic": replace(layout, scale="relative"),
+        "bath": replace(layout, extent="visible"),
+        "cellar": layout,
+        "hall": layout,
+    }
+    lines = []
+    for name, room in rooms.items():
+        said = layout_message(replace(frame, camera=name), room, source, 0.1)
+        lines.append(json.dumps({"topic": f"edge/dev/{name}/layout", "payload": json.loads(said.encoded())}))
+    path = tmp_path / "seen.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(EdgeError, match=r"attic: sizes are not in metres; set camera_height_m .*; bath: only a part"):
+        home_of_file(path)
+    lines.append(json.dumps({"topic": "edge/dev/hall/heat_loss", "payload": json.loads(home.rooms[0].encoded())}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = home_of_file(path)
+    assert [camera for camera, _ in found.without] == ["attic", "bath", "cellar"]
+    assert "no section heat_loss" in dict(found.without)["cellar"]
+    text = "".join(Reader(page(found)).text)
+    assert "Rooms that are not in these sums." in text
+    assert all(f"{camera}: {why}" in text for camera, why in found.without)
+    assert "not in these sums" not in page(home)
 
 
 def test_rooms_of_a_broker(home: Home, embedded: EmbeddedBroker) -> None:
