@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -29,6 +28,7 @@ from edge.publish.compose import Source, layout_message
 from edge.scene import Frame, RoomLayout
 from edge.subscribe.homes import home_message
 from tests.edge.derive.homes import room as a_room
+from tests.edge.viewer.chromium import EXECUTABLE
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "heat-loss.example.yaml"
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -230,12 +230,12 @@ def test_rooms_of_a_broker(home: Home, embedded: EmbeddedBroker) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium-headless-shell") is None, reason="needs chromium-headless-shell")
+@pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
 def test_page_prints(home: Home, tmp_path: Path) -> None:
     """Chromium prints it: one page for the home and one for each room, on A4."""
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_text(page(home), encoding="utf-8")
-    command = ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={pdf}"]
+    command = [str(EXECUTABLE), "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={pdf}"]
     subprocess.run([*command, "--no-pdf-header-footer", path.as_uri()], check=True, capture_output=True, timeout=120)
     data = pdf.read_bytes()
     assert len(re.findall(rb"/Type\s*/Page\b", data)) == 1 + len(home.rooms)
