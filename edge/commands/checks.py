@@ -19,7 +19,7 @@ from edge.cameras.sphere import varies_at_both_poles
 from edge.commands.camera_pictures import first_picture
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
-from edge.daemon.build import endpoint_of, kept_for_review, topics_of
+from edge.daemon.build import endpoint_of, kept_for_review, recordings_of, topics_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
@@ -151,6 +151,18 @@ def _review(config: Config) -> str:
     )
 
 
+def _recordings(config: Config) -> str:
+    """What `edge record` kept, where and how long."""
+    kept = recordings_of(config)
+    if kept is None:
+        return "nothing is recorded"
+    kept_mib, own = kept.size_bytes() / 2**20, config.record
+    return (
+        f"{len(kept.names())} in {own.folder}, {kept_mib:.0f} MiB (at most {own.most_mib}, {own.most_days:g} days); "
+        "edge record --delete all removes them"
+    )
+
+
 def _daemons(config: Config) -> Finding | None:
     """What runs under this device's name says of itself; None where nothing does, or may not be asked."""
     if config.mqtt.host is None:
@@ -249,6 +261,7 @@ def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Findi
     if config.mqtt.host is not None and config.mqtt.spool.enabled:
         findings.append(_tried("spool", lambda: _spool(config)))
     findings.append(_tried("review", lambda: _review(config)))
+    findings.append(_tried("recordings", lambda: _recordings(config)))
     findings.append(_tried("broker", lambda: _broker(config)))
     running = _daemons(config) if findings[-1].passed else None
     return findings if running is None else [*findings, running]

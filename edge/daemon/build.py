@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -18,10 +19,11 @@ from edge.daemon.home_assistant import discovery_topics
 from edge.daemon.review import Infer, ReviewWatch, Said
 from edge.daemon.trial import ModelTrials
 from edge.daemon.trial import Tell as TellTrial
-from edge.errors import EngineError
+from edge.errors import EdgeError, EngineError
 from edge.inference.accelerator import Accelerator
 from edge.inference.installed import InstalledModels
 from edge.inference.manifest import Manifest
+from edge.keep.recordings import Recordings
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
@@ -39,6 +41,8 @@ from edge.publish.pictures import CameraPictures, PictureOptions
 from edge.publish.results import KINDS, ResultMessages
 from edge.publish.rooms import SceneOptions
 from edge.scene import Task
+
+_log = logging.getLogger(__name__)
 
 
 def load_engines(
@@ -75,7 +79,8 @@ def make_trials(
         found = next((c for c in running().cameras if c.name == camera), None)
         if found is None:
             raise EngineError(f"{camera}: no such camera any more")
-        spec, options = manifest.input, running().tasks[task].reader_options() | {"smoothing_s": 0.0}
+        spec, given = manifest.input, running().tasks[task].reader_options()
+        options = {name: 0.0 if name.endswith("smoothing_s") else value for name, value in given.items()}
         canvas = CanvasInput(spec, found.model) if spec.projection == "equirectangular" else None
         return reader_of(task, manifest.part(task), found.model, canvas=canvas, **options)
 
@@ -225,6 +230,24 @@ def review_of(config: Config, said: Said, infer: Infer, metrics: Metrics) -> Rev
     if review is None:
         return None
     return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)
+
+
+def recordings_of(config: Config) -> Recordings | None:
+    """Where `edge record` keeps pictures, if anywhere."""
+    kept = config.record
+    if kept.folder is None:
+        return None
+    return Recordings(kept.folder, most_bytes=kept.most_mib * 2**20, most_age_s=kept.most_days * 86400.0)
+
+
+def expire_recordings(config: Config) -> None:
+    """Remove those that are too old."""
+    recordings = recordings_of(config)
+    try:
+        if recordings is not None and (count := recordings.expire()):
+            _log.info("%d recordings older than %g days were removed", count, config.record.most_days)
+    except EdgeError as error:
+        _log.warning("%s", error)
 
 
 def connection_of(config: Config) -> MqttConfig:

@@ -360,6 +360,7 @@ class Daemon:
             self._review.look(time.monotonic())
         if not self._drift_due.due():
             return
+        build.expire_recordings(self.config)
         for camera, message in ({} if self._drift is None else self._drift.look(self._clock.now())).items():
             self.publisher.publish("drift", message, camera=camera)
 
