@@ -27,6 +27,7 @@ from edge.keep.recordings import Recordings
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
+from edge.monitor.metrics import Metrics
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
@@ -214,17 +215,19 @@ def make_spool(config: Config) -> Spool | None:
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
-def kept_for_review(config: Config) -> Review | None:
-    """Where pictures are kept for review, if anywhere."""
+def kept_for_review(config: Config, metrics: Metrics | None = None) -> Review | None:
+    """Where pictures are kept for review, if anywhere; `metrics`: where those that are lost are counted."""
     kept = config.review
     if kept.folder is None:
         return None
-    return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
+    bounds = Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0)
+    lost = None if metrics is None else lambda reason, count: metrics.review_dropped.add(reason, by=count)
+    return Review(kept.folder, bounds, lost)
 
 
-def review_of(config: Config, said: Said, infer: Infer) -> ReviewWatch | None:
+def review_of(config: Config, said: Said, infer: Infer, metrics: Metrics) -> ReviewWatch | None:
     """What puts pictures aside for review, if anything."""
-    review, kept = kept_for_review(config), config.review
+    review, kept = kept_for_review(config, metrics), config.review
     if review is None:
         return None
     return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)
