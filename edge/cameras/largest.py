@@ -40,8 +40,8 @@ def refusal(size_px: tuple[int, int] | None = None) -> str:
     said = "" if size_px is None else f" ({size_px[0]}x{size_px[1]} px)"
     return (
         f"declares more than {most_pixels() / 1e6:g} megapixels{said}, so it is not decoded: that takes much memory. "
-        f"Make it smaller; or, if the memory is there, raise the limit: `most_megapixels` of a camera, {VARIABLE} for a "
-        "command"
+        f"Make it smaller; or, if the memory is there, raise the limit: `most_megapixels` of a camera, {VARIABLE} for "
+        "a command"
     )
 
 
