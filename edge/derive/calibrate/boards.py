@@ -255,7 +255,7 @@ def _saddles(grey: Grey, pixels: Array, reach: int) -> Array:
 
 def _flattened(points: Array, pixels: Array, near: float) -> Array:
     """Where the board's points are seen if they lie in a plane, as most of them do."""
-    plane, _ = cv2.findHomography(points, pixels, cv2.RANSAC, near)
+    plane: Any = cv2.findHomography(points, pixels, cv2.RANSAC, near)[0]  # None where it finds none
     if plane is None:
         return pixels
     return np.asarray(cv2.perspectiveTransform(points[:, None], plane), np.float64).reshape(-1, 2)
