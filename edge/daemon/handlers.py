@@ -66,6 +66,6 @@ def handlers_of(
         "engine/build": partial(engine.build, jobs=jobs),
         "engine/rollback": partial(engine.rollback, jobs=jobs),
         "engine/install": partial(engine.install, jobs=jobs, sources=lambda: config().models.sources),
-        "flag": partial(flag.answer, find=cameras.find, demand=demand, said=said, review=review),
+        "flag": partial(flag.answer, find=cameras.find, demand=demand, review=review),
         "objects": partial(objects.answer, watch=watch),
     }
