@@ -39,7 +39,7 @@ DRAW = """(() => {
 @pytest.mark.slow
 @pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
 def test_things_stand_in_the_room_and_are_asked_for(tmp_path: Path) -> None:
-    """A chair is a mesh of the room with a layer of its own; a box on the picture goes to the device; its answer comes."""
+    """A chair is a mesh of the room with a layer of its own; a box on the picture goes to the device."""
     asked: list[tuple[str, dict[str, Any]]] = []
 
     def ask(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
