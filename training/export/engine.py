@@ -50,7 +50,12 @@ from training.tasks.build import load_task
 from training.tasks.weights import WEIGHTS_FILE, write_weights
 
 ONNX_FILE, GOLDEN_FILE, CARD_FILE = FILES["fp32"], "golden.npz", "card.md"
-_TORCHVISION = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
+_TORCHVISION = {
+    "mobilenet_v2": "MobileNetV2",
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+}
 _RENDERS = "own renders of random rooms (training/data/synthetic)"
 
 
