@@ -27,7 +27,7 @@ def build_object_net(recipe: Recipe) -> ObjectNet:
 
 
 class ObjectsTask(NounTask):
-    """Batches hold `image` (B, 4, H, W), `occupancy` (B, x, y, z), `colour` (B, 3, x, y, z), and rays of other views."""
+    """Batches: `image` (B, 4, H, W), `occupancy` (B, x, y, z), `colour` (B, 3, x, y, z), and rays of other views."""
 
     net: ObjectNet
 
