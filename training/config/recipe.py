@@ -32,7 +32,7 @@ from training.config.optim import OptimConfig
 from training.config.search import SearchChoices, SearchRange
 from training.config.values import Section
 
-LearningTask = ModelTask | Literal["self_depth", "object"]
+LearningTask = ModelTask | Literal["self_depth"]
 """What is learnt: a noun, or depth from footage without labels."""
 _TASK_NETS: dict[LearningTask, set[str]] = {
     "depth": {"fcrn", "fast_depth"},

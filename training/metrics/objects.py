@@ -82,3 +82,10 @@ def psnr(found: Floats, truth: Floats, where: npt.NDArray[np.bool_]) -> float:
         return 60.0
     error = float(((found - truth)[where] ** 2).mean())
     return float(min(60.0, -10 * np.log10(max(error, 1e-6))))
+
+
+def overlaps_with(filled: Floats, truth: Floats) -> Floats:
+    """(N,) IoU of filled cells (N, cells), 0 or 1, with one thing's filled shares (G, G, G)."""
+    one = (truth.ravel() >= TRUE_LEVEL).astype(np.float32)
+    both = filled @ one
+    return np.asarray(both / np.maximum(filled.sum(axis=1) + one.sum() - both, 1), dtype=np.float32)

@@ -39,6 +39,11 @@ def looked_up(grid: Tensor, points: Tensor) -> Tensor:
     return found[..., 0, 0].transpose(1, 2)
 
 
+def density_of(probability: Tensor, cells: float = CELLS) -> Tensor:
+    """How fast light is lost, in sides of the cube, where a cell is filled with that probability (at most .9999)."""
+    return -torch.log1p(-probability.clamp(0, 0.9999)) * cells
+
+
 class _Upwards(nn.Module):
     """A latent to a map: 4x4, then doubled by nearest neighbours and convolved until all channels are used."""
 

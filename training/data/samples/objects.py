@@ -52,8 +52,8 @@ def cropped(image: Picture, mask: Picture, side_px: int) -> tuple[Picture, Pictu
     move[:, 2] += 0.5 * scale - 0.5  # pixel middles
     shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     size = (side_px, side_px)
-    image, mask = (cv2.warpAffine(a, move, size, flags=shrink, borderMode=cv2.BORDER_CONSTANT) for a in (image, mask))
-    return np.asarray(image, np.uint8), np.asarray(mask, np.uint8), square
+    cut = [cv2.warpAffine(a, move, size, flags=shrink, borderMode=cv2.BORDER_CONSTANT) for a in (image, mask)]
+    return np.asarray(cut[0], np.uint8), np.asarray(cut[1], np.uint8), square
 
 
 def tensor_of(image: Picture, mask: Picture, spec: InputSpec) -> torch.Tensor:
@@ -101,11 +101,13 @@ def disturbed(
         x, y = rng.uniform(0, side - w), rng.uniform(0, side - h)
         mask = mask.copy()
         mask[int(y) : int(y + h), int(x) : int(x + w)] = 0
-    colour = image.astype(np.float32) * rng.uniform(1 - 0.4 * strength, 1 + 0.4 * strength)
+    colour: npt.NDArray[np.floating[Any]] = image.astype(np.float32) * rng.uniform(
+        1 - 0.4 * strength, 1 + 0.4 * strength
+    )
     colour *= 1 + strength * rng.uniform(-0.1, 0.1, 3)
     colour += rng.normal(0, strength * rng.uniform(0, 8), colour.shape)
     if rng.random() < 0.5 * strength:
-        colour = cv2.GaussianBlur(colour, (0, 0), float(rng.uniform(0.3, 1.0)))
+        colour = np.asarray(cv2.GaussianBlur(colour, (0, 0), float(rng.uniform(0.3, 1.0))), np.float32)
     return np.clip(colour, 0, 255).astype(np.uint8), mask
 
 

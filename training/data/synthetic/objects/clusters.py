@@ -123,16 +123,16 @@ def placed(
     if not len(own):
         return sides, cluster
     like = overlaps(grids) > ALIKE
-    held = np.array([i for i in files if sides[names[i]] not in ("train", "out")], np.int64)
+    held = np.array([i for i in files.tolist() if sides[names[i]] not in ("train", "out")], np.int64)
     hidden = own[like[np.ix_(own, held)].any(1)]
-    sides |= {names[i]: "out" for i in hidden}
-    learnt = np.array([i for i in files if sides[names[i]] == "train"], np.int64)
+    sides |= {names[i]: "out" for i in hidden.tolist()}
+    learnt = np.array([i for i in files.tolist() if sides[names[i]] == "train"], np.int64)
     rest = np.concatenate([learnt, np.setdiff1d(own, hidden)])
     joined = rest[clusters_of(grids[rest])]
     apart = cluster.copy()
     cluster[rest] = joined
-    new = part(rest, {n: s for n, s in sides.items() if n in {names[i] for i in learnt}} | dict(before or {}))
-    sides |= {names[i]: new[names[i]] for i in rest if made_[i]}
+    new = part(rest, {n: s for n, s in sides.items() if n in {names[i] for i in learnt.tolist()}} | dict(before or {}))
+    sides |= {names[i]: new[names[i]] for i in rest.tolist() if made_[i]}
     cluster[learnt] = apart[learnt]
     return sides, cluster
 

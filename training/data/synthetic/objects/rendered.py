@@ -59,12 +59,22 @@ class RenderedObjects:
         Raises:
             DataError: it is damaged.
         """
+        try:
+            return self._read(index)
+        except FileNotFoundError:  # its part was merged into a shard meanwhile
+            where = scan(self._folder)
+            self._rows = [(i, *where.get(i, (p, n)), a) for i, p, n, a in self._rows]
+            return self._read(index)
+
+    def _read(self, index: int) -> Item:
         _, path, name, _ = next(row for row in self._rows if row[0] == index)
         try:
             with h5py.File(path, "r") as file:
                 group = file[name]
                 item: Item = {key: group[key][()] for key in group}
                 return item | {k: (v.item() if isinstance(v, np.generic) else v) for k, v in group.attrs.items()}
+        except FileNotFoundError:
+            raise
         except (OSError, KeyError) as error:
             raise DataError(f"{path}: variant {index} is damaged ({error}); delete it and synthesize again") from error
 
@@ -73,13 +83,17 @@ class RenderedObjects:
         return (self.read(index) for index in self.indices)
 
 
-def _listed(folder: Path) -> list[tuple[int, Path, str, dict[str, Any]]]:
-    rows = []
+def _listed(folder: Path, again: bool = True) -> list[tuple[int, Path, str, dict[str, Any]]]:
+    rows: list[tuple[int, Path, str, dict[str, Any]]] = []
     where = sorted(scan(folder).items())
     for path in sorted({p for _, (p, _) in where}):
         try:
             with h5py.File(path, "r") as file:
                 rows += [(i, p, n, dict(file[n].attrs)) for i, (p, n) in where if p == path]
+        except FileNotFoundError:  # merged into a shard between looking and opening
+            if again:
+                return _listed(folder, again=False)
+            raise
         except (OSError, KeyError) as error:
             raise DataError(
                 f"{path} is no shard of rendered things ({error}); delete it and synthesize again"

@@ -153,7 +153,7 @@ def _write_wild(out: Path) -> None:
                 truth[key].append(item[key][0])
             for key in ("occupancy", "colour"):
                 truth[key].append(item[key])
-        np.savez_compressed(out / "wild-truth" / f"{category}.npz", **{k: np.array(v) for k, v in truth.items()})
+        np.savez_compressed(out / "wild-truth" / f"{category}.npz", **{k: np.array(v) for k, v in truth.items()})  # type: ignore[arg-type]
 
 
 def lights_in(folder: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -162,7 +162,11 @@ def lights_in(folder: Path | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         return (), ()
     files = environment_files(folder)
     wild = tuple(files[_WILD_LIGHT - 1 :: _WILD_LIGHT])
-    return (tuple(f for f in files if f not in wild), wild) if len(files) >= 2 * _WILD_LIGHT else (tuple(files), ())
+    return (
+        (tuple(f for f in files if f not in wild), wild)
+        if len(files) >= 2 * _WILD_LIGHT
+        else (tuple(files), tuple(files))
+    )
 
 
 def synthesize_objects(

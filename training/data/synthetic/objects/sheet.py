@@ -20,7 +20,7 @@ def faces_of(
     occupancy: npt.NDArray[np.float32], colour: npt.NDArray[np.float32], level: float = 0.4
 ) -> tuple[Picture, ...]:
     """The grid (G, G, G) in its colours (G, G, G, 3), 0..1, from the front, the right and above: the first cell met."""
-    full = occupancy > level
+    full = np.asarray(occupancy > level)
     out = []
     for axis, flip, order in ((2, True, "xy"), (0, True, "zy"), (1, True, "xz")):
         grid, paint = (np.flip(a, axis) if flip else a for a in (full, colour))
@@ -28,14 +28,15 @@ def faces_of(
         index = np.expand_dims(first, axis)
         seen = np.take_along_axis(paint, index[..., None], axis).squeeze(axis)
         shade = 1 - 0.6 * first / full.shape[axis]
-        flat = np.where(grid.any(axis)[..., None], seen * shade[..., None], 0.12)
+        flat = np.where(np.asarray(grid.any(axis))[..., None], seen * shade[..., None], 0.12)
         flat = np.flip(flat.swapaxes(0, 1), 0) if order == "xy" else flat
         if order == "zy":
             flat = np.flip(flat, (0, 1))
         if order == "xz":
             flat = flat.swapaxes(0, 1)
         out.append(np.asarray(np.rint(255 * np.clip(flat, 0, 1)), np.uint8))
-    return tuple(cv2.resize(f, (CROP_PX, CROP_PX), interpolation=cv2.INTER_NEAREST) for f in out)
+    sized = (cv2.resize(f, (CROP_PX, CROP_PX), interpolation=cv2.INTER_NEAREST) for f in out)
+    return tuple(np.asarray(f, np.uint8) for f in sized)
 
 
 def _strip(item: Item) -> Picture:

@@ -19,6 +19,7 @@ from training.data.synthetic.objects.models import Body
 from training.data.synthetic.objects.voxels import srgb_from_linear
 
 Floats = npt.NDArray[np.float64]
+Picture = npt.NDArray[np.uint8]
 MARGIN = 0.08
 """Of the square crop's side, round about what is seen."""
 
@@ -38,7 +39,7 @@ class Orbit:
     def position(self) -> Floats:
         """(3,)."""
         a, e = self.azimuth_rad, self.elevation_rad
-        return self.distance * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])
+        return np.asarray(self.distance * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)]))
 
     @property
     def axes(self) -> Floats:
@@ -46,7 +47,7 @@ class Orbit:
         forward = -self.position / self.distance
         right = np.cross(forward, [0.0, 1.0, 0.0])
         right /= np.linalg.norm(right)
-        return np.stack([right, np.cross(forward, right), forward])
+        return np.asarray(np.stack([right, np.cross(forward, right), forward]))
 
     def project(self, points: Floats) -> Floats:
         """(N, 3) -> (N, 2) places in the square picture, 0..1 inside."""
@@ -115,12 +116,12 @@ class Studio:
             scene["sky"] = {"type": "envmap", "bitmap": mi.Bitmap(environment), "to_world": turn}
         return mi.load_dict(scene)
 
-    def picture(self, camera: Orbit, samples: int, seed: int) -> tuple[npt.NDArray[np.uint8], ...]:
+    def picture(self, camera: Orbit, samples: int, seed: int) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
         """Crop (`CROP_PX`, `CROP_PX`, 3) sRGB, black outside, and its mask; and the crop's square (x0, y0, x1, y1)."""
         wanted = square_around(camera.project(self._body.vertices))
         size = int(round(CROP_PX / float(wanted[2] - wanted[0])))
         x, y = (int(round(float(v) * size)) for v in wanted[:2])
-        square = np.array([x, y, x + CROP_PX, y + CROP_PX], np.float32) / size
+        square = np.array([x / size, y / size, (x + CROP_PX) / size, (y + CROP_PX) / size], np.float32)
         colour, alpha = self._trace(camera, size, (x, y), samples, seed)
         srgb = srgb_from_linear(colour / np.maximum(alpha, 1e-3)[..., None]) * alpha[..., None]
         return np.rint(255 * srgb).astype(np.uint8), np.rint(255 * alpha).astype(np.uint8), square

@@ -67,9 +67,9 @@ def _disturbed(
     image: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """As another camera would give it: exposure, blur, noise, JPEG, and a mask that is a little off."""
-    picture = image.astype(np.float32) * rng.uniform(0.7, 1.25)
-    picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.2, 0.9)))
-    picture = np.clip(picture + rng.normal(0, rng.uniform(1, 6), picture.shape), 0, 255).astype(np.uint8)
+    exposed = image.astype(np.float32) * rng.uniform(0.7, 1.25)
+    soft = np.asarray(cv2.GaussianBlur(exposed, (0, 0), float(rng.uniform(0.2, 0.9))))
+    picture = np.clip(soft + rng.normal(0, rng.uniform(1, 6), soft.shape), 0, 255).astype(np.uint8)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 91))]
     decoded = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
     steps = int(rng.integers(-2, 3))

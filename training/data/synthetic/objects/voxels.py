@@ -78,7 +78,7 @@ def _nearest_colours(points: Floats, srgb: npt.NDArray[np.float32], side: int) -
     mean = np.stack([np.bincount(where, srgb[:, k], side**3) for k in range(3)], -1) / np.maximum(count, 1)[:, None]
     grid, empty = mean.reshape(side, side, side, 3), (count == 0).reshape(side, side, side)
     nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
-    return np.rint(255 * grid[tuple(nearest)]).astype(np.uint8)
+    return np.asarray(np.rint(255 * grid[tuple(nearest)]), dtype=np.uint8)
 
 
 def srgb_from_linear(value: npt.ArrayLike) -> npt.NDArray[np.float32]:
