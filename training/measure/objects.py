@@ -44,7 +44,7 @@ _LOOK_PX, _SAMPLES = 48, 48
 _SMALL_PX = 24
 _POINTS = 2048
 _MOST_LEARNT = 4000
-MOST_SEEN = 120
+MOST_SEEN = 72
 """Of each set at most so many pictures, evenly spaced."""
 _RESAMPLED = 1000
 
