@@ -52,7 +52,7 @@ class Orbit:
     def project(self, points: Floats) -> Floats:
         """(N, 3) -> (N, 2) places in the square picture, 0..1 inside."""
         x, y, z = ((points - self.position) @ self.axes.T).T
-        return np.stack([x / z, y / z], axis=1) / (2 * np.tan(self.hfov_rad / 2)) + 0.5
+        return np.asarray(np.stack([x / z, y / z], axis=1) / (2 * np.tan(self.hfov_rad / 2)) + 0.5)
 
 
 def square_around(places: Floats) -> npt.NDArray[np.float32]:
