@@ -45,6 +45,7 @@ def export(
     from training.data.sources import datasets, with_sources
     from training.export.engine import export_checkpoint
     from training.export.proof.views import views_of
+    from training.export.reference import described, known_pictures
     from training.tasks.base import read_checkpoint
 
     recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "objects": objects, "hdri": hdri})
@@ -61,7 +62,8 @@ def export(
         tried=[_labelled(text) for text in tried or ()],
         files=files,
         version=version,
-        known=[] if recipe.noun == "object" else [view.image for view in views_of(recipe, "val", KNOWN_BY)],
+        known=[] if recipe.noun == "object" else list(known_pictures(recipe, ["val"], KNOWN_BY)),
+        known_data="" if recipe.noun == "object" else described(recipe, ["val"]),
         level=_level(checkpoint, recipe),
     )
     written = ", ".join(manifest.precisions)

@@ -30,12 +30,11 @@ from edge.inference.manifest import (
     write_manifest,
 )
 from edge.inference.ort import OrtBackend
-from edge.scene import ImageArray
 from training.config.recipe import Recipe
 from training.data.samples.rooms import assets_of
 from training.data.sets.readers import kind_of
 from training.data.synthetic.objects.rendered import RenderedObjects
-from training.export.card import Tried, card_text
+from training.export.card import CARD_FILE, Tried, card_text
 from training.export.macs import multiply_adds
 from training.export.onnx import BatchSize, properties_of, write_onnx
 from training.export.precision.quantize import FORMS
@@ -43,14 +42,14 @@ from training.export.precision.variants import FILES, Outcome, Proof, Score, mak
 from training.export.proof.parity import Yardstick, check_outputs, golden_tolerances, require
 from training.export.proof.runners import TorchBackend, manifest_of
 from training.export.proof.views import CutOut, View, tensors
-from training.export.reference import reference_of
+from training.export.reference import Known, reference_of
 from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 from training.tasks.weights import WEIGHTS_FILE, write_weights
 
-ONNX_FILE, GOLDEN_FILE, CARD_FILE = FILES["fp32"], "golden.npz", "card.md"
+ONNX_FILE, GOLDEN_FILE = FILES["fp32"], "golden.npz"
 _TORCHVISION = {
     "mobilenet_v2": "MobileNetV2",
     "resnet18": "ResNet-18",
@@ -260,7 +259,8 @@ def write_engine(
     notes: str = "",
     tried: Tried = (),
     files: Files | None = None,
-    known: Sequence[ImageArray] = (),
+    known: Sequence[Known] = (),
+    known_data: str = "",
     level: float | None = None,
 ) -> Manifest:
     """Write the model folder: all of it, or, when something fails, nothing.
@@ -275,7 +275,8 @@ def write_engine(
         notes: for the card.
         tried: other runs, for the card.
         files: which files to write; None = float32 alone, with a dynamic batch.
-        known: pictures such as the network was proved on, for the manifest's reference; too few: it has none.
+        known: pictures not learnt from, for the manifest's reference; of too few scenes: it has none.
+        known_data: what they are.
         level: of a thing's grid, the probability from which a cell counts as filled.
 
     Raises:
@@ -292,7 +293,7 @@ def write_engine(
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
         write_weights(task.inference_net, recipe, folder / WEIGHTS_FILE)
         weights = FileRef(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE))
-        reference = reference_of(known)
+        reference = reference_of(known, known_data)
         added = {"variants": variants, "weights": weights, "reference": reference}
         manifest = proof.manifest.model_copy(update=added)
         write_manifest(folder, manifest)
@@ -324,7 +325,8 @@ def export_checkpoint(
     tried: Sequence[tuple[str, Path]] = (),
     files: Files | None = None,
     version: str | None = None,
-    known: Sequence[ImageArray] = (),
+    known: Sequence[Known] = (),
+    known_data: str = "",
     level: float | None = None,
 ) -> Manifest:
     """`write_engine` for a checkpoint file and metrics files; `counts` and `commit` as in `origin_of`.
@@ -350,5 +352,6 @@ def export_checkpoint(
         tried=others,
         files=files,
         known=known,
+        known_data=known_data,
         level=level,
     )

@@ -66,7 +66,7 @@ def cut_outs(objects: Path, part: Part, count: int) -> list[CutOut]:
     return [CutOut(item["image"][0], item["mask"][0]) for item in items]
 
 
-def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
+def entries_of(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
     """Every set of data that the recipe learns from: its entries of that part."""
     data, task = recipe.data, "layout" if recipe.task == "joint" else recipe.noun
     rooms: dict[str, Callable[[Path, str, int], list[Any]]] = {
@@ -97,7 +97,7 @@ def views_of(recipe: Recipe, part: Part, count: int) -> list[View | CutOut]:
     """
     if recipe.data.objects is not None and recipe.noun == "object":
         return list(cut_outs(recipe.data.objects, part, count))
-    sets = [entries for entries in _entries(recipe, part) if entries]
+    sets = [entries for entries in entries_of(recipe, part) if entries]
     share = -(-count // max(1, len(sets)))
     cases = [entry.read() for entries in sets for entry in spread(entries, share)]
     views = [View(c.image, replace(c.camera, camera_height_m=c.camera.camera_height_m or _HEIGHT_M)) for c in cases]
