@@ -15,7 +15,7 @@ VENV_ARGS ?=
 PYTEST_ARGS ?=
 DEMO := build/train-demo
 # The tests that need nothing of the training stack; a test of the repository holds this list to it.
-DEVICE_TESTS := tests/edge tests/integration tests/test_repository.py tests/test_systemd.py \
+DEVICE_TESTS := tests/edge tests/integration tests/documentation tests/test_repository.py tests/test_systemd.py \
   tests/test_broker_rules.py tests/test_containers.py \
   --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py \
   --ignore=tests/integration/test_review_loop.py

@@ -58,6 +58,32 @@ def pictures_of(camera: CameraConfig, count: int = 1, every_s: float = 0.0) -> l
 
 
 @contextmanager
+def frames_of(camera: CameraConfig) -> Iterator[Iterator[Frame | None]]:
+    """A configured camera's frames as they come, until its recording ends; None now and then while none comes.
+
+    Raises:
+        EdgeError: the camera cannot be opened, or has sent none for long; from the iterator.
+    """
+    with _capturing(camera.name, camera.spec, camera.model, camera.most_megapixels) as process:
+        yield _following(process)
+
+
+def _following(process: CameraProcess) -> Iterator[Frame | None]:
+    last_s, sequence = time.monotonic(), 0
+    while True:
+        ended = process.ended
+        frame = process.latest(sequence)
+        if frame is not None:
+            yield frame
+            last_s, sequence = time.monotonic(), frame.sequence
+            continue
+        if ended:
+            return
+        _look_after(process, last_s)
+        yield None
+
+
+@contextmanager
 def _capturing(
     name: str, spec: SourceSpec, model: CameraModel, most_megapixels: float | None
 ) -> Iterator[CameraProcess]:
@@ -72,13 +98,22 @@ def _capturing(
 def _next(process: CameraProcess) -> Frame:
     begun_s = time.monotonic()
     while (got := process.latest()) is None:
-        process.poll()
-        failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
-            process.last_error if process.state == "offline" and process.last_error else None
-        )
-        if failure:
-            raise EdgeError(failure)
-        if time.monotonic() - begun_s > _WITHIN_S:
-            raise EdgeError(f"no picture within {_WITHIN_S:.0f} s; check the source's address and cabling")
-        time.sleep(0.02)
+        _look_after(process, begun_s)
     return got
+
+
+def _look_after(process: CameraProcess, since_s: float) -> None:
+    """While none comes.
+
+    Raises:
+        EdgeError: the camera says why, or it has lasted too long.
+    """
+    process.poll()
+    failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
+        process.last_error if process.state == "offline" and process.last_error and not process.ended else None
+    )
+    if failure:
+        raise EdgeError(failure)
+    if time.monotonic() - since_s > _WITHIN_S:
+        raise EdgeError(f"no picture within {_WITHIN_S:.0f} s; check the source's address and cabling")
+    time.sleep(0.02)

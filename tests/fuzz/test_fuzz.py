@@ -29,7 +29,7 @@ _FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_nonsense_breaks_no_law(name: str) -> None:
-    """No exception that the place does not promise, no broken law, no growth, and never the memory of a huge picture."""
+    """No exception that the place does not promise, no broken law, no growth, and never much memory."""
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     came = fed(name, max(60, round(_IN_ALL * TARGETS[name].share)), seed=2)
     assert came["findings"] == []
