@@ -78,7 +78,9 @@ RUN: dict[str, dict[str, Run]] = {
         "edge export flat.svg flat.glb flat.dxf flat.csv --home flat": Run(
             writes=("flat.svg", "flat.glb", "flat.dxf", "flat.csv")
         ),
-        "edge watch --json > seen.jsonl": Run(writes=("seen.jsonl",), stopped_after_s=12),
+        "edge watch --json > seen.jsonl": Run(
+            says="/heat_loss", here={"> seen": "| tee seen"}, writes=("seen.jsonl",), stopped_after_s=2, status=(0, 130)
+        ),
         "edge report --rooms seen.jsonl": Run(writes=("heat-loss.html",)),
         "edge report --host broker --out heat-loss.html": Run(writes=("heat-loss.html",)),
         "edge engines pack engines/depth depth-2.tar": Run(writes=("depth-2.tar",)),
@@ -122,7 +124,7 @@ RUN: dict[str, dict[str, Run]] = {
     },
     "of training": {
         "edge-train synthesize --out rooms --rooms 500 --sheet rooms.png": Run(
-            here={"500": "24 --size 256x128 --samples 4 --views 1"}, writes=("rooms.png",)
+            here={"500": "30 --size 256x128 --samples 4 --views 0"}, writes=("rooms.png",)
         ),
         "edge-train skies --out skies": Run(here={"skies --out skies": "skies --out skies --count 3"}),
         "edge-train fit training/recipes/layout_edge.yaml --rooms rooms --out runs/layout --weights imagenet": Run(
