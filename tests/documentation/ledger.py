@@ -208,12 +208,14 @@ PARSED: dict[str, tuple[str, ...]] = {
         "make mutate MODULES=training/metrics SAMPLE=0",
         "pytest -s -m slow tests/integration/test_review_loop.py",
     ),
-    "is run by a test of its own: test_train_demo, test_bundle, test_fleet, test_report, test_calibration_rooms": (
+    "is run by a test of its own: test_train_demo, test_bundle, test_fleet, test_report, test_calibration_rooms;"
+    " what the last writes is compared by test_messages": (
         "make train-demo",
         "make page",
         "chrt -f 40 python -m tests.fleet_devices --devices 300",
         "chromium --headless --print-to-pdf=heat-loss.pdf heat-loss.html",
         "python -m tests.training.calibration_rooms render FOLDER --assets ASSETS",
+        "python -m tests.documentation.examples",
     ),
     "speaks to an EMQX or to a server of models, which is not here": (
         "emqx ctl conf load --check",
