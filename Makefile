@@ -125,9 +125,12 @@ $(VENV)/.dev: $(VENV)/.device
 	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,ray,dev]'
 	@touch $(VENV)/.test $@
 
-.PHONY: deb deb-test
+.PHONY: deb deb-test container-test
 deb: ## make a Debian package for this system and processor, in build/deb
 	@.ci/deb
+
+container-test: ## build the x86 image, run it, and see that it serves and stops; Docker, or Podman as root (minutes)
+	@.ci/container-test
 
 deb-test: ## as root: install it in a bare Debian with its own systemd, update, break, remove it (minutes)
 	@.ci/deb-test

@@ -27,6 +27,7 @@ from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
+from edge.config.record import RecordConfig
 from edge.config.requests import RequestsConfig
 from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
@@ -88,7 +89,16 @@ class DepthConfig(_TaskConfig):
     engine: Name = Field(default="depth", description="folder of the engine below inference.engines")
     every_s: Positive | None = Field(default=0.5, description="shortest time between two results of a camera, s")
     smoothing_s: float = Field(default=0.0, ge=0, description="time constant of the smoothing, s; 0 = none")
+    scale_smoothing_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="time constant of the smoothing of a whole map's scale, s, for a camera that stays; 0 = none",
+    )
     image: bool = Field(default=True, description="publish the depth picture too, not only its statistics")
+
+    def reader_options(self) -> dict[str, Any]:
+        """Beside the smoothing of pixels, that of the scale."""
+        return super().reader_options() | {"scale_smoothing_s": self.scale_smoothing_s}
 
 
 class LayoutConfig(_TaskConfig):
@@ -235,6 +245,7 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
+    record: RecordConfig = Field(default_factory=RecordConfig)
     drift: DriftConfig = Field(default_factory=DriftConfig)
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
     scene: SceneConfig = Field(default_factory=SceneConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -18,13 +19,15 @@ from edge.daemon.home_assistant import discovery_topics
 from edge.daemon.review import Infer, ReviewWatch, Said
 from edge.daemon.trial import ModelTrials
 from edge.daemon.trial import Tell as TellTrial
-from edge.errors import EngineError
+from edge.errors import EdgeError, EngineError
 from edge.inference.accelerator import Accelerator
 from edge.inference.installed import InstalledModels
 from edge.inference.manifest import Manifest
+from edge.keep.recordings import Recordings
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
+from edge.monitor.metrics import Metrics
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
@@ -38,6 +41,8 @@ from edge.publish.pictures import CameraPictures, PictureOptions
 from edge.publish.results import KINDS, ResultMessages
 from edge.publish.rooms import SceneOptions
 from edge.scene import Task
+
+_log = logging.getLogger(__name__)
 
 
 def load_engines(
@@ -74,7 +79,8 @@ def make_trials(
         found = next((c for c in running().cameras if c.name == camera), None)
         if found is None:
             raise EngineError(f"{camera}: no such camera any more")
-        spec, options = manifest.input, running().tasks[task].reader_options() | {"smoothing_s": 0.0}
+        spec, given = manifest.input, running().tasks[task].reader_options()
+        options = {name: 0.0 if name.endswith("smoothing_s") else value for name, value in given.items()}
         canvas = CanvasInput(spec, found.model) if spec.projection == "equirectangular" else None
         return reader_of(task, manifest.part(task), found.model, canvas=canvas, **options)
 
@@ -103,6 +109,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_s,
+        most_megapixels=camera.most_megapixels,
     )
 
 
@@ -208,20 +215,40 @@ def make_spool(config: Config) -> Spool | None:
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
-def kept_for_review(config: Config) -> Review | None:
-    """Where pictures are kept for review, if anywhere."""
+def kept_for_review(config: Config, metrics: Metrics | None = None) -> Review | None:
+    """Where pictures are kept for review, if anywhere; `metrics`: where those that are lost are counted."""
     kept = config.review
     if kept.folder is None:
         return None
-    return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
+    bounds = Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0)
+    lost = None if metrics is None else lambda reason, count: metrics.review_dropped.add(reason, by=count)
+    return Review(kept.folder, bounds, lost)
 
 
-def review_of(config: Config, said: Said, infer: Infer) -> ReviewWatch | None:
+def review_of(config: Config, said: Said, infer: Infer, metrics: Metrics) -> ReviewWatch | None:
     """What puts pictures aside for review, if anything."""
-    review, kept = kept_for_review(config), config.review
+    review, kept = kept_for_review(config, metrics), config.review
     if review is None:
         return None
     return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)
+
+
+def recordings_of(config: Config) -> Recordings | None:
+    """Where `edge record` keeps pictures, if anywhere."""
+    kept = config.record
+    if kept.folder is None:
+        return None
+    return Recordings(kept.folder, most_bytes=kept.most_mib * 2**20, most_age_s=kept.most_days * 86400.0)
+
+
+def expire_recordings(config: Config) -> None:
+    """Remove those that are too old."""
+    recordings = recordings_of(config)
+    try:
+        if recordings is not None and (count := recordings.expire()):
+            _log.info("%d recordings older than %g days were removed", count, config.record.most_days)
+    except EdgeError as error:
+        _log.warning("%s", error)
 
 
 def connection_of(config: Config) -> MqttConfig:

@@ -113,9 +113,6 @@ RUN: dict[str, dict[str, Run]] = {
         ),
         "edge calibrate hall -c config.yaml --length 412,801:933,780=3.60": Run(says="camera_height_m", status=(0, 1)),
         "edge calibrate hall -c config.yaml --length 3.42=3.60": Run(says="camera_height_m", status=(0, 1)),
-        "edge calibrate hall -c config.yaml --lens --take 12 --every-s 5": Run(
-            here={"-c config.yaml": "-c lens.yaml", "--every-s 5": "--every-s 0.2"}, says="intrinsics", status=(0, 1)
-        ),
     },
     "of make": {
         "make run": Run(says="serving until", stopped_after_s=2, status=(0, 2, -2)),
@@ -149,6 +146,8 @@ PARSED: dict[str, tuple[str, ...]] = {
         "sudo /opt/edge/current/install.sh --uninstall",
         "sudoedit /etc/edge/config.yaml",
         "sudo systemctl restart edge",
+        "sudo systemctl stop edge",
+        "sudo -u edge /opt/edge/venv/bin/edge record hall -c /etc/edge/config.yaml",
         "systemctl reload edge",
         "systemctl restart edge",
         "systemctl status edge",
@@ -208,8 +207,11 @@ PARSED: dict[str, tuple[str, ...]] = {
         "make mutate MODULES=training/metrics SAMPLE=0",
         "pytest -s -m slow tests/integration/test_review_loop.py",
     ),
-    "is run by a test of its own: test_train_demo, test_bundle, test_fleet, test_report, test_calibration_rooms;"
-    " what the last writes is compared by test_messages": (
+    "is run by a test of its own: test_calibrate, test_record, test_review, test_train_demo, test_bundle, test_fleet,"
+    " test_report, test_calibration_rooms, test_messages": (
+        "edge calibrate hall -c config.yaml --lens --take 12 --every-s 5",
+        "edge record --delete all",
+        "edge review review --add hall.jpg --camera-height 2.1",
         "make train-demo",
         "make page",
         "chrt -f 40 python -m tests.fleet_devices --devices 300",
@@ -249,6 +251,9 @@ PARSED: dict[str, tuple[str, ...]] = {
         " --out DIR",
         "edge-train fit training/recipes/depth_self.yaml --video film.mp4 --rooms rooms --out runs/home"
         " --weights engines/depth/weights.safetensors --max-minutes 60",
+        "edge-train fit training/recipes/depth_self.yaml --video 20261201T101500Z-hall --rooms rooms --out runs/hall"
+        " --weights engines/depth/weights.safetensors",
+        "edge-train reference engines/depth --rooms rooms --split val --split test",
         "edge-train import onnx FILE --manifest JSON --out engines/NAME",
         "edge-train quantize engines/NAME --rooms ROOMS",
         "edge-train synthesize --out rooms --rooms 300",

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ import yaml
 from edge.derive.home import PlacedRoom
 from edge.mqtt.topics import home_topic
 from edge.mqtt.verbs import VERBS
-from edge.scene import CameraModel, ImageArray
+from edge.scene import CameraModel
 from edge.subscribe.homes import home_message
 from tests.brokers import Subscriber, unused_port, wait_until
 from tests.documentation.ledger import RUN, Run
 from tests.documentation.pages import REPOSITORY, blocks
 from tests.documentation.running import Place
 from tests.edge.cameras.test_seams import real
-from tests.edge.derive.calibrate.drawn import blank, finished, floor_picture, sheet_on
-from tests.edge.derive.calibrate.test_calibrate import TURNED, at
+from tests.edge.derive.calibrate.drawn import floor_picture
 from tests.edge.derive.homes import room
 
 HALL: dict[str, Any] = {
@@ -105,7 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     try:
         assert wait_until(lambda: "serving until" in (place.folder / "run.log").read_text(), 120)
         subscriber.start()
-        subscriber.wait("edge/north-1/hall/room", timeout_s=60)
+        subscriber.wait("edge/north-1/hall/room", timeout_s=240)
         flat = home_message("flat", [PlacedRoom(room("hall", 4, 3)), PlacedRoom(room("living", 5, 4), 5.1)])
         assert subscriber.client is not None
         subscriber.client.publish(home_topic("flat"), flat.encoded(), qos=1, retain=True).wait_for_publish(5)
@@ -129,35 +127,23 @@ def test_commands_of_a_broker_and_a_daemon(site: Place, command: str, run: Run) 
 # A camera to calibrate ------------------------------------------------------------------------------------------------
 
 
-def held_before_it() -> list[ImageArray]:
-    """The board in somebody's hands, turned to another side in each picture."""
-    images = []
-    for turn, place in TURNED:
-        image = blank()
-        sheet_on(image, partial(at, turn, place))
-        images.append(finished(image))
-    return images
-
-
 @pytest.fixture(scope="module")
 def hung(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A camera that looks down at a board on the floor, and one before which a board is held."""
+    """A camera that looks down at a board on the floor."""
     place = Place(tmp_path_factory.mktemp("hung"))
-    places = [(0.1, 1.9, 0.4), (-0.3, 2.1, 0.1), (0.4, 1.7, -0.5), (0.0, 2.0, 1.0)]
-    on_the_floor = [floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, where) for where in places]
-    for name, images in (("config.yaml", on_the_floor), ("lens.yaml", held_before_it())):
-        pictures = place.folder / f"{name}-pictures"
-        pictures.mkdir()
-        for i, image in enumerate(images):
-            cv2.imwrite(str(pictures / f"{i}.png"), cv2.resize(image[..., ::-1], (1440, 810)))
-        camera = {
-            "name": "hall",
-            "source": {"type": "replay", "path": str(pictures), "fps": 5.0},
-            "hfov_deg": 75.0,
-            "camera_height_m": 1.4,
-            "pitch_deg": -24.0,
-        }
-        configuration(place, name, cameras=[camera])
+    pictures = place.folder / "pictures"
+    pictures.mkdir()
+    for i, where in enumerate([(0.1, 1.9, 0.4), (-0.3, 2.1, 0.1), (0.4, 1.7, -0.5), (0.0, 2.0, 1.0)]):
+        image = floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, where)
+        cv2.imwrite(str(pictures / f"{i}.png"), cv2.resize(image[..., ::-1], (1440, 810)))
+    camera = {
+        "name": "hall",
+        "source": {"type": "replay", "path": str(pictures), "fps": 5.0},
+        "hfov_deg": 75.0,
+        "camera_height_m": 1.4,
+        "pitch_deg": -24.0,
+    }
+    configuration(place, "config.yaml", cameras=[camera])
     return place
 
 

@@ -7,15 +7,18 @@ off by chance hardly pull. The length of the way cannot be seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from edge.scene import ImageArray
-from training.arrays import Array, Lens
+
+Array = npt.NDArray[np.float64]
+Lens = tuple[float, float, float, float]
+"""fx, fy, cx, cy in px."""
 
 MOST_POINTS = 1500
 FEWEST_MATCHES = 60
@@ -25,6 +28,9 @@ _THRESHOLD_PX = 1.5
 STILL = 0.002
 """Median shift, in widths, that is none: matches are no better than that."""
 _LEAST_PARALLAX_RAD = np.radians(0.2)
+_CAUCHY_PX = 0.5
+"""Points further off than this pull less and less."""
+_MOST_STEPS, _NUDGE, _SETTLED = 30, 1e-7, 1e-8
 
 
 @dataclass(frozen=True)
@@ -181,8 +187,32 @@ def _refined(R: Array, t: Array, a: Array, b: Array, focal_px: float) -> tuple[A
         size = np.sqrt(lines[:, 0] ** 2 + lines[:, 1] ** 2 + back[:, 0] ** 2 + back[:, 1] ** 2)
         return np.asarray((y * lines).sum(1) / np.maximum(size, 1e-12) * focal_px)
 
-    found = least_squares(distance, np.zeros(5), loss="cauchy", f_scale=0.5, max_nfev=30)
-    return moved(found.x)
+    return moved(_least_cauchy(distance, np.zeros(5)))
+
+
+def _least_cauchy(residuals: Callable[[Array], Array], x: Array) -> Array:
+    """Where the sum of ln(1 + (r/s)^2) is least: Levenberg and Marquardt's steps, reweighted as Cauchy's loss asks."""
+
+    def cost(r: Array) -> float:
+        return float(np.log1p((r / _CAUCHY_PX) ** 2).sum())
+
+    r, damping = residuals(x), 1e-3
+    before = cost(r)
+    for _ in range(_MOST_STEPS):
+        J = np.stack([(residuals(x + h) - r) / _NUDGE for h in _NUDGE * np.eye(len(x))], axis=1)
+        weighted = J / (1 + (r / _CAUCHY_PX) ** 2)[:, None]
+        A, g = weighted.T @ J, weighted.T @ r
+        step = np.linalg.lstsq(A + damping * np.diag(np.diag(A)), -g, rcond=None)[0]
+        tried = residuals(x + step)
+        now = cost(tried)
+        if now >= before:
+            damping *= 10
+            continue
+        x, r, damping = x + step, tried, damping / 10
+        if before - now < _SETTLED * before:
+            break
+        before = now
+    return x
 
 
 def _triangulated(R: Array, t: Array, a: Array, b: Array, focal_px: float) -> tuple[Array, npt.NDArray[np.bool_]]:
