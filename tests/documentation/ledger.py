@@ -27,6 +27,7 @@ RUN: dict[str, dict[str, Run]] = {
         "edge schema layout": Run(says=r'"urn:edge:layout"'),
         "edge schema manifest": Run(says=r'"onnx"'),
         "edge calibrate board board.pdf": Run(says="100 %", writes=("board.pdf",)),
+        "edge calibrate board charuco.pdf --charuco": Run(says="46 mm", writes=("charuco.pdf",)),
         "edge report --rooms docs/heat-loss.example.yaml": Run(writes=("heat-loss.html",)),
         "edge engines pack engines/depth depth-2.tar": Run(writes=("depth-2.tar",)),
         "openssl genpkey -algorithm ed25519 -out publisher.pem": Run(writes=("publisher.pem",)),
@@ -111,8 +112,21 @@ RUN: dict[str, dict[str, Run]] = {
         "edge calibrate hall -c config.yaml --take 4 --every-s 8": Run(
             here={"--every-s 8": "--every-s 0.2"}, says="camera_height_m", status=(0, 1)
         ),
+        "edge calibrate hall -c config.yaml --sheet a4": Run(
+            here={"-c config.yaml": "-c sheet.yaml"}, says="camera_height_m: 1.4[345]"
+        ),
+        "edge calibrate hall -c config.yaml --sheet a4 --corners 640,407:690,389:767,436:714,460": Run(
+            here={
+                "-c config.yaml": "-c sheet.yaml",
+                "640,407:690,389:767,436:714,460": "739,620:813,598:876,667:795,694",
+            },
+            says="camera_height_m: 1.4[345]",
+        ),
         "edge calibrate hall -c config.yaml --length 412,801:933,780=3.60": Run(says="camera_height_m", status=(0, 1)),
         "edge calibrate hall -c config.yaml --length 3.42=3.60": Run(says="camera_height_m", status=(0, 1)),
+        "edge calibrate hall -c config.yaml --lens --take 12 --every-s 5": Run(
+            here={"-c config.yaml": "-c lens.yaml", "--every-s 5": "--every-s 0.2"}, says="intrinsics", status=(0, 1)
+        ),
     },
     "of make": {
         "make run": Run(says="serving until", stopped_after_s=2, status=(0, 2, -2)),
@@ -164,6 +178,7 @@ PARSED: dict[str, tuple[str, ...]] = {
         "sudo apt install ./build/deb/edge-reconstruction_*.deb",
         ".ci/deb",
         "sudo make deb-test",
+        "make container-test",
     ),
     "needs a Jetson, or a GPU": (
         "sudo apt install nvidia-jetpack python3-libnvinfer",
@@ -207,9 +222,8 @@ PARSED: dict[str, tuple[str, ...]] = {
         "make mutate MODULES=training/metrics SAMPLE=0",
         "pytest -s -m slow tests/integration/test_review_loop.py",
     ),
-    "is run by a test of its own: test_calibrate, test_record, test_review, test_train_demo, test_bundle, test_fleet,"
+    "is run by a test of its own: test_record, test_review, test_train_demo, test_bundle, test_fleet,"
     " test_report, test_calibration_rooms, test_messages": (
-        "edge calibrate hall -c config.yaml --lens --take 12 --every-s 5",
         "edge record --delete all",
         "edge review review --add hall.jpg --camera-height 2.1",
         "make train-demo",

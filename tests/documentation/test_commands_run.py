@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ import yaml
 from edge.derive.home import PlacedRoom
 from edge.mqtt.topics import home_topic
 from edge.mqtt.verbs import VERBS
-from edge.scene import CameraModel
+from edge.scene import CameraModel, ImageArray
 from edge.subscribe.homes import home_message
 from tests.brokers import Subscriber, unused_port, wait_until
 from tests.documentation.ledger import RUN, Run
 from tests.documentation.pages import REPOSITORY, blocks
 from tests.documentation.running import Place
 from tests.edge.cameras.test_seams import real
-from tests.edge.derive.calibrate.drawn import floor_picture
+from tests.edge.derive.calibrate.drawn import A4, blank, finished, floor_picture, held, near_poses, sheet_on
 from tests.edge.derive.homes import room
 
 HALL: dict[str, Any] = {
@@ -127,23 +128,40 @@ def test_commands_of_a_broker_and_a_daemon(site: Place, command: str, run: Run) 
 # A camera to calibrate ------------------------------------------------------------------------------------------------
 
 
+def held_before_it() -> list[ImageArray]:
+    """The board in somebody's hands, turned to another side in each picture."""
+    images = []
+    for pose in near_poses():
+        image = blank()
+        sheet_on(image, partial(held, pose), A4.plain)
+        images.append(finished(image))
+    return images
+
+
 @pytest.fixture(scope="module")
 def hung(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A camera that looks down at a board on the floor."""
+    """A camera that looks down at a board on the floor, at a blank sheet, and one before which a board is held."""
     place = Place(tmp_path_factory.mktemp("hung"))
-    pictures = place.folder / "pictures"
-    pictures.mkdir()
-    for i, where in enumerate([(0.1, 1.9, 0.4), (-0.3, 2.1, 0.1), (0.4, 1.7, -0.5), (0.0, 2.0, 1.0)]):
-        image = floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, where)
-        cv2.imwrite(str(pictures / f"{i}.png"), cv2.resize(image[..., ::-1], (1440, 810)))
-    camera = {
-        "name": "hall",
-        "source": {"type": "replay", "path": str(pictures), "fps": 5.0},
-        "hfov_deg": 75.0,
-        "camera_height_m": 1.4,
-        "pitch_deg": -24.0,
-    }
-    configuration(place, "config.yaml", cameras=[camera])
+    places = [(0.1, 1.9, 0.4), (-0.3, 2.1, 0.1), (0.4, 1.7, -0.5), (0.0, 2.0, 1.0)]
+    on_the_floor = [floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, where) for where in places]
+    blank_sheet = [floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, places[0], board=None)]
+    for name, images in (
+        ("config.yaml", on_the_floor),
+        ("sheet.yaml", blank_sheet),
+        ("lens.yaml", held_before_it()),
+    ):
+        pictures = place.folder / f"{name}-pictures"
+        pictures.mkdir()
+        for i, image in enumerate(images):
+            cv2.imwrite(str(pictures / f"{i}.png"), cv2.resize(image[..., ::-1], (1440, 810)))
+        camera = {
+            "name": "hall",
+            "source": {"type": "replay", "path": str(pictures), "fps": 5.0},
+            "hfov_deg": 75.0,
+            "camera_height_m": 1.4,
+            "pitch_deg": -24.0,
+        }
+        configuration(place, name, cameras=[camera])
     return place
 
 
