@@ -247,6 +247,16 @@ PARSED: dict[str, tuple[str, ...]] = {
         "edge-train calibrate engines/layout --rooms ROOMS --split train",
         "edge-train distill encoder --pictures DIR --weights NPZ --width 0.5 --out NPZ",
         "edge-train distill label --pictures DIR --segmenter NPZ --teacher CKPT --out pseudo",
+        "edge-train distill objects --start runs/objects/final.ckpt --teacher seat=runs/seat/final.ckpt"
+        " --pictures objects/wild --objects objects --out runs/one.ckpt",
+        "edge-train evaluate runs/one.ckpt --objects objects --json metrics.json",
+        "edge-train export runs/one.ckpt --objects objects --metrics metrics.json --out engines/objects",
+        "edge-train fit training/recipes/objects_edge.yaml --objects DIR",
+        "edge-train fit training/recipes/objects_edge.yaml --objects objects --weights imagenet --out runs/objects",
+        "edge-train selftrain runs/objects/final.ckpt --images objects/wild/seat/images --masks objects/wild/seat/masks"
+        " --category seat --out runs/seat",
+        "edge-train synthesize-objects --out objects --models assets/furniture --models assets/objects --made 100"
+        " --hdri assets/hdri --sheet objects.png",
         "edge-train evaluate --real eval",
         "edge-train evaluate engines/depth/model.int8-cpu.onnx --real eval",
         "edge-train evaluate runs/home/final.ckpt --rooms rooms --json runs/home/metrics.json",
