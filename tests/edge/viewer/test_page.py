@@ -56,7 +56,7 @@ def test_every_device_of_a_broker_is_shown(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
 def test_a_phone_shows_all_in_its_width(tmp_path: Path) -> None:
-    """With a door being added nothing is wider than the screen; the chosen view is in sight; events say whose they are."""
+    """With a door being added nothing is wider than the screen; the chosen view is in sight; events say whose."""
     relay = Relay()
     server = PageServer(LivePage(relay), port=0)
     server.start()
