@@ -19,6 +19,7 @@ from training.commands.fit import fit
 from training.commands.import_published import import_published
 from training.commands.pictures import pictures
 from training.commands.quantize import quantize
+from training.commands.reference import reference
 from training.commands.skies import skies
 from training.commands.synthesize import synthesize
 from training.commands.synthesize_walks import synthesize_walks
@@ -33,7 +34,8 @@ app = typer.Typer(
     help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
 )
 for command in (
-    synthesize, synthesize_walks, skies, clip, fit, tune, average, evaluate, export, calibrate, quantize, untrained,
+    synthesize, synthesize_walks, skies, clip, fit, tune, average, evaluate, export, calibrate, reference, quantize,
+    untrained,
 ):  # fmt: skip
     app.command()(command)
 app.command("import")(import_published)

@@ -77,6 +77,10 @@ class _Feed(ABC):
         return ()
 
     @abstractmethod
+    def degraded(self) -> tuple[str, ...]:
+        """Which members' pictures are there, and show less or cost more than they should, and why."""
+
+    @abstractmethod
     def take_warnings(self) -> list[str]:
         """What the members said since the last call."""
 
@@ -86,6 +90,7 @@ class _InStep(_Feed):
 
     def __init__(self, members: tuple[Member, ...], source_of: SourceOf) -> None:
         self._sources = [source_of(member.spec) for member in members]
+        self._names = [member.label for member in members]
 
     def open(self) -> None:
         for source in self._sources:
@@ -107,6 +112,10 @@ class _InStep(_Feed):
     def close(self) -> None:
         for source in self._sources:
             source.close()
+
+    def degraded(self) -> tuple[str, ...]:
+        pairs = zip(self._names, self._sources, strict=True)
+        return tuple(f"{name}: {reason}" for name, source in pairs for reason in source.degraded)
 
     def take_warnings(self) -> list[str]:
         return [warning for source in self._sources for warning in source.take_warnings()]
@@ -222,6 +231,10 @@ class _Live(_Feed):
             if i not in live
         )
 
+    def degraded(self) -> tuple[str, ...]:
+        there = [self._processes[i] for i in self._live(time.monotonic())]
+        return tuple(f"{process.name}: {reason}" for process in there for reason in process.degraded)
+
     def take_warnings(self) -> list[str]:
         taken, self._warnings = self._warnings, []
         return taken
@@ -265,7 +278,8 @@ class ComposedSource(Source):
             self.warn(warning)
         missing = self._feed.missing() if any(image is None for image in together.images) else ()
         self._seek_circles(together)
-        self.degraded = (*(f"{reason}; its part of the panorama is masked" for reason in missing), *self._not_found)
+        masked = tuple(f"{reason}; its part of the panorama is masked" for reason in missing)
+        self.degraded = (*masked, *self._feed.degraded(), *self._not_found)
         try:
             if self._composer is None:
                 self._composer = composer_of(self._placed, together.images)

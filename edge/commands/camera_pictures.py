@@ -26,14 +26,16 @@ class FirstPicture:
     """Why it shows less, or came more slowly, than it should."""
 
 
-def first_picture(name: str, spec: SourceSpec, model: CameraModel) -> FirstPicture:
-    """The first one.
+def first_picture(
+    name: str, spec: SourceSpec, model: CameraModel, most_megapixels: float | None = None
+) -> FirstPicture:
+    """The first one; `most_megapixels` as for `CameraProcess`.
 
     Raises:
         EdgeError: none came, and why.
     """
     begun_s = time.monotonic()
-    with _capturing(name, spec, model) as process:
+    with _capturing(name, spec, model, most_megapixels) as process:
         frame = _next(process)
         after_s = time.monotonic() - begun_s
         process.poll()
@@ -47,7 +49,7 @@ def pictures_of(camera: CameraConfig, count: int = 1, every_s: float = 0.0) -> l
         EdgeError: the camera cannot be opened or sends none.
     """
     pictures: list[ImageArray] = []
-    with _capturing(camera.name, camera.spec, camera.model) as process:
+    with _capturing(camera.name, camera.spec, camera.model, camera.most_megapixels) as process:
         while len(pictures) < count:
             pictures.append(_next(process).image.copy())
             if len(pictures) < count:
@@ -62,7 +64,7 @@ def frames_of(camera: CameraConfig) -> Iterator[Iterator[Frame | None]]:
     Raises:
         EdgeError: the camera cannot be opened, or has sent none for long; from the iterator.
     """
-    with _capturing(camera.name, camera.spec, camera.model) as process:
+    with _capturing(camera.name, camera.spec, camera.model, camera.most_megapixels) as process:
         yield _following(process)
 
 
@@ -82,8 +84,10 @@ def _following(process: CameraProcess) -> Iterator[Frame | None]:
 
 
 @contextmanager
-def _capturing(name: str, spec: SourceSpec, model: CameraModel) -> Iterator[CameraProcess]:
-    process = CameraProcess(name, spec, model, backoff_s=(_WITHIN_S, _WITHIN_S))
+def _capturing(
+    name: str, spec: SourceSpec, model: CameraModel, most_megapixels: float | None
+) -> Iterator[CameraProcess]:
+    process = CameraProcess(name, spec, model, backoff_s=(_WITHIN_S, _WITHIN_S), most_megapixels=most_megapixels)
     process.start()
     try:
         yield process

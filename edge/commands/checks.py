@@ -78,7 +78,7 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    got = first_picture(camera.name, camera.spec, camera.model)
+    got = first_picture(camera.name, camera.spec, camera.model, camera.most_megapixels)
     height, width = got.frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
         raise EdgeError(
@@ -137,7 +137,12 @@ def _review(config: Config) -> str:
     kept = kept_for_review(config)
     if kept is None:
         return "no picture is kept"
-    people = "people removed by the median of an hour" if own.people == "removed" else "people in them"
+    people = {
+        "removed": "people removed by the median of an hour",
+        "blurred": "all that stands in the room blurred",
+        "kept": "people in them",
+        "no_picture": "of them numbers alone",
+    }[own.people]
     when = "by request and what contradicts itself" if own.automatic else "by request"
     waiting, labelled = len(kept.entries()), len(kept.labelled())
     return (

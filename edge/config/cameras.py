@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.cameras import largest
 from edge.cameras.base import ComposedSpec, HttpSpec, Member, SourceSpec, View, recording_of
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.lenses import LensConfig
@@ -69,6 +70,13 @@ class CameraConfig(LensConfig):
         default="auto",
         description="the very same picture for so long is reported as frozen, s; auto: 300, or ten pictures where they "
         "are rarer, of live cameras; null: not checked",
+    )
+    most_megapixels: float = Field(
+        default=largest.MOST_MEGAPIXELS,
+        ge=0.1,
+        le=1000,
+        description="a picture that declares more is refused before it is decoded, which takes up to 25 bytes a pixel "
+        "for a moment",
     )
     openings: Annotated[tuple[SeenOpeningConfig, ...], Field(max_length=64, strict=False)] = Field(
         default=(), description="doors and windows of its room, by where it sees them; in the layout, plan and model"

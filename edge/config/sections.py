@@ -89,7 +89,16 @@ class DepthConfig(_TaskConfig):
     engine: Name = Field(default="depth", description="folder of the engine below inference.engines")
     every_s: Positive | None = Field(default=0.5, description="shortest time between two results of a camera, s")
     smoothing_s: float = Field(default=0.0, ge=0, description="time constant of the smoothing, s; 0 = none")
+    scale_smoothing_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="time constant of the smoothing of a whole map's scale, s, for a camera that stays; 0 = none",
+    )
     image: bool = Field(default=True, description="publish the depth picture too, not only its statistics")
+
+    def reader_options(self) -> dict[str, Any]:
+        """Beside the smoothing of pixels, that of the scale."""
+        return super().reader_options() | {"scale_smoothing_s": self.scale_smoothing_s}
 
 
 class LayoutConfig(_TaskConfig):

@@ -27,6 +27,7 @@ from edge.keep.recordings import Recordings
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
+from edge.monitor.metrics import Metrics
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
@@ -78,7 +79,8 @@ def make_trials(
         found = next((c for c in running().cameras if c.name == camera), None)
         if found is None:
             raise EngineError(f"{camera}: no such camera any more")
-        spec, options = manifest.input, running().tasks[task].reader_options() | {"smoothing_s": 0.0}
+        spec, given = manifest.input, running().tasks[task].reader_options()
+        options = {name: 0.0 if name.endswith("smoothing_s") else value for name, value in given.items()}
         canvas = CanvasInput(spec, found.model) if spec.projection == "equirectangular" else None
         return reader_of(task, manifest.part(task), found.model, canvas=canvas, **options)
 
@@ -107,6 +109,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_s,
+        most_megapixels=camera.most_megapixels,
     )
 
 
@@ -212,17 +215,19 @@ def make_spool(config: Config) -> Spool | None:
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
-def kept_for_review(config: Config) -> Review | None:
-    """Where pictures are kept for review, if anywhere."""
+def kept_for_review(config: Config, metrics: Metrics | None = None) -> Review | None:
+    """Where pictures are kept for review, if anywhere; `metrics`: where those that are lost are counted."""
     kept = config.review
     if kept.folder is None:
         return None
-    return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
+    bounds = Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0)
+    lost = None if metrics is None else lambda reason, count: metrics.review_dropped.add(reason, by=count)
+    return Review(kept.folder, bounds, lost)
 
 
-def review_of(config: Config, said: Said, infer: Infer) -> ReviewWatch | None:
+def review_of(config: Config, said: Said, infer: Infer, metrics: Metrics) -> ReviewWatch | None:
     """What puts pictures aside for review, if anything."""
-    review, kept = kept_for_review(config), config.review
+    review, kept = kept_for_review(config, metrics), config.review
     if review is None:
         return None
     return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)

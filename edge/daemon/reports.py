@@ -160,7 +160,7 @@ def health(
             spool_bytes=broker.spool_bytes,
             spool_oldest_s=None if broker.spool_oldest_s is None else round(broker.spool_oldest_s, 1),
         ),
-        dropped=broker.dropped | passed_over(metrics),
+        dropped=broker.dropped | passed_over(metrics) | review_lost(metrics),
         memory_bytes=memory_bytes(),
         temperature_celsius=temperature_celsius(),
         machine=machine,
@@ -195,6 +195,11 @@ def source_of(device: str, result: Result) -> Source:
 def passed_over(metrics: Metrics) -> dict[str, int]:
     """Frames that were asked for and not inferred, by reason."""
     return {"inference too slow": metrics.missed.total, "stale": metrics.stale.total}
+
+
+def review_lost(metrics: Metrics) -> dict[str, int]:
+    """Pictures that were put aside for review, or were to be, and that nobody will see."""
+    return {f"review_{reason}": count for (reason,), count in metrics.review_dropped.items()}
 
 
 def camera_state(device: str, camera: CameraProcess, clock: WallClock) -> CameraState:

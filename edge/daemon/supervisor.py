@@ -134,7 +134,7 @@ class Daemon:
         self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
         self._drift = build.drift_of(config, self._drift_told)
-        self._review = build.review_of(config, self.said, self.pipeline.infer)
+        self._review = build.review_of(config, self.said, self.pipeline.infer, self.metrics)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
         self.trials = build.make_trials(
             config, self.engines, self.accelerator, lambda: self.config, self._model_switched, self._tell_trial
@@ -180,7 +180,7 @@ class Daemon:
             "engine/install": partial(
                 engine.install, jobs=self.engine_jobs, sources=lambda: self.config.models.sources
             ),
-            "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=lambda: self._review),
+            "flag": partial(flag.answer, find=find, demand=demand, review=lambda: self._review),
         }
 
     def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:
@@ -485,7 +485,7 @@ class Daemon:
         if (config.drift, config.cameras) != (before.drift, before.cameras):
             self._drift = build.drift_of(config, self._drift_told)
         if (config.review, config.cameras) != (before.review, before.cameras):
-            self._review = build.review_of(config, self.said, self.pipeline.infer)
+            self._review = build.review_of(config, self.said, self.pipeline.infer, self.metrics)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

@@ -55,7 +55,10 @@ class EngineInfo(Part):
 class ReviewInfo(Part):
     """Pictures that this device keeps for somebody to look at."""
 
-    people: Literal["removed", "kept"] = Field(description="removed: a picture is the median of an hour.")
+    people: Literal["removed", "blurred", "kept", "no_picture"] = Field(
+        description="removed: a picture is the median of an hour; blurred: all that stands in the room is; no_picture: "
+        "numbers alone are kept."
+    )
     automatic: bool = Field(description="Whether also without being asked.")
     by_request: bool = Field(description="Whether the request `flag` may be sent.")
     most_days: float = Field(gt=0, description="How long one waits at most; what was labelled stays until deleted.")

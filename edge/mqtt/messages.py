@@ -355,7 +355,8 @@ class BridgeHealth(Message):
     Of messages: `superseded` (a newer one of its retained topic came first), `expired` (too old), `queue_full` and
     `spool_full` (the oldest beyond the bound in memory, on the disk), `spool_damaged`, `not_ours`, `connection_lost`
     (QoS 0, on its way), `refused` (by the broker), `too_large`, `held_back`, `invalid`, `unsendable`. Of frames:
-    `stale` and `inference too slow`.
+    `stale` and `inference too slow`. Of pictures for review: `review_full` (the oldest, for a newer one),
+    `review_expired`, `review_refused` (by the disk).
     """
 
     schema_: Literal["edge.health/1"] = Field(default="edge.health/1", alias="schema")

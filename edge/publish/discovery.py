@@ -40,6 +40,7 @@ _EVENTS = (
     "camera_moved",
     "hot",
     "cool",
+    "heat_loss_implausible",
     "heat_loss_unavailable",
     _OTHER_EVENT,
 )
@@ -120,7 +121,8 @@ _LIGHT = (
 _VALUES: dict[Task, tuple[_Sensor, ...]] = {"depth": _DEPTH, "layout": _LAYOUT, "lighting": _LIGHT}
 _HEAT_LOSS_ATTRIBUTES = (
     "{{ {'at_least_w': value_json.total_w.p05, 'at_most_w': value_json.total_w.p95, 'for_each_m2_w': "
-    "value_json.per_m2_w, 'inside_c': value_json.inside_c, 'outside_c': value_json.outside_c} | tojson }}"
+    "value_json.per_m2_w, 'inside_c': value_json.inside_c, 'outside_c': value_json.outside_c, 'measure_next': "
+    "value_json.largest | map(attribute='input') | first | default(none)} | tojson }}"
 )
 _METRIC_ONLY = frozenset(sensor.key for sensor in _LAYOUT)
 

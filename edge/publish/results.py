@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from edge.derive.heat_loss.estimate import why_not
+from edge.derive.heat_loss.estimate import implausible, why_not
 from edge.derive.heat_loss.settings import Settings
 from edge.mqtt.topics import Kind, Topics
 from edge.publish import compose, heat_loss, pictures, rooms
@@ -50,7 +50,9 @@ class ResultMessages:
         self._view_every_s = depth_view_every_s
         self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
-        self._heat_losses, self._no_heat_loss = dict(heat_losses or {}), dict[str, str]()
+        self._heat_losses = dict(heat_losses or {})
+        self._told: set[tuple[str, str, str | None]] = set()
+        """Camera, what is wrong with its heat loss, and why there is none."""
         self._lights: dict[str, Lighting] = {}
         self._rows: dict[type, Callable[..., Messages]] = {
             DepthMap: self._depth,
@@ -96,18 +98,26 @@ class ResultMessages:
         return messages
 
     def _heat_loss(self, layout: RoomLayout, frame: Frame, source: Source) -> Messages:
-        """The room's heat loss, or, when that begins, why there is none."""
+        """The room's heat loss, or why there is none; what is wrong is told when it begins, or becomes another."""
         settings = self._heat_losses.get(frame.camera)
         if settings is None:
             return []
-        reason = why_not(layout)
+        messages: Messages = []
+        reason, strange = why_not(layout), None
         if reason is None:
-            self._no_heat_loss.pop(frame.camera, None)
-            return [("heat_loss", partial(heat_loss.of_layout, frame, layout, source, settings))]
-        if self._no_heat_loss.get(frame.camera) == reason:
-            return []
-        self._no_heat_loss[frame.camera] = reason
-        return [("bridge_event", partial(heat_loss.unavailable, frame, source, reason))]
+            messages.append(("heat_loss", partial(heat_loss.of_layout, frame, layout, source, settings)))
+            strange = implausible(layout, settings)
+        troubles: dict[heat_loss.Trouble, str | None] = {
+            "heat_loss_unavailable": reason,
+            "heat_loss_implausible": strange,
+        }
+        for kind, said in troubles.items():
+            if said is not None and (frame.camera, kind, reason) not in self._told:
+                messages.append(("bridge_event", partial(heat_loss.event, kind, frame, source, said)))
+                self._told.add((frame.camera, kind, reason))
+            if said is None:
+                self._told -= {told for told in self._told if told[:2] == (frame.camera, kind)}
+        return messages
 
     def _lighting(self, lighting: Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:
         if self._lights.setdefault(frame.camera, lighting) is lighting:

@@ -44,6 +44,7 @@ def export(
     from training.data.sources import datasets, with_sources
     from training.export.engine import export_checkpoint
     from training.export.proof.views import views_of
+    from training.export.reference import described, known_pictures
     from training.tasks.base import read_checkpoint
 
     recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "hdri": hdri})
@@ -60,7 +61,8 @@ def export(
         tried=[_labelled(text) for text in tried or ()],
         files=files,
         version=version,
-        known=[view.image for view in views_of(recipe, "val", KNOWN_BY)],
+        known=list(known_pictures(recipe, ["val"], KNOWN_BY)),
+        known_data=described(recipe, ["val"]),
     )
     written = ", ".join(manifest.precisions)
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")

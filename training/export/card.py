@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from edge.inference.manifest import Manifest, Metric, Provenance
+from edge.inference.reference import Reference
 from training.export.proof.tables import not_better, tables, tried_table
+
+CARD_FILE = "card.md"
 
 Tried: TypeAlias = Sequence[tuple[str, tuple[Metric, ...]]]
 """Other runs by what was different, with what `evaluate` measured of them."""
@@ -64,6 +67,27 @@ def _files(files: FileTable) -> list[str]:
     ]
 
 
+_KNOWN = "## Pictures it knows"
+
+
+def _known(reference: Reference) -> str:
+    return (
+        f"`reference` in the manifest is of {reference.pictures} pictures of {reference.scenes} scenes: "
+        f"{reference.data}. A device tells when a camera's pictures are unlike all of them (docs/drift.md)."
+    )
+
+
+def with_reference(card: str, reference: Reference) -> str:
+    """A card that says which pictures the manifest's reference is of, in the place of what it said of another."""
+    lines = "\n".join([_KNOWN, "", _known(reference), ""])
+    head, found, rest = card.partition(f"{_KNOWN}\n")
+    if not found:
+        head, mark, after = card.partition("## Trained\n")
+        return f"{head}{lines}\n{mark}{after}"
+    _, mark, after = rest.partition("\n## ")
+    return f"{head}{lines}{mark}{after}"
+
+
 def card_text(
     manifest: Manifest,
     trained: tuple[str, ...],
@@ -95,6 +119,8 @@ def card_text(
     ]
     if files[0]:
         lines += ["", "## Files", "", *_files(files)]
+    if manifest.reference is not None:
+        lines += ["", _KNOWN, "", _known(manifest.reference)]
     lines += ["", "## Trained", "", *(trained or ("Not recorded.",))]
     lines += ["", "## Learnt from", "", "| what | licence | for |", "|---|---|---|"]
     lines += [f"| {d.name} | {d.licence} | {d.used_for} |" for d in origin.data]

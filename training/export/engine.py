@@ -30,11 +30,10 @@ from edge.inference.manifest import (
     write_manifest,
 )
 from edge.inference.ort import OrtBackend
-from edge.scene import ImageArray
 from training.config.recipe import Recipe
 from training.data.samples.rooms import assets_of
 from training.data.sets.readers import kind_of
-from training.export.card import Tried, card_text
+from training.export.card import CARD_FILE, Tried, card_text
 from training.export.macs import multiply_adds
 from training.export.onnx import BatchSize, properties_of, write_onnx
 from training.export.precision.quantize import FORMS
@@ -42,14 +41,14 @@ from training.export.precision.variants import FILES, Outcome, Proof, Score, mak
 from training.export.proof.parity import Yardstick, check_outputs, golden_tolerances, require
 from training.export.proof.runners import TorchBackend, manifest_of
 from training.export.proof.views import View, tensors
-from training.export.reference import reference_of
+from training.export.reference import Known, reference_of
 from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 from training.tasks.weights import WEIGHTS_FILE, write_weights
 
-ONNX_FILE, GOLDEN_FILE, CARD_FILE = FILES["fp32"], "golden.npz", "card.md"
+ONNX_FILE, GOLDEN_FILE = FILES["fp32"], "golden.npz"
 _TORCHVISION = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
 _RENDERS = "own renders of random rooms (training/data/synthetic)"
 
@@ -235,7 +234,8 @@ def write_engine(
     notes: str = "",
     tried: Tried = (),
     files: Files | None = None,
-    known: Sequence[ImageArray] = (),
+    known: Sequence[Known] = (),
+    known_data: str = "",
 ) -> Manifest:
     """Write the model folder: all of it, or, when something fails, nothing.
 
@@ -249,7 +249,8 @@ def write_engine(
         notes: for the card.
         tried: other runs, for the card.
         files: which files to write; None = float32 alone, with a dynamic batch.
-        known: pictures such as the network was proved on, for the manifest's reference; too few: it has none.
+        known: pictures not learnt from, for the manifest's reference; of too few scenes: it has none.
+        known_data: what they are.
 
     Raises:
         DataError: there are no pictures, or too few to calibrate int8, or the folder cannot be written.
@@ -263,7 +264,7 @@ def write_engine(
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
         write_weights(task.inference_net, recipe, folder / WEIGHTS_FILE)
         weights = FileRef(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE))
-        reference = reference_of(known)
+        reference = reference_of(known, known_data)
         added = {"variants": variants, "weights": weights, "reference": reference}
         manifest = proof.manifest.model_copy(update=added)
         write_manifest(folder, manifest)
@@ -295,7 +296,8 @@ def export_checkpoint(
     tried: Sequence[tuple[str, Path]] = (),
     files: Files | None = None,
     version: str | None = None,
-    known: Sequence[ImageArray] = (),
+    known: Sequence[Known] = (),
+    known_data: str = "",
 ) -> Manifest:
     """`write_engine` for a checkpoint file and metrics files; `counts` and `commit` as in `origin_of`.
 
@@ -320,4 +322,5 @@ def export_checkpoint(
         tried=others,
         files=files,
         known=known,
+        known_data=known_data,
     )

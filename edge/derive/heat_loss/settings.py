@@ -82,6 +82,8 @@ class Climate:
     outside_c: float
     mean_outside_c: float = 10.0
     degree_days_k_day: float | None = None
+    scop: float | None = None
+    """Heat that the heat pump gives in a year for its electricity (seasonal coefficient of performance)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.errors import DataError
+from edge.cameras import largest
+from edge.errors import CameraError, DataError
 from edge.scene import ImageArray
 from training.arrays import Lens
 from training.config.values import Positive
@@ -94,6 +95,13 @@ def _capture(path: Path) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise DataError(f"{path}: cannot be read as a video; convert it: ffmpeg -i {path.name} film.mp4")
+    try:
+        largest.refuse_larger_stream(
+            str(path), capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+    except CameraError as e:
+        capture.release()
+        raise DataError(str(e)) from e
     return capture
 
 

@@ -43,7 +43,7 @@ def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32
     return np.concatenate([reader_of(task, part, view.camera).prepare(view.image) for view in views])
 
 
-def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
+def entries_of(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
     """Every set of data that the recipe learns from: its entries of that part."""
     data, task = recipe.data, "layout" if recipe.task == "joint" else recipe.noun
     rooms: dict[str, Callable[[Path, str, int], list[Any]]] = {
@@ -72,7 +72,7 @@ def views_of(recipe: Recipe, part: Part, count: int) -> list[View]:
 
     Panoramas alternate with what a perspective camera sees of them, where the network is told what is seen.
     """
-    sets = [entries for entries in _entries(recipe, part) if entries]
+    sets = [entries for entries in entries_of(recipe, part) if entries]
     share = -(-count // max(1, len(sets)))
     cases = [entry.read() for entries in sets for entry in spread(entries, share)]
     views = [View(c.image, replace(c.camera, camera_height_m=c.camera.camera_height_m or _HEIGHT_M)) for c in cases]

@@ -329,8 +329,9 @@ function drawTools() {
   const heat = button("Heat loss", painted === "heat", () => paint("heat"));
   heat.title = "Walls in the colour of what they lose; click one to say what is behind it";
   parts.push(heat);
+  if (painted === "heat" && camera?.layout?.metric) parts.push(button("What is behind the walls", null, () => (behind.clicked(camera, null), $("behind").querySelector("select")?.focus())));
   if (!saved) parts.push(button("Add door or window", openings.adding, () => act("opening", !openings.adding)));
-  const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click a wall to say what is behind it." }) : legend(painted);
+  const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click or tap a wall to say what is behind it, or press the button." }) : legend(painted);
   fill($("tools"), said, ...parts);
 }
 
