@@ -39,9 +39,8 @@ def refusal(size_px: tuple[int, int] | None = None) -> str:
     """What is said of a picture that declares too much, with what to do; `size_px`: width and height, where known."""
     said = "" if size_px is None else f" ({size_px[0]}x{size_px[1]} px)"
     return (
-        f"declares more than {most_pixels() / 1e6:g} megapixels{said}, so it is not decoded: that takes much memory. "
-        f"Make it smaller; or, if the memory is there, raise the limit: `most_megapixels` of a camera, {VARIABLE} for a "
-        "command"
+        f"declares more than {most_pixels() / 1e6:g} megapixels{said}. Decoding it may take gigabytes: make "
+        f"it smaller. If the memory is there, raise the limit: `most_megapixels` of a camera, {VARIABLE} for a command"
     )
 
 

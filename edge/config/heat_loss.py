@@ -174,7 +174,7 @@ class UncertaintyConfig(Section):
     camera_height_m: NonNegative = 0.02
     ceiling_height_m: NonNegative = 0.03
     layout: Share = Field(default=0.02, description="of each length of the plan")
-    layout_doubt: Share = Field(default=0.10, description="added to it, times (1 - the layout's confidence)")
+    layout_doubt: NonNegative = Field(default=1.0, description="added to it, times (1 - the layout's confidence)")
     u_known: Share = 0.10
     u_assumed: Share = 0.25
     air_known: Share = 0.15

@@ -27,6 +27,7 @@ RUN: dict[str, dict[str, Run]] = {
         "edge schema layout": Run(says=r'"urn:edge:layout"'),
         "edge schema manifest": Run(says=r'"onnx"'),
         "edge calibrate board board.pdf": Run(says="100 %", writes=("board.pdf",)),
+        "edge calibrate board charuco.pdf --charuco": Run(says="46 mm", writes=("charuco.pdf",)),
         "edge report --rooms docs/heat-loss.example.yaml": Run(writes=("heat-loss.html",)),
         "edge engines pack engines/depth depth-2.tar": Run(writes=("depth-2.tar",)),
         "openssl genpkey -algorithm ed25519 -out publisher.pem": Run(writes=("publisher.pem",)),
@@ -108,6 +109,16 @@ RUN: dict[str, dict[str, Run]] = {
         "edge calibrate hall -c config.yaml": Run(says="camera_height_m", status=(0, 1)),
         "edge calibrate hall -c config.yaml --take 4 --every-s 8": Run(
             here={"--every-s 8": "--every-s 0.2"}, says="camera_height_m", status=(0, 1)
+        ),
+        "edge calibrate hall -c config.yaml --sheet a4": Run(
+            here={"-c config.yaml": "-c sheet.yaml"}, says="camera_height_m: 1.4[345]"
+        ),
+        "edge calibrate hall -c config.yaml --sheet a4 --corners 640,407:690,389:767,436:714,460": Run(
+            here={
+                "-c config.yaml": "-c sheet.yaml",
+                "640,407:690,389:767,436:714,460": "739,620:813,598:876,667:795,694",
+            },
+            says="camera_height_m: 1.4[345]",
         ),
         "edge calibrate hall -c config.yaml --length 412,801:933,780=3.60": Run(says="camera_height_m", status=(0, 1)),
         "edge calibrate hall -c config.yaml --length 3.42=3.60": Run(says="camera_height_m", status=(0, 1)),

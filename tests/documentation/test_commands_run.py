@@ -26,8 +26,7 @@ from tests.documentation.ledger import RUN, Run
 from tests.documentation.pages import REPOSITORY, blocks
 from tests.documentation.running import Place
 from tests.edge.cameras.test_seams import real
-from tests.edge.derive.calibrate.drawn import blank, finished, floor_picture, sheet_on
-from tests.edge.derive.calibrate.test_calibrate import TURNED, at
+from tests.edge.derive.calibrate.drawn import A4, blank, finished, floor_picture, held, near_poses, sheet_on
 from tests.edge.derive.homes import room
 
 HALL: dict[str, Any] = {
@@ -132,20 +131,25 @@ def test_commands_of_a_broker_and_a_daemon(site: Place, command: str, run: Run) 
 def held_before_it() -> list[ImageArray]:
     """The board in somebody's hands, turned to another side in each picture."""
     images = []
-    for turn, place in TURNED:
+    for pose in near_poses():
         image = blank()
-        sheet_on(image, partial(at, turn, place))
+        sheet_on(image, partial(held, pose), A4.plain)
         images.append(finished(image))
     return images
 
 
 @pytest.fixture(scope="module")
 def hung(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A camera that looks down at a board on the floor, and one before which a board is held."""
+    """A camera that looks down at a board on the floor, at a blank sheet, and one before which a board is held."""
     place = Place(tmp_path_factory.mktemp("hung"))
     places = [(0.1, 1.9, 0.4), (-0.3, 2.1, 0.1), (0.4, 1.7, -0.5), (0.0, 2.0, 1.0)]
     on_the_floor = [floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, where) for where in places]
-    for name, images in (("config.yaml", on_the_floor), ("lens.yaml", held_before_it())):
+    blank_sheet = [floor_picture(np.deg2rad(-24.0), np.deg2rad(1.5), 1.45, places[0], board=None)]
+    for name, images in (
+        ("config.yaml", on_the_floor),
+        ("sheet.yaml", blank_sheet),
+        ("lens.yaml", held_before_it()),
+    ):
         pictures = place.folder / f"{name}-pictures"
         pictures.mkdir()
         for i, image in enumerate(images):

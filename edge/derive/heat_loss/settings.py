@@ -65,7 +65,7 @@ class Uncertainty:
     camera_height_m: float = 0.02
     ceiling_height_m: float = 0.03
     layout: float = 0.02
-    layout_doubt: float = 0.10
+    layout_doubt: float = 1.0
     """Added to `layout` times (1 - the layout's confidence)."""
     u_known: float = 0.10
     u_assumed: float = 0.25
