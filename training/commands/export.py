@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.options import Hdri, Rooms, Sources
+from training.commands.options import Hdri, Objects, Rooms, Sources
 from training.config.file import with_overrides
 from training.config.recipe import Recipe
 
@@ -24,6 +24,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt).")],
     out: Annotated[Path, typer.Option(help="The model folder, engines/<name>.")],
     rooms: Rooms = None,
+    objects: Objects = None,
     hdri: Hdri = None,
     source: Sources = None,
     metrics: Annotated[Path | None, typer.Option(help="What `evaluate --json` wrote, for manifest and card.")] = None,
@@ -47,7 +48,7 @@ def export(
     from training.export.reference import described, known_pictures
     from training.tasks.base import read_checkpoint
 
-    recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "hdri": hdri})
+    recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "objects": objects, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
     files = _files_to_export(recipe, precisions, batch, calibration)
     manifest = export_checkpoint(
@@ -61,11 +62,23 @@ def export(
         tried=[_labelled(text) for text in tried or ()],
         files=files,
         version=version,
-        known=list(known_pictures(recipe, ["val"], KNOWN_BY)),
-        known_data=described(recipe, ["val"]),
+        known=[] if recipe.noun == "object" else list(known_pictures(recipe, ["val"], KNOWN_BY)),
+        known_data="" if recipe.noun == "object" else described(recipe, ["val"]),
+        level=_level(checkpoint, recipe),
     )
     written = ", ".join(manifest.precisions)
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")
+
+
+def _level(checkpoint: Path, recipe: Recipe) -> float | None:
+    """Of a network for things, the level that is best on the validation split."""
+    if recipe.noun != "object" or recipe.data.objects is None:
+        return None
+    from training.export.proof.runners import open_model
+    from training.measure.objects import best_level
+
+    manifest, backend = open_model(checkpoint)
+    return best_level(manifest, backend, recipe.data.objects)
 
 
 def _labelled(text: str) -> tuple[str, Path]:

@@ -26,11 +26,12 @@ from training.config.nets import (
     HorizonNetConfig,
     JointConfig,
     MobileShConfig,
+    ObjectsConfig,
 )
 from training.config.optim import OptimConfig
 from training.config.recipe import Recipe, loss_section
 
-_NETS = (FcrnConfig, FastDepthConfig, HorizonNetConfig, MobileShConfig, CompletionConfig, JointConfig)
+_NETS = (FcrnConfig, FastDepthConfig, HorizonNetConfig, MobileShConfig, CompletionConfig, JointConfig, ObjectsConfig)
 _SECTIONS = (Recipe, *_NETS, DataConfig, SourceConfig, AugmentConfig, OptimConfig, *get_args(LossConfig), InputSpec)
 
 

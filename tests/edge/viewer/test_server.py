@@ -310,6 +310,19 @@ def test_an_answer_that_takes_long_keeps_nobody_waiting(serve: Serve) -> None:
         waiting.join(5)
 
 
+@pytest.mark.slow
+def test_what_takes_long_to_make_is_sent(serve: Serve) -> None:
+    """Longer than the ten seconds that its library gives an answer: the room of a busy device still arrives."""
+
+    def slow() -> Said:
+        time.sleep(11)
+        return Said(b"room")
+
+    _, server = serve(addresses={**ADDRESSES, "/metrics": Address(slow)})
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60) as answer:
+        assert answer.read() == b"room"
+
+
 def test_other_sites_names_reach_no_address(serve: Serve) -> None:
     """A page elsewhere whose name points here (DNS rebinding) is told nothing."""
     _, server = serve(addresses=ADDRESSES)

@@ -17,6 +17,8 @@ from edge.scene import CameraModel, ImageArray
 from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import Entry, Part, spread
+from training.data.samples.objects import tensor_of
+from training.data.synthetic.objects.rendered import RenderedObjects
 
 _HEIGHT_M = 1.6
 """Of a camera whose height a data set does not tell."""
@@ -30,7 +32,15 @@ class View:
     camera: CameraModel
 
 
-def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32]:
+@dataclass(frozen=True)
+class CutOut:
+    """A picture of one thing and its mask, of the network's size."""
+
+    image: ImageArray
+    mask: npt.NDArray[np.uint8]
+
+
+def tensors(manifest: Manifest, views: Sequence[View | CutOut]) -> npt.NDArray[np.float32]:
     """(N, C, H, W) what the device gives the network of these pictures.
 
     Raises:
@@ -38,9 +48,22 @@ def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32
     """
     if not views:
         raise DataError("no pictures: give --rooms, --hdri or --source with held-out ones; noise proves nothing")
+    return np.concatenate([_tensor(manifest, view) for view in views])
+
+
+def _tensor(manifest: Manifest, view: View | CutOut) -> npt.NDArray[np.float32]:
+    if isinstance(view, CutOut):
+        return tensor_of(view.image, view.mask, manifest.input).numpy()[None]
     task = next(iter(manifest.parts))
-    part = manifest.part(task)
-    return np.concatenate([reader_of(task, part, view.camera).prepare(view.image) for view in views])
+    return np.asarray(reader_of(task, manifest.part(task), view.camera).prepare(view.image))
+
+
+def cut_outs(objects: Path, part: Part, count: int) -> list[CutOut]:
+    """About `count` pictures of that part of rendered things, evenly."""
+    found = RenderedObjects(objects).of(part)
+    chosen = found.indices[:: -(-len(found) // count) or 1]
+    items = [found.read(index) for index in chosen]
+    return [CutOut(item["image"][0], item["mask"][0]) for item in items]
 
 
 def entries_of(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
@@ -67,17 +90,19 @@ def entries_of(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
             yield found.depth_cases() if task == "depth" else found.layout_cases()
 
 
-def views_of(recipe: Recipe, part: Part, count: int) -> list[View]:
+def views_of(recipe: Recipe, part: Part, count: int) -> list[View | CutOut]:
     """About `count` pictures of that part of the recipe's data, evenly from its sets.
 
     Panoramas alternate with what a perspective camera sees of them, where the network is told what is seen.
     """
+    if recipe.data.objects is not None and recipe.noun == "object":
+        return list(cut_outs(recipe.data.objects, part, count))
     sets = [entries for entries in entries_of(recipe, part) if entries]
     share = -(-count // max(1, len(sets)))
     cases = [entry.read() for entries in sets for entry in spread(entries, share)]
     views = [View(c.image, replace(c.camera, camera_height_m=c.camera.camera_height_m or _HEIGHT_M)) for c in cases]
     if not recipe.input.mask_channel:
-        return views
+        return list(views)
     turned = {i for i, v in enumerate(views) if i % 2 and v.camera.projection == "equirectangular"}
     return [
         View(*evaluation.view_of(v.image, v.camera.camera_height_m)) if i in turned else v for i, v in enumerate(views)

@@ -307,6 +307,7 @@ function showView(name) {
     ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")),
     button(unit === "m" ? "m → ft" : "ft → m", null, changeUnit),
   );
+  $("views").querySelector('[aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "center" }); // on phones they are a row to push
   drawTools();
   drawn();
   redraw();
