@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,9 +29,8 @@ _, _, BOX = scene(LENS, (0.4, 2.5), 180.0)
 
 def edge(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A command of this program."""
-    return subprocess.run(
-        [sys.executable, "-m", "edge", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
-    )
+    command, wide = [sys.executable, "-m", "edge", *arguments], {**os.environ, "COLUMNS": "400"}
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, env=wide)
 
 
 @pytest.fixture
