@@ -234,6 +234,30 @@ def test_the_page_may_ask_for_one_thing() -> None:
             server.stop()
 
 
+def test_a_page_may_ask_for_one_thing_where_a_device_lets_it() -> None:
+    """A box goes to the device with its camera's name; the answer's object comes back, or why there is none."""
+
+    def ask(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if "box" not in arguments:
+            raise EdgeError("nothing inside the box stands out; send a polygon")
+        return {"camera": arguments["camera"], "object": {"of": device, **arguments}, "count": 1}
+
+    box = [0.1, 0.2, 0.3, 0.4]
+    for given, answer in (
+        ({"camera": "d/hall", "box": box}, {"object": {"of": "d", "camera": "hall", "box": box}, "error": None}),
+        ({"camera": "d/hall"}, {"object": None, "error": "nothing inside the box stands out; send a polygon"}),
+        ("hall", {"object": None, "error": "this page cannot ask for that"}),
+    ):
+        server = PageServer(LivePage(Relay(), ask=ask), port=0)
+        server.start()
+        try:
+            with connect(f"ws://127.0.0.1:{server.port}/ws") as page:
+                page.send(json.dumps({"thing": given}))
+                assert json.loads(page.recv(timeout=5)) == answer
+        finally:
+            server.stop()
+
+
 ADDRESSES = {
     "/healthz": Address(lambda: Said(b"alive\n"), public=True),
     "/readyz": Address(lambda: Said(b"no camera\n", HTTPStatus.SERVICE_UNAVAILABLE)),

@@ -24,6 +24,7 @@ from edge.inference.trt.build_process import BuildProgress, check_memory, needed
 from edge.inference.trt.builder import BuildRequest
 from edge.inference.trt.platform import gpu_facts, tensorrt_module
 from tests.edge.inference.conftest import write_model
+from tests.edge.object_model import write_extruder
 from tests.plans import REPOSITORY, RTX_EXISTS_HERE, needs_rtx, request_for
 
 SHIPPED = [
@@ -76,6 +77,14 @@ def test_fixed_and_free_batches_build(tmp_path: Path, batch: int | str, gpu: str
     write_model(tmp_path / "tiny" / "model.onnx", batch=batch)
     options = BuildOptions(workspace_mib=64, max_batch=2, opt_batch=4)
     run_builder(request_for(tmp_path / "tiny" / "model.onnx", tmp_path / "plan", options=options, gpu=gpu))
+    assert (tmp_path / "plan").stat().st_size > 0
+
+
+@needs_rtx
+def test_a_grid_of_five_dimensions_builds(tmp_path: Path) -> None:
+    """A network of things gives (N, C, 32, 32, 32), with a free batch."""
+    folder = write_extruder(tmp_path / "objects")
+    run_builder(request_for(folder / "model.onnx", tmp_path / "plan"))
     assert (tmp_path / "plan").stat().st_size > 0
 
 
