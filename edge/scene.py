@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ OpeningSource = Literal["configured", "found"]
 
 
 @dataclass(frozen=True, slots=True)
-class Intrinsics:
-    """Pinhole intrinsics in px of a picture `width_px` x `height_px`; distortion as OpenCV's k1 k2 p1 p2 k3."""
+class _Calibrated:
+    """What every calibrated lens has: px of a picture `width_px` x `height_px`."""
 
     width_px: int
     height_px: int
@@ -43,56 +43,8 @@ class Intrinsics:
     fy_px: float
     cx_px: float
     cy_px: float
-    k1: float = 0.0
-    k2: float = 0.0
-    p1: float = 0.0
-    p2: float = 0.0
-    k3: float = 0.0
 
-    @property
-    def distorted(self) -> bool:
-        """Whether any distortion coefficient is set."""
-        return any((self.k1, self.k2, self.p1, self.p2, self.k3))
-
-    def resized(self, width_px: int, height_px: int) -> Intrinsics:
-        """The same lens for the picture stretched to another size."""
-        sx, sy = width_px / self.width_px, height_px / self.height_px
-        return Intrinsics(
-            width_px,
-            height_px,
-            self.fx_px * sx,
-            self.fy_px * sy,
-            self.cx_px * sx,
-            self.cy_px * sy,
-            self.k1,
-            self.k2,
-            self.p1,
-            self.p2,
-            self.k3,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Fisheye:
-    """A fisheye lens in px of a picture `width_px` x `height_px`: OpenCV's fisheye model (Kannala and Brandt, 2006).
-
-    What lies at the angle t from the axis is t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) focal lengths from the centre;
-    all 0: equidistant. `fov_rad`: the angle across the circle that the lens shows.
-    """
-
-    width_px: int
-    height_px: int
-    fx_px: float
-    fy_px: float
-    cx_px: float
-    cy_px: float
-    k1: float = 0.0
-    k2: float = 0.0
-    k3: float = 0.0
-    k4: float = 0.0
-    fov_rad: float = math.pi
-
-    def resized(self, width_px: int, height_px: int) -> Fisheye:
+    def resized(self: _Lens, width_px: int, height_px: int) -> _Lens:
         """The same lens for the picture stretched to another size."""
         sx, sy = width_px / self.width_px, height_px / self.height_px
         return replace(
@@ -104,6 +56,40 @@ class Fisheye:
             cx_px=self.cx_px * sx,
             cy_px=self.cy_px * sy,
         )
+
+
+_Lens = TypeVar("_Lens", bound=_Calibrated)
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics(_Calibrated):
+    """Pinhole intrinsics in px of a picture `width_px` x `height_px`; distortion as OpenCV's k1 k2 p1 p2 k3."""
+
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+
+    @property
+    def distorted(self) -> bool:
+        """Whether any distortion coefficient is set."""
+        return any((self.k1, self.k2, self.p1, self.p2, self.k3))
+
+
+@dataclass(frozen=True, slots=True)
+class Fisheye(_Calibrated):
+    """A fisheye lens in px of a picture `width_px` x `height_px`: OpenCV's fisheye model (Kannala and Brandt, 2006).
+
+    What lies at the angle t from the axis is t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) focal lengths from the centre;
+    all 0: equidistant. `fov_rad`: the angle across the circle that the lens shows.
+    """
+
+    k1: float = 0.0
+    k2: float = 0.0
+    k3: float = 0.0
+    k4: float = 0.0
+    fov_rad: float = math.pi
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,3 +252,56 @@ class Lighting:
     """Unit vector towards the strongest light, room frame."""
     dominant_strength: float
     """0 = light from everywhere alike; 1 = the most directional that order-1 harmonics can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMesh:
+    """A closed, coloured surface in an object's own axes: y up, its front towards +z, its cube around the origin."""
+
+    vertices: npt.NDArray[np.float32]
+    """(V, 3)."""
+    faces: npt.NDArray[np.int32]
+    """(F, 3) triangles, counter-clockwise seen from outside."""
+    colours: npt.NDArray[np.uint8]
+    """(V, 3) sRGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlace:
+    """Where an object stands in the room, in metres."""
+
+    at_m: tuple[float, float, float]
+    """Of its own axes' origin, the middle of its cube, in the room frame."""
+    yaw_rad: float
+    """The bearing its front faces: 0 = room +y (forward), positive to the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """One thing that was asked about: its place in the picture, and its shape if that can be told."""
+
+    name: str
+    """Unique among those of a camera."""
+    label: str | None
+    """What the asker calls it."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom of its mask, in fractions of the picture's width and height."""
+    confidence: float
+    """IoU of the mask and that of the mesh, drawn as the camera would see it; 0 where there is no mesh."""
+    note: str
+    """Why it has no mesh or no place; empty if it has both."""
+    seen_at: float
+    """When the picture was taken, s since the Unix epoch, UTC."""
+    mesh: ObjectMesh | None = None
+    size_m: tuple[float, float, float] | None = None
+    """Width, depth and height; None where the picture has no metres."""
+    place: ObjectPlace | None = None
+    other_yaw_rad: float | None = None
+    """A quarter turn or more away, and as likely: seen from here, both sides look alike."""
+
+    @property
+    def metres(self) -> float | None:
+        """Of a length of 1 of the mesh; None where it has no size or no mesh."""
+        if self.mesh is None or self.size_m is None:
+            return None
+        return self.size_m[0] / float(np.ptp(self.mesh.vertices[:, 0]))

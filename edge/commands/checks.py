@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -49,8 +50,9 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
         return Finding(what, False, str(e))
 
 
-def _engine(config: Config, task: Task, on_progress: Callable[[str], None]) -> str:
-    name = config.tasks[task].engine
+def _engine(config: Config, task: Task | Literal["objects"], on_progress: Callable[[str], None]) -> str:
+    name = config.tasks.objects.engine if task == "objects" else config.tasks[task].engine
+    assert name is not None
     options = config.inference.options()
     _, serving = load_engine(
         config.model_store(), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
@@ -254,7 +256,8 @@ def installation_findings(here: Installation, *, csi: bool) -> list[Finding]:
 
 def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Finding]:
     """Try everything the configuration names; TensorRT may build for minutes, which `on_progress` is called with."""
-    tasks = sorted({t for c in config.cameras for t in c.tasks})
+    tasks: list[Task | Literal["objects"]] = sorted({t for c in config.cameras for t in c.tasks})
+    tasks += [] if config.tasks.objects.engine is None else ["objects"]
     findings = installation_findings(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
     findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]

@@ -27,6 +27,7 @@ from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
+from edge.config.objects import ObjectsConfig
 from edge.config.record import RecordConfig
 from edge.config.requests import RequestsConfig
 from edge.config.review import ReviewConfig
@@ -130,6 +131,8 @@ class TasksConfig(Section):
     depth: DepthConfig = Field(default_factory=DepthConfig)
     layout: LayoutConfig = Field(default_factory=LayoutConfig)
     lighting: LightingConfig = Field(default_factory=LightingConfig)
+
+    objects: ObjectsConfig = Field(default_factory=ObjectsConfig)
 
     def __getitem__(self, task: Task) -> _TaskConfig:
         """The settings of one task."""
@@ -254,6 +257,14 @@ class Config(Section):
     heat: HeatConfig = Field(default_factory=HeatConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
+    @model_validator(mode="after")
+    def _objects_have_an_engine(self) -> Config:
+        named = next((i for i, camera in enumerate(self.cameras) if camera.objects), None)
+        if named is not None and self.tasks.objects.engine is None:
+            remedy = "Set tasks.objects.engine to a model of objects"
+            raise problem("no engine reconstructs objects", remedy, "cameras", named, "objects")
+        return self
+
     def model_store(self) -> ModelStore:
         """The models of this device: those installed on it come before those that came with the program."""
         return ModelStore(self.inference.engines, InstalledModels(self.models.folder))
@@ -261,6 +272,11 @@ class Config(Section):
     def engines(self) -> dict[Task, str]:
         """The model's folder of every task that a camera has."""
         return {task: self.tasks[task].engine for task in TASKS if any(task in c.tasks for c in self.cameras)}
+
+    def engine_names(self) -> tuple[str, ...]:
+        """Every model's folder that is in use, that of objects too; each once."""
+        objects = self.tasks.objects.engine
+        return tuple(dict.fromkeys([*self.engines().values(), *([] if objects is None else [objects])]))
 
 
 def config_schema() -> dict[str, Any]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from edge.cameras.process import CameraProcess
 from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
+from edge.daemon.answers.snapshot import look
 from edge.daemon.drift import DriftWatch, Tell
 from edge.daemon.heat import HeatWatch
 from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
+from edge.daemon.objects import ObjectWatch
 from edge.daemon.review import Infer, ReviewWatch, Said
 from edge.daemon.trial import ModelTrials
 from edge.daemon.trial import Tell as TellTrial
@@ -31,16 +34,20 @@ from edge.monitor.metrics import Metrics
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
-from edge.mqtt.topics import CHANNELS, Topics
+from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.perception.canvas import CanvasInput
 from edge.perception.readers import Reader, reader_of
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
+from edge.publish.compose import Source
+from edge.publish.objects import objects_message, objects_model
 from edge.publish.pictures import CameraPictures, PictureOptions
-from edge.publish.results import KINDS, ResultMessages
+from edge.publish.results import KINDS, Messages, ResultMessages
 from edge.publish.rooms import SceneOptions
-from edge.scene import Task
+from edge.scene import FoundObject, Task
+
+_OF_OBJECTS: tuple[Kind, ...] = ("objects", "objects_model")
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +61,7 @@ def load_engines(
         ConfigError: there is no such model, or it is for another task.
         EngineError: one cannot serve, or `stop` was set.
     """
-    return LoadedEngines(
+    engines = LoadedEngines(
         config.inference.engines,
         config.engines(),
         config.inference.options(),
@@ -63,6 +70,9 @@ def load_engines(
         stop=stop,
         installed=InstalledModels(config.models.folder),
     )
+    if config.tasks.objects.engine is not None:
+        engines.load_objects(config.tasks.objects.engine, may_build=True)
+    return engines
 
 
 def make_trials(
@@ -165,7 +175,7 @@ def messages_depend_on(config: Config) -> tuple[object, ...]:
     return config.tasks.depth, config.home_assistant, config.scene, heat_losses
 
 
-def messages_of(config: Config) -> ResultMessages:
+def messages_of(config: Config, objects: Callable[[str], Sequence[FoundObject]]) -> ResultMessages:
     """What turns results into messages."""
     home = config.home_assistant
     view_every_s = home.depth_view_every_s if home.enabled else None
@@ -175,6 +185,39 @@ def messages_of(config: Config) -> ResultMessages:
         depth_view_every_s=view_every_s,
         heat_losses={c.name: c.heat_loss.settings for c in config.cameras if c.heat_loss is not None},
         scene=SceneOptions(**config.scene.model_dump()),
+        objects=objects,
+    )
+
+
+def object_watch(
+    config: Config,
+    engines: LoadedEngines,
+    find: Callable[[str], CameraProcess],
+    pipeline: Pipeline,
+    tell: Callable[[str, Messages], None],
+    stop: threading.Event,
+) -> ObjectWatch:
+    """What reconstructs objects, on request and as configured; `tell`: publishes what is known of a camera's."""
+
+    def said(camera: str, found: Sequence[FoundObject], at: float) -> None:
+        if engines.what_reconstructs is None:
+            return
+        manifest = engines.what_reconstructs[0].manifest
+        source = Source(config.device.name, manifest.name, manifest.onnx.sha256)
+        tell(
+            camera,
+            [
+                ("objects", partial(objects_message, camera, found, source, at)),
+                ("objects_model", partial(objects_model, camera, found, source, at)),
+            ],
+        )
+
+    return ObjectWatch(
+        lambda: engines.objects,
+        pipeline.infer,
+        lambda camera: look(find(camera), pipeline.demand),
+        said,
+        stop,
     )
 
 
@@ -267,7 +310,13 @@ def retained_topics(config: Config) -> frozenset[str]:
     )
     heat_losses = {topics.of("heat_loss", camera=c.name) for c in config.cameras if c.heat_loss is not None}
     drifts = {topics.of("drift", camera=c.name) for c in config.cameras if config.drift.enabled}
-    return of_cameras | heat_losses | drifts | discovery_topics(config, topics)
+    objects = {
+        topics.of(kind, camera=c.name)
+        for c in config.cameras
+        for kind in _OF_OBJECTS
+        if config.tasks.objects.engine is not None
+    }
+    return of_cameras | heat_losses | drifts | objects | discovery_topics(config, topics)
 
 
 def topics_of(config: Config) -> Topics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import edge
 from edge.cameras.process import CameraProcess
@@ -52,6 +52,7 @@ def info(
     *,
     whole: bool,
     restart_required: tuple[str, ...] = (),
+    objects: tuple[StoredModel, Engine] | None = None,
 ) -> BridgeInfo:
     """What this device runs, for `bridge/info`.
 
@@ -63,6 +64,7 @@ def info(
         engines: by task, what the models run on.
         settings: by (camera, task), how it runs now.
         restart_required: keys of the configuration file that hold after the next start.
+        objects: the model that reconstructs objects, and what it runs on.
         whole: with the configuration's schema and all that was measured of the models; else with the first few
             numbers, for a topic that every subscriber gets.
     """
@@ -87,7 +89,11 @@ def info(
             for c in config.cameras
         ),
         tasks=tuple(engines),
-        engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
+        engines=(
+            *(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
+            *(() if objects is None else (_engine_info("objects", *objects, whole),)),
+        ),
+        objects_by_request=objects is not None and "objects" in config.requests.allow,
         restart_required=restart_required,
         review=_review_info(config),
         config_schema=config_schema() if whole else None,
@@ -106,7 +112,7 @@ def _review_info(config: Config) -> ReviewInfo | None:
     )
 
 
-def _engine_info(task: Task, model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
+def _engine_info(task: Task | Literal["objects"], model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
     manifest = model.manifest
     provenance = manifest.provenance
     if not whole:

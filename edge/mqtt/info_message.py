@@ -42,7 +42,7 @@ class CameraInfo(Part):
 class EngineInfo(Part):
     """The model that serves a task, on what, and where it comes from."""
 
-    task: Task
+    task: Task | Literal["objects"]
     name: Name
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     backend: Name
@@ -78,6 +78,7 @@ class BridgeInfo(Message):
     restart_required: tuple[str, ...] = Field(
         default=(), description="Keys that changed in the configuration file and hold after the next start."
     )
+    objects_by_request: bool = Field(default=False, description="Whether the request `objects` may be sent.")
     review: ReviewInfo | None = Field(default=None, description="null: no picture is kept for review.")
     config_schema: dict[str, Any] | None = Field(
         description="The JSON Schema of its configuration file; null on bridge/info, given in the response to the "

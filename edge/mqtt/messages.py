@@ -23,6 +23,7 @@ from edge.mqtt.info_message import ReviewInfo as ReviewInfo
 from edge.mqtt.info_message import TaskSettings as TaskSettings
 from edge.mqtt.lens import FisheyeLens, Lens, Pose
 from edge.mqtt.machine_message import MachineHealth
+from edge.mqtt.objects_message import ObjectsMessage
 from edge.mqtt.topics import Kind
 from edge.mqtt.trial_message import ModelTrial
 from edge.mqtt.values import (
@@ -429,6 +430,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "lighting": LightingMessage,
     "heat_loss": HeatLossMessage,
     "drift": DriftMessage,
+    "objects": ObjectsMessage,
     "discovery": DiscoveryMessage,
     "home": HomeMessage,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from edge.derive.heat_loss.estimate import implausible, why_not
@@ -12,7 +12,7 @@ from edge.publish import compose, heat_loss, pictures, rooms
 from edge.publish.compose import Source
 from edge.publish.outbox import Maker
 from edge.publish.rooms import SceneOptions
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
+from edge.scene import DepthMap, FoundObject, Frame, Lighting, RoomLayout, Task
 
 Messages = list[tuple[Kind, Maker]]
 """What goes on which topic; made, and encoded, on the publishing thread."""
@@ -36,6 +36,7 @@ class ResultMessages:
         depth_view_every_s: float | None = None,
         heat_losses: Mapping[str, Settings] | None = None,
         scene: SceneOptions | None = None,
+        objects: Callable[[str], Sequence[FoundObject]] = lambda camera: (),
     ) -> None:
         """What is published beside what always is.
 
@@ -45,8 +46,9 @@ class ResultMessages:
             depth_view_every_s: shortest time between two depth maps in colours, of each camera; None: none.
             heat_losses: by camera, what its room borders on, where that is known.
             scene: what the room's model has; None: as by default.
+            objects: what was reconstructed of a camera, to stand in its room's model.
         """
-        self._topics, self._depth_image, self._scene = topics, depth_image, scene
+        self._topics, self._depth_image, self._scene, self._objects = topics, depth_image, scene, objects
         self._view_every_s = depth_view_every_s
         self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
@@ -72,6 +74,10 @@ class ResultMessages:
         """Send every room with the next layout, whether it changed or not."""
         self._rooms.clear()
 
+    def send_room_again(self, camera: str) -> None:
+        """Send that of one camera with its next layout; callable from any thread."""
+        self._rooms.pop(camera, None)
+
     def _depth(self, depth: DepthMap, frame: Frame, source: Source, latency_s: float) -> Messages:
         topic = self._topics.of("depth_image", camera=frame.camera) if self._depth_image else None
         messages: Messages = [("depth", partial(compose.depth_message, frame, depth, source, latency_s, topic))]
@@ -93,7 +99,8 @@ class ResultMessages:
         if not rooms.same_room(self._rooms.get(frame.camera), layout):
             self._rooms[frame.camera] = layout
             light = self._lights.get(frame.camera)
-            messages.append(("room", partial(rooms.room_model, frame, layout, source, light, self._scene)))
+            objects = tuple(self._objects(frame.camera))
+            messages.append(("room", partial(rooms.room_model, frame, layout, source, light, self._scene, objects)))
             messages += self._heat_loss(layout, frame, source)
         return messages
 
