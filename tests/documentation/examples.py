@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ from edge.subscribe.homes import home_message
 from tests.documentation.pages import REPOSITORY
 from tests.edge.derive.homes import room
 from tests.edge.derive.rooms import LIGHT, PANORAMA, layout
-from tests.edge.things import CHAIR, LOST
+from tests.edge.things import CHAIR
 
 AT, AT_S = "2026-11-28T10:09:20.682558Z", 1795860560.682558
 SHA = "1be7893376e2" + "0" * 52
@@ -69,6 +70,7 @@ WIDTH = 120
 BEGIN, END = "<!-- examples: python -m tests.documentation.examples -->", "<!-- end of examples -->"
 FRAME = Frame(HALL, 57, AT_S, 0.0, np.full((256, 512, 3), 120, np.uint8), PANORAMA)
 ROOM = layout(columns=8)
+THING = replace(CHAIR, name="object-1", seen_at=FRAME.captured_at)
 DEPTH = DepthMap(np.linspace(0.8, 4.2, 64 * 128, dtype=np.float32).reshape(64, 128), "range", "metric", 1.02)
 SOURCE = Source("edge-demo", "layout", SHA)
 HOME = Settings(Climate(-3.0), built=1930, walls=(WallStretch(-45, 120, Border("outside")),))
@@ -101,7 +103,7 @@ def of_cameras() -> dict[Kind, Message]:
             out_of_training=True,
             outside={"sharpness": OutsideFeature(side="below", rank=0.001, share=0.4, remedy="clean the lens; focus")},
         ),
-        "objects": objects_message(HALL, [CHAIR, LOST], Source("edge-demo", "objects", SHA), AT_S),
+        "objects": objects_message(HALL, [THING], Source("edge-demo", "objects", SHA), FRAME.captured_at),
         "discovery": camera_device(TOPICS, device, verbs=()),
     }
 
@@ -177,8 +179,8 @@ def properties() -> dict[Kind, dict[str, str]]:
         "depth_image": depth_picture(FRAME, DEPTH, source).properties,
         "depth_view": depth_view(FRAME, DEPTH, source).properties,
         "picture": camera_picture(FRAME, "edge-demo", PictureOptions())().properties,
-        "objects_model": objects_model(HALL, [CHAIR], Source("edge-demo", "objects", SHA), AT_S).properties,
         "room": room_model(FRAME, ROOM, SOURCE, LIGHT).properties,
+        "objects_model": objects_model(HALL, [THING], SOURCE, FRAME.captured_at).properties,
     }
 
 
@@ -208,18 +210,18 @@ def asked_and_answered() -> dict[str, tuple[dict[str, Any], Response]]:
             RollbackAnswer(engine="depth", message="depth: the plan before it serves from the next start on"),
         ),
         "engine/install": ({"url": "https://models.example/depth-2.tar", "sha256": "5f" * 32}, InstallAnswer()),
-        "objects": (
-            {"camera": HALL, "box": (0.42, 0.5, 0.58, 0.9), "class": "chair"},
-            ObjectsAnswer(camera=HALL, object=object_part(CHAIR), count=1),
-        ),
         "flag": (
             {"camera": HALL, "note": "the ceiling is wrong"},
             FlagAnswer(camera=HALL, frame=57, entry="20261128T100920-hall"),
         ),
+        "objects": (
+            {"camera": HALL, "box": [0.1, 0.2, 0.3, 0.4], "class": "chair"},
+            ObjectsAnswer(camera=HALL, object=object_part(THING), count=1),
+        ),
     }
     return {
         verb: (
-            VERBS[verb].arguments(**asked).model_dump(mode="json", by_alias=True, exclude_unset=True)
+            VERBS[verb].arguments(**asked).model_dump(mode="json", exclude_unset=True, by_alias=True)
             | {"transaction": "7"},
             Response(status="ok", data=answer.model_dump(mode="json", by_alias=True), transaction="7"),
         )
