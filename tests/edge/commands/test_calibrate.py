@@ -60,11 +60,10 @@ def config(tmp_path: Path) -> Path:
 
 def pasted(config: Path, camera: dict[str, object], lines: str) -> CameraConfig:
     """The camera that a configuration has once the lines printed for it are pasted below it, as text."""
-    name, *rest = yaml.safe_dump([camera], sort_keys=False).splitlines()
     found = re.search(r"# in place of (.*)", lines)
     gone = found[1].split(", ") if found else []
-    kept = [f"  {line}" for line in rest if line.split(":")[0].strip() not in gone]
-    head = [yaml.safe_dump(ENGINES).rstrip(), "cameras:", f"  {name}", *kept]
+    kept = yaml.safe_dump([{k: v for k, v in camera.items() if k not in gone}], sort_keys=False).splitlines()
+    head = [yaml.safe_dump(ENGINES).rstrip(), "cameras:", *(f"  {line}" for line in kept)]
     config.write_text("\n".join([*head, lines]), encoding="utf-8")
     return load_config(config).cameras[0]
 
