@@ -10,6 +10,7 @@ import torch
 
 from edge.errors import DataError
 from training.config.file import load_recipe, with_overrides
+from training.data.samples.objects import ObjectSamples
 from training.data.sources import datasets
 from training.data.synthetic.objects.models import Thing
 from training.data.synthetic.objects.rendered import RenderedObjects
@@ -75,17 +76,20 @@ def test_a_series_goes_on_where_it_stopped_and_is_split_by_cluster(series: Path)
 def test_samples_are_what_the_recipe_says(series: Path) -> None:
     """A training sample has a varied crop, the true grids and rays of other views, and its number decides it."""
     recipe = with_overrides(load_recipe(RECIPES / "objects_edge.yaml"), data={"objects": series})
-    split = datasets(recipe)
-    assert split.counts["things"] == len(RenderedObjects(series).of("train"))
+    found = RenderedObjects(series)
+    assert not len(found.of("val"))
+    with pytest.raises(DataError, match="nothing to validate on"):
+        datasets(recipe)  # twelve things of a kind are too few to hold some out for that
+    training, validation = ObjectSamples(found.of("train"), recipe, 4), ObjectSamples(found.of("test"), recipe, None)
     torch.manual_seed(5)
-    a = split.training[0]
+    a = training[0]
     torch.manual_seed(5)
-    b = split.training[0]
+    b = training[0]
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert a["image"].shape == (4, 96, 96) and a["seen"].shape == (2, recipe.loss.rays, 4)  # type: ignore[union-attr]
     assert set(a["image"][3].unique().tolist()) <= {0.0, 1.0}
     assert (a["image"][:3, a["image"][3] == 0] == 0).all()
-    assert set(split.validation[0]) == {"image", "occupancy", "colour"}
+    assert set(validation[0]) == {"image", "occupancy", "colour"}
 
 
 def test_what_was_merged_meanwhile_is_still_read(tmp_path: Path) -> None:
