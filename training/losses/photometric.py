@@ -13,11 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 NEAREST_M = 0.05
 """What lies nearer to the source's plane, or behind it, is not seen by it."""
 SSIM_SHARE = 0.85
-_C1, _C2 = 0.01**2, 0.03**2
 _GAIN, _OFFSET = (0.5, 2.0), 0.2
 """Limits of how far two pictures' exposures may differ, in shares of full scale."""
 _DARK, _BRIGHT = 5 / 255, 250 / 255
@@ -90,13 +90,10 @@ def synthesised(source: Tensor, depth_m: Tensor, lens: Tensor, T_source_target: 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """(B, C, H, W) structural similarity (Wang et al. 2004) over 3x3 pixels, the border mirrored."""
-    a, b = (F.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
-    mean_a, mean_b = F.avg_pool2d(a, 3, 1), F.avg_pool2d(b, 3, 1)
-    var_a = F.avg_pool2d(a * a, 3, 1) - mean_a**2
-    var_b = F.avg_pool2d(b * b, 3, 1) - mean_b**2
-    both = F.avg_pool2d(a * b, 3, 1) - mean_a * mean_b
-    above = (2 * mean_a * mean_b + _C1) * (2 * both + _C2)
-    return above / ((mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2))
+    _, out = structural_similarity_index_measure(
+        a, b, gaussian_kernel=False, kernel_size=3, data_range=1.0, return_full_image=True
+    )
+    return out
 
 
 def unlikeness(a: Tensor, b: Tensor) -> Tensor:
