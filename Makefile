@@ -15,7 +15,7 @@ VENV_ARGS ?=
 PYTEST_ARGS ?=
 DEMO := build/train-demo
 # The tests that need nothing of the training stack; a test of the repository holds this list to it.
-DEVICE_TESTS := tests/edge tests/integration tests/test_repository.py tests/test_systemd.py \
+DEVICE_TESTS := tests/edge tests/integration tests/documentation tests/test_repository.py tests/test_systemd.py \
   tests/test_broker_rules.py tests/test_containers.py \
   --ignore=tests/integration/test_joint.py --ignore=tests/integration/test_precisions.py \
   --ignore=tests/integration/test_review_loop.py
@@ -125,9 +125,12 @@ $(VENV)/.dev: $(VENV)/.device
 	@$(STEP) "installing training and test packages (torch; several minutes)" $(PIP) --editable '.[train,ray,dev]'
 	@touch $(VENV)/.test $@
 
-.PHONY: deb deb-test
+.PHONY: deb deb-test container-test
 deb: ## make a Debian package for this system and processor, in build/deb
 	@.ci/deb
+
+container-test: ## build the x86 image, run it, and see that it serves and stops; Docker, or Podman as root (minutes)
+	@.ci/container-test
 
 deb-test: ## as root: install it in a bare Debian with its own systemd, update, break, remove it (minutes)
 	@.ci/deb-test

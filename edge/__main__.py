@@ -18,6 +18,7 @@ from edge.commands.check import check
 from edge.commands.diagnostics import diagnostics
 from edge.commands.export import export
 from edge.commands.fleet import app as fleet
+from edge.commands.record import record
 from edge.commands.report import report
 from edge.commands.request import request
 from edge.commands.review import review
@@ -42,6 +43,7 @@ _HELP = """Continuous depth, room layout and lighting from cameras, published ov
   edge watch --json | jq .topic     one message a line
   edge fleet --host broker          every device of a broker: state, version, engines; ask many at once
   edge review                       pictures that were put aside, to be corrected, learnt from, deleted
+  edge record hall                  a camera carried through a room, kept privately to learn depth from
   edge report --host broker         what do its rooms lose? a page to print
   edge export room.glb plan.svg     the room a device published, for other programs; --picture: of one picture
   edge diagnostics edge.tar.gz      what to send to whoever helps, without secrets
@@ -71,6 +73,7 @@ app.command(short_help="Subscribe to a broker and show what comes.")(watch)
 app.command(short_help="Show what comes in a web page: rooms, plans, depth, light.")(view)
 app.command(short_help="Ask a device for something.")(request)
 app.command(short_help="Correct what was inferred of pictures that were put aside.")(review)
+app.command(short_help="Keep a camera's walk through a room, to learn depth from.")(record)
 app.command(short_help="Write the heat loss of a home as one page to print.")(report)
 app.command(short_help="Write a room for other programs: 3-D, floor plan, sizes.")(export)
 app.command(short_help="Print JSON Schemas and the AsyncAPI document.")(schema)

@@ -13,6 +13,7 @@
     │   ├── ManifestError  manifest.json is wrong, or the model does not match it
     │   ├── PlanError      a TensorRT plan that may not be loaded, with the reason in one word
     │   └── BuildError     TensorRT could not build a plan, or not in time
+    ├── ObjectError        nothing in a picture can be told apart or reconstructed as one object
     ├── PublishError       a broker refused, or a payload is not what its schema says
     ├── SpoolError         messages cannot be kept on the disk, with the reason in one word
     └── DataError          a data set, recipe or checkpoint is not laid out as expected (training)
@@ -112,6 +113,10 @@ class PlanError(EngineError):
 
 class BuildError(EngineError):
     """TensorRT could not build a plan, or not in time."""
+
+
+class ObjectError(EdgeError):
+    """Nothing at that place of a picture can be told apart, or reconstructed, as one object."""
 
 
 class PublishError(EdgeError):

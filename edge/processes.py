@@ -31,6 +31,7 @@ def start_child(
     stderr: IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
+    forced: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `python -m module` of this installation in a session of its own.
 
@@ -45,6 +46,7 @@ def start_child(
         stderr: as for `Popen`.
         pass_fds: descriptors that it inherits under their numbers.
         environment: variables that it gets unless this process has them set otherwise.
+        forced: variables that it gets whatever this process has.
 
     Raises:
         OSError: it cannot be started.
@@ -60,7 +62,7 @@ def start_child(
         pass_fds=pass_fds,
         start_new_session=True,
         cwd="/",
-        env={**(environment or {}), **os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+        env={**(environment or {}), **os.environ, **(forced or {}), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
     )
 
 

@@ -266,3 +266,56 @@ class Lighting:
     """Unit vector towards the strongest light, room frame."""
     dominant_strength: float
     """0 = light from everywhere alike; 1 = the most directional that order-1 harmonics can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMesh:
+    """A closed, coloured surface in an object's own axes: y up, its front towards +z, its cube around the origin."""
+
+    vertices: npt.NDArray[np.float32]
+    """(V, 3)."""
+    faces: npt.NDArray[np.int32]
+    """(F, 3) triangles, counter-clockwise seen from outside."""
+    colours: npt.NDArray[np.uint8]
+    """(V, 3) sRGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlace:
+    """Where an object stands in the room, in metres."""
+
+    at_m: tuple[float, float, float]
+    """Of its own axes' origin, the middle of its cube, in the room frame."""
+    yaw_rad: float
+    """The bearing its front faces: 0 = room +y (forward), positive to the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """One thing that was asked about: its place in the picture, and its shape if that can be told."""
+
+    name: str
+    """Unique among those of a camera."""
+    label: str | None
+    """What the asker calls it."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom of its mask, in fractions of the picture's width and height."""
+    confidence: float
+    """IoU of the mask and that of the mesh, drawn as the camera would see it; 0 where there is no mesh."""
+    note: str
+    """Why it has no mesh or no place; empty if it has both."""
+    seen_at: float
+    """When the picture was taken, s since the Unix epoch, UTC."""
+    mesh: ObjectMesh | None = None
+    size_m: tuple[float, float, float] | None = None
+    """Width, depth and height; None where the picture has no metres."""
+    place: ObjectPlace | None = None
+    other_yaw_rad: float | None = None
+    """A quarter turn or more away, and as likely: seen from here, both sides look alike."""
+
+    @property
+    def metres(self) -> float | None:
+        """Of a length of 1 of the mesh; None where it has no size or no mesh."""
+        if self.mesh is None or self.size_m is None:
+            return None
+        return self.size_m[0] / float(np.ptp(self.mesh.vertices[:, 0]))

@@ -48,12 +48,23 @@ _MISC_S = 1.0
 class SimulatedDevice:
     """What a daemon says of itself, and answers to `ping`; it refuses all that it was not asked before by default."""
 
-    def __init__(self, name: str, port: int, *, version: str, degraded: tuple[str, ...], silent: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        *,
+        version: str,
+        degraded: tuple[str, ...],
+        silent: bool = False,
+        password: str | None = None,
+    ) -> None:
         self.topics, self.version, self.degraded, self.silent = Topics(name), version, degraded, silent
         self.said = 0
         self.client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
         self.client.will_set(self.topics.of("bridge_state"), BridgeState(state="offline").encoded(), 1, retain=True)
         self.client.on_connect, self.client.on_message = self._connected, self._asked
+        if password is not None:
+            self.client.username_pw_set(name, password)
         self.client.connect("127.0.0.1", port)
 
     def _connected(self, *_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ SYSTEMD = REPOSITORY / "systemd"
 SCRIPTS = [
     SYSTEMD / "install.sh",
     SYSTEMD / "uninstall.sh",
-    *(REPOSITORY / ".ci" / name for name in ("run", "step", "system", "deb", "deb-test")),
+    *(REPOSITORY / ".ci" / name for name in ("run", "step", "system", "deb", "deb-test", "container-test")),
 ]
 BESIDE = ("versions", "previous", "current")
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
@@ -80,6 +81,31 @@ def test_unit_is_confined() -> None:
         pytest.skip("this systemd-analyze cannot judge a file offline")
     result = run(analyze, "security", "--offline=true", "--threshold=16", "--no-pager", SYSTEMD / "edge.service")
     assert result.returncode == 0, result.stdout
+
+
+JETSONS = {
+    "JetPack 5": "nvhost nvmap 17000000.ga10b nvidia nvidia-modeset video4linux media drm nvsciipc",
+    "JetPack 6": "host1x-fence 17000000.gpu nvidia nvidia-modeset nvidia-uvm video4linux media drm nvsciipc nvhost",
+    "JetPack 7": "host1x-fence 17000000.gpu nvidia-frontend nvidia-caps nvidia-uvm nvidia-modeset drm nvidia",
+    "Xavier": "nvhost 17000000.gv11b nvidia video4linux",
+    "NVIDIA card": "nvidia nvidia-frontend nvidia-uvm nvidia-caps nvidia-modeset drm",
+}
+"""Names in /proc/devices of what CUDA, the video decoder and cameras open, as NVIDIA's drivers register them: a
+Jetson's GPU by its device's name (nvgpu), the rest by the names of nvhost, host1x-fence, nvmap and nvsciipc."""
+
+
+@pytest.mark.parametrize("machine", JETSONS)
+def test_unit_lets_the_gpu_and_the_decoder_through(machine: str) -> None:
+    """Every group of devices that they need is allowed, by systemd's own rule: a pattern as of file names."""
+    lines = (SYSTEMD / "edge.service").read_text(encoding="utf-8").splitlines()
+    allowed = [line.split("=")[1].split()[0] for line in lines if line.startswith("DeviceAllow=")]
+    patterns = [entry.removeprefix("char-") for entry in allowed if entry.startswith("char-")]
+    names = JETSONS[machine].split()
+    assert [name for name in names if not any(fnmatch.fnmatchcase(name, p) for p in patterns)] == []
+    others = ["mem", "tty", "ttyS", "input", "misc", "hidraw", "vfio", "sd", "usb_device", "i2c", "spi", "pts", "kvm"]
+    assert [name for name in others if any(fnmatch.fnmatchcase(name, p) for p in patterns)] == []
+    assert {"/dev/nvmap", "/dev/v4l2-nvdec"} <= set(allowed)
+    assert "DevicePolicy=closed" in lines
 
 
 def test_unit_does_not_retry_a_wrong_configuration() -> None:

@@ -19,8 +19,11 @@ from training.commands.fit import fit
 from training.commands.import_published import import_published
 from training.commands.pictures import pictures
 from training.commands.quantize import quantize
+from training.commands.reference import reference
+from training.commands.selftrain import selftrain
 from training.commands.skies import skies
 from training.commands.synthesize import synthesize
+from training.commands.synthesize_objects import synthesize_objects
 from training.commands.synthesize_walks import synthesize_walks
 from training.commands.terminal import CONSOLE
 from training.commands.tune import tune
@@ -30,10 +33,11 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Render rooms, train the depth, layout and lighting models, measure them, and export them for the device.",
+    help="Render rooms and things, train the models, measure them, and export them for the device.",
 )
 for command in (
-    synthesize, synthesize_walks, skies, clip, fit, tune, average, evaluate, export, calibrate, quantize, untrained,
+    synthesize, synthesize_walks, synthesize_objects, skies, clip, fit, selftrain, tune, average, evaluate, export,
+    calibrate, reference, quantize, untrained,
 ):  # fmt: skip
     app.command()(command)
 app.command("import")(import_published)

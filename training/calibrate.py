@@ -11,10 +11,11 @@ from training.data import evaluation
 from training.data.mix.entries import Part
 from training.export.proof.runners import open_model
 from training.measure.confidence import depth_signs, layout_signs, learn_confidence, with_confidence
+from training.measure.lengths import length_spread
 
 
 def calibrate(model: Path, rooms: Path, split: Part, *, threads: int = 0) -> list[str]:
-    """Learn each noun's confidence and write the manifest; returns a line for people for each.
+    """Learn each noun's confidence and write the manifest; returns a line for people for each, and one of lengths.
 
     Raises:
         DataError: the model is no folder, or says neither layout nor metric depth, or the rooms are too few.
@@ -37,6 +38,9 @@ def calibrate(model: Path, rooms: Path, split: Part, *, threads: int = 0) -> lis
             if signs is not None:
                 found[task] = learn_confidence(task, signs, f"rendered rooms ({rooms.name}, {split} split)")
                 lines.append(f"{task}: {found[task].model_dump_json()}")
+            if isinstance(output, BoundaryCorners):  # by the confidence that was just learnt
+                learnt = with_confidence(manifest, found).part(task)
+                lines.append(str(length_spread(learnt, backend, evaluation.room_layout_cases(rooms, split))))
     if not found:
         raise DataError(f"{model}: only layouts by boundary and depth in metres have a confidence to learn")
     write_manifest(model, with_confidence(manifest, found))

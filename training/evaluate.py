@@ -15,7 +15,7 @@ from rich.table import Table
 
 from edge.errors import DataError
 from edge.inference.base import Backend
-from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, Metric, sha256_of
+from edge.inference.manifest import MANIFEST_FILE, FileRef, Manifest, Metric, ObjectGrid, sha256_of
 from edge.inference.ort import OrtBackend
 from edge.inference.timing import Speed, side_by_side
 from training.config.data import SourceConfig
@@ -31,6 +31,7 @@ from training.export.published.foreign import manifest_for
 from training.measure.depth import measure_depth
 from training.measure.layout import measure_layout, measure_views
 from training.measure.lighting import answers_of, baselines, constant_light, measure_lighting
+from training.measure.objects import Baselines, best_level, measure_objects
 from training.measure.report import Measured, write_errors
 from training.tasks.base import read_checkpoint
 
@@ -60,6 +61,7 @@ class Places:
     """
 
     rooms: Path | None = None
+    objects: Path | None = None
     split: Part = "test"
     split_seed: int = 0
     hdri: Path | None = None
@@ -238,7 +240,22 @@ def _lighting_sets(model: Model, places: Places, peer: Model | None) -> Iterator
             yield measure(entries, title.format(name), baselines(constants.get(name.split()[-1]), published))
 
 
+def _object_sets(model: Model, places: Places) -> Iterator[Measured | None]:
+    """Things; a checkpoint's level is chosen on the validation split, a model folder says its own."""
+    output = model.manifest.output
+    if places.objects is None or not isinstance(output, ObjectGrid):
+        return
+    given = (model.manifest, model.backend, places.objects)
+    level = best_level(*given) if model.onnx is None else output.level
+    baselines = Baselines(places.objects)
+    for source in ("file", "made"):
+        yield measure_objects(*given, places.split, source, level, baselines)
+    if places.split == "test":
+        yield measure_objects(*given, "wild", "file", level, baselines)
+
+
 def _sets(model: Model, places: Places, peer: Model | None) -> Iterator[Measured | None]:
+    yield from _object_sets(model, places)
     for noun in model.manifest.parts:
         if noun == "lighting":
             yield from _lighting_sets(model, places, peer)
@@ -270,7 +287,7 @@ def evaluate(
     try:
         sets = tuple(measured for measured in _sets(model, places, peer) if measured is not None)
         if not sets:
-            raise DataError("nothing to measure on: give --rooms, --hdri, --real or --source")
+            raise DataError("nothing to measure on: give --rooms, --objects, --hdri, --real or --source")
         if errors is not None:
             write_errors(sets, errors, worst)
     finally:

@@ -47,6 +47,8 @@ def _amounts(run: dict[str, Any]) -> str:
         "panoramas": "panoramas of other data sets to learn from",
         "validation_panoramas": "to validate on",
         "pseudo": "pseudo-labelled pictures",
+        "things": "variants of things to learn from",
+        "validation_things": "to validate on",
         "environments": "HDRIs to learn from",
         "validation_environments": "HDRIs to validate on",
     }

@@ -112,6 +112,8 @@ class View:
     model: CameraModel
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the picture that is this lens's: left, top, right, bottom in fractions of width and height."""
+    seek_circle: bool = False
+    """Of an uncalibrated fisheye: look for its circle in the pictures; until it is found it is taken to be as given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from edge.cameras.base import (
     Source,
     View,
 )
+from edge.cameras.circles import located, seeks
 from edge.cameras.composer import Composer
 from edge.cameras.cube import views_of
 from edge.cameras.process import CameraProcess, stop_together
@@ -39,6 +40,8 @@ _HOLD_S = 5.0
 """So long no two pictures may be close enough in time before that counts as a failure."""
 _KEPT = 4
 """Pictures of each source to choose from."""
+_SEEK_EVERY_S = 5.0
+"""Between two attempts to find the circles of fisheyes."""
 _ANY = CameraModel("equirectangular")
 
 
@@ -74,6 +77,10 @@ class _Feed(ABC):
         return ()
 
     @abstractmethod
+    def degraded(self) -> tuple[str, ...]:
+        """Which members' pictures are there, and show less or cost more than they should, and why."""
+
+    @abstractmethod
     def take_warnings(self) -> list[str]:
         """What the members said since the last call."""
 
@@ -83,6 +90,7 @@ class _InStep(_Feed):
 
     def __init__(self, members: tuple[Member, ...], source_of: SourceOf) -> None:
         self._sources = [source_of(member.spec) for member in members]
+        self._names = [member.label for member in members]
 
     def open(self) -> None:
         for source in self._sources:
@@ -104,6 +112,10 @@ class _InStep(_Feed):
     def close(self) -> None:
         for source in self._sources:
             source.close()
+
+    def degraded(self) -> tuple[str, ...]:
+        pairs = zip(self._names, self._sources, strict=True)
+        return tuple(f"{name}: {reason}" for name, source in pairs for reason in source.degraded)
 
     def take_warnings(self) -> list[str]:
         return [warning for source in self._sources for warning in source.take_warnings()]
@@ -219,6 +231,10 @@ class _Live(_Feed):
             if i not in live
         )
 
+    def degraded(self) -> tuple[str, ...]:
+        there = [self._processes[i] for i in self._live(time.monotonic())]
+        return tuple(f"{process.name}: {reason}" for process in there for reason in process.degraded)
+
     def take_warnings(self) -> list[str]:
         taken, self._warnings = self._warnings, []
         return taken
@@ -242,6 +258,10 @@ class ComposedSource(Source):
         self.spec, self._source_of = spec, source_of
         self._feed: _Feed | None = None
         self._composer: Composer | None = None
+        self._placed = spec
+        """With the circles of its lenses where they were found."""
+        self._sought_s = -_SEEK_EVERY_S
+        self._not_found: tuple[str, ...] = ()
 
     def open(self) -> None:
         """Open the sources."""
@@ -257,14 +277,28 @@ class ComposedSource(Source):
         for warning in self._feed.take_warnings():
             self.warn(warning)
         missing = self._feed.missing() if any(image is None for image in together.images) else ()
-        self.degraded = tuple(f"{reason}; its part of the panorama is masked" for reason in missing)
+        self._seek_circles(together)
+        masked = tuple(f"{reason}; its part of the panorama is masked" for reason in missing)
+        self.degraded = (*masked, *self._feed.degraded(), *self._not_found)
         try:
             if self._composer is None:
-                self._composer = composer_of(self.spec, together.images)
+                self._composer = composer_of(self._placed, together.images)
             panorama, seen = self._composer.compose(together.images, together.captured_monotonic_s)
         except GeometryError as error:
             raise CameraError(str(error)) from error
         return Picture(panorama, together.captured_at, together.captured_monotonic_s, seen)
+
+    def _seek_circles(self, together: Together) -> None:
+        """Place the lenses by the circles in the picture, now and then until they are found."""
+        if not seeks(self._placed) or together.captured_monotonic_s - self._sought_s < _SEEK_EVERY_S:
+            return
+        self._sought_s = together.captured_monotonic_s
+        try:
+            self._placed, _ = located(self.spec, together.images)
+        except GeometryError as error:
+            self._not_found = (f"the fisheyes' circles are taken to be in the middle of their halves: {error}",)
+            return
+        self._not_found, self._composer = (), None
 
     def close(self) -> None:
         """Let go of the sources; harmless when they are not open."""

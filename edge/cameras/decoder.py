@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.cameras import largest
 from edge.errors import CameraError
 from edge.scene import ImageArray
 
@@ -239,6 +240,8 @@ def _size(caps: str) -> _Size:
     size = _Size(sides.get("width", 0), sides.get("height", 0))
     if not caps.startswith("video/x-raw") or "I420" not in caps or not size.bytes:
         raise DecoderError("the decoder sent pictures of an unknown form. Set `decoder: cpu` for this camera")
+    if size.width_px * size.height_px > largest.most_pixels():
+        raise DecoderError(f"the stream {largest.refusal((size.width_px, size.height_px))}")
     if size.width_px % _FILL_PX or size.height_px % 2:
         wanted = f"a width of a multiple of {_FILL_PX} and an even height"
         got = f"{size.width_px}x{size.height_px} px"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 
+from edge.cameras import largest
 from edge.cameras.address import without_addresses
 from edge.cameras.base import Picture, PictureError, Source
 from edge.cameras.doubt import DECODED_AHEAD
@@ -56,6 +57,9 @@ class LiveSource(Source):
             capture.release()
             raise CameraError(f"{self.label}: {self.why_not(printed) or f'cannot be opened. {remedy}'}")
         self._capture, self._read, self._new_format = capture, 0, False
+        largest.refuse_larger_stream(
+            self.label, capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        )
         return capture
 
     def read(self) -> Picture:
@@ -101,6 +105,8 @@ class LiveSource(Source):
             if decoded:
                 return rgb_from_any(picture)
         except cv2.error as error:
+            if largest.is_refusal(str(error)):
+                raise PictureError(f"{self.label}: sent a picture that {largest.refusal()}") from error
             said = without_addresses(error.err or str(error))
             raise PictureError(f"{self.label}: sent a picture that does not decode ({said}). {self.remedy}") from error
         except ImageError as error:

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.cameras import jpeg
+from edge.cameras import jpeg, largest
 from edge.cameras.address import without_addresses
 from edge.cameras.native import picture_damage, standard_error
 from edge.errors import CameraError, ImageError
@@ -110,6 +110,9 @@ def _decode(data: bytes) -> tuple[npt.NDArray[np.generic] | None, str | None]:
     except MemoryError as error:
         raise ImageError("does not decode (no memory is left for it). Use a smaller one") from error
     except cv2.error as error:
+        if largest.is_refusal(str(error)):
+            size_px = jpeg.walk(data).size_px if data.startswith(jpeg.START) else None
+            raise ImageError(largest.refusal(size_px)) from error
         raise ImageError(f"does not decode ({error.err}). Replace it") from error
 
 

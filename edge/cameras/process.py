@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edge.cameras import largest
 from edge.cameras import slot as slots
 from edge.cameras.base import ComposedSpec, HttpSpec, ReplaySpec, RtspSpec, SourceSpec, absolute, recording_of
 from edge.cameras.health import EventKind, Health, State
@@ -27,7 +28,7 @@ _REAP_S = 0.05
 _RESTARTING_S, _EAGER_S = 120.0, 8.0
 """A camera that is gone for less than so long is looked for this often: back within ten seconds of its return."""
 _EVENTS_KEPT = 100
-_LIBRARIES = {"OPENCV_FFMPEG_LOGLEVEL": "48", "OPENCV_LOG_LEVEL": "ERROR", "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27)}
+_LIBRARIES = {"OPENCV_FFMPEG_LOGLEVEL": "48", "OPENCV_LOG_LEVEL": "ERROR"}
 """Their logs tell the child of damage and of a new size (see `edge.cameras.native`); it shows none of them."""
 
 
@@ -46,7 +47,13 @@ class _Child:
     """One run of the capture process, with its slot and its pipe of events."""
 
     def __init__(
-        self, name: str, spec: SourceSpec, masks: tuple[Outline, ...], capacity_bytes: int, first_sequence: int
+        self,
+        name: str,
+        spec: SourceSpec,
+        masks: tuple[Outline, ...],
+        capacity_bytes: int,
+        first_sequence: int,
+        most_megapixels: float | None,
     ) -> None:
         """Start it.
 
@@ -68,6 +75,7 @@ class _Child:
                 stdout=2,
                 pass_fds=(slot_fd, events_in),
                 environment=_LIBRARIES,
+                forced=None if most_megapixels is None else largest.environment(most_megapixels),
             )
             ours.pop_all()  # they are closed by `release` from here on
         self._partial = b""
@@ -128,7 +136,8 @@ class CameraProcess:
         backoff_s: shortest and longest wait before a restart: see `backoff`; in the first two minutes 8 s are the
             longest, as a camera that restarts is back by then. Failures are forgotten when pictures have come for
             `stall_timeout_s`.
-        capacity_bytes: size of the largest picture.
+        capacity_bytes: size of the largest picture; larger ones are shrunk.
+        most_megapixels: a picture that declares more is refused before it is decoded; None: as in this process.
     """
 
     def __init__(
@@ -142,10 +151,11 @@ class CameraProcess:
         first_picture_timeout_s: float = 30.0,
         backoff_s: tuple[float, float] = (1.0, 60.0),
         capacity_bytes: int = slots.CAPACITY_BYTES,
+        most_megapixels: float | None = None,
     ) -> None:
         self.name, self.spec, self.model = name, absolute(spec), model
         stall_timeout_s, first_picture_timeout_s = _timeouts_s(spec, stall_timeout_s, first_picture_timeout_s)
-        self.backoff_s, self.capacity_bytes = backoff_s, capacity_bytes
+        self.backoff_s, self.capacity_bytes, self.most_megapixels = backoff_s, capacity_bytes, most_megapixels
         self.since_s = time.monotonic()
         """When `state` began."""
         self.restarts = 0
@@ -281,7 +291,7 @@ class CameraProcess:
     def _launch(self) -> None:
         self._next_start_s, self.degraded, last = None, (), self.captured
         try:
-            child = _Child(self.name, self.spec, self.model.masks, self.capacity_bytes, last + 1)
+            child = _Child(self.name, self.spec, self.model.masks, self.capacity_bytes, last + 1, self.most_megapixels)
         except OSError as error:
             self._fail(
                 "offline", f"the capture process cannot be started ({error.strerror}). Free memory or raise its limits"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from edge.cameras import largest
 from edge.cameras.base import EndOfStream, Picture, PictureError, ReplaySpec, Source
 from edge.cameras.doubt import Doubt
 from edge.cameras.native import NativeOutput, video_damage
@@ -181,6 +182,9 @@ class _Video(_Recording):
                 f"{self.path}: is not a readable video; it may be cut short or of a kind that FFmpeg does not know. "
                 "Copy it again, or convert it, e.g. to H.264 in MP4"
             )
+        largest.refuse_larger_stream(
+            str(self.path), self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        )
 
     def close(self) -> None:
         self._capture.release()

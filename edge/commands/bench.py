@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 
 from edge.commands.terminal import ConfigPath, console, err, errors_as_exit_codes, loaded
-from edge.scene import TASKS
 
 if TYPE_CHECKING:
     from edge.commands.compare import Comparison
@@ -72,6 +71,7 @@ def _beside(
         )
     given: list[Path | None] = [*manifests] or [None] * len(against)
     from edge.commands.compare import compare
+    from edge.scene import TASKS
 
     with errors_as_exit_codes():
         settings = loaded(config)

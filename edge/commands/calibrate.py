@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,11 +17,38 @@ from edge.errors import CalibrationError, EdgeError, ImageError
 if TYPE_CHECKING:
     from edge.config.cameras import CameraConfig
     from edge.derive.calibrate.boards import Board, Sighting
+    from edge.derive.calibrate.floor import OnFloor
     from edge.derive.calibrate.verticals import Level
-    from edge.scene import ImageArray
+    from edge.scene import Fisheye, ImageArray, Intrinsics
 
 _EXIT_DOUBTFUL = 1
+_STEEP_DEG = 60.0
+"""Beyond it pitch and roll say where a camera's picture points too: yaw is written with them."""
 Lines = dict[str, Any]
+PaperName = Literal["a4", "a3", "letter"]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Lines for the configuration, how well they are known, and why they are not to be believed."""
+
+    lines: Lines
+    known: str
+    doubts: list[str]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A camera, its pictures, and what they are called."""
+
+    camera: CameraConfig
+    images: list[ImageArray]
+    names: list[str]
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        height, width = self.images[0].shape[:2]
+        return width, height
 
 
 class _CameraUnlessNamed(TyperGroup):
@@ -44,7 +72,10 @@ app = typer.Typer(
 @app.command()
 def board(
     out: Annotated[Path, typer.Argument(help="File to write: .pdf or .svg.")],
-    paper: Annotated[Literal["a4", "a3", "letter"], typer.Option(help="To print on.")] = "a4",
+    paper: Annotated[PaperName, typer.Option(help="To print on.")] = "a4",
+    charuco: Annotated[
+        bool, typer.Option("--charuco", help="With markers: found where a part is covered too, but only nearer.")
+    ] = False,
 ) -> None:
     """Write the board to print."""
     from edge.derive.calibrate.board_sheet import board_pdf, board_svg
@@ -52,14 +83,16 @@ def board(
 
     with errors_as_exit_codes():
         writers = {".pdf": board_pdf, ".svg": board_svg}
+        printed = PAPERS[paper].charuco if charuco else PAPERS[paper].plain
         if out.suffix.lower() not in writers:
             raise EdgeError(f"{out}: a board is written as .pdf or .svg; end the name in one of them")
         try:
-            out.write_bytes(writers[out.suffix.lower()](PAPERS[paper]))
+            out.write_bytes(writers[out.suffix.lower()](PAPERS[paper], printed))
         except OSError as error:
             raise EdgeError(f"{out} cannot be written ({error.strerror}); name a place that may be written") from error
-        square_mm = 1000 * PAPERS[paper].board.square_m
-        console.print(f"{out}: print it at 100 %, not fitted to the page; then a square is {square_mm:.0f} mm wide")
+        console.print(
+            f"{out}: print it at 100 %, not fitted to the page; then a square is {1000 * printed.square_m:.0f} mm wide"
+        )
 
 
 @app.command()
@@ -77,31 +110,40 @@ def camera(
             help="On the floor, X1,Y1:X2,Y2=METRES in px; or as shown now and as it is, 3.42=3.60. Repeatable."
         ),
     ] = None,
+    sheet: Annotated[PaperName | None, typer.Option(help="A blank sheet of that paper lies on the floor.")] = None,
+    corners: Annotated[
+        str | None, typer.Option(help="Where it is seen, X1,Y1:X2,Y2:X3,Y3:X4,Y4 in px, where it is not found.")
+    ] = None,
     lens: Annotated[
         bool, typer.Option(help="The lens, from a board seen in several places, not how it hangs.")
     ] = False,
     checkerboard: Annotated[str | None, typer.Option(help="Another board: inner corners, for example 9x6.")] = None,
+    charuco: Annotated[str | None, typer.Option(help="Another ChArUco board: squares, for example 5x7.")] = None,
     square_mm: Annotated[float | None, typer.Option(min=1, help="Side of a square as measured on the board.")] = None,
+    marker_mm: Annotated[float | None, typer.Option(min=1, help="Side of a marker of --charuco.")] = None,
+    dictionary: Annotated[str, typer.Option(help="Of its markers.")] = "4x4_50",
 ) -> None:
     """Print the lines of a camera's configuration that its pictures, a board or a known length give.
 
-    Pitch and roll come from vertical edges, the height from a board on the floor or a length. What is found is told on
-    stderr; stdout has the lines alone. A result that is not to be believed is marked so, and exits 1.
+    Pitch and roll come from vertical edges, the height from a board or a sheet on the floor or a length. What is found
+    is told on stderr; stdout has the lines alone. A result that is not to be believed is marked so, and exits 1.
     """
     with errors_as_exit_codes():
         chosen = next((c for c in loaded(config).cameras if c.name == name), None)
         if chosen is None:
             raise EdgeError(f"{config} has no camera {name!r}; give the name of one that is there")
-        images = _images(chosen, pictures or [], take, every_s)
-        boards = _boards(checkerboard, square_mm)
+        boards = own_boards(square_mm)
+        if checkerboard or charuco:
+            boards = [other_board(checkerboard, charuco, square_mm, marker_mm, dictionary)]
+        seen = _pictures(chosen, pictures or [], take, every_s)
         if lens:
-            lines, doubts = _lens(chosen, images, boards)
+            found = _lens(seen, boards)
         elif length:
-            lines, doubts = _lengths(chosen, images, length)
+            found = _lengths(seen, length)
         else:
-            lines, doubts = _hang(chosen, images, boards)
-        _print(chosen, lines, doubts)
-    if doubts:
+            found = _hang(seen, boards, sheet, corners)
+        _print(chosen, found)
+    if found.doubts:
         raise typer.Exit(_EXIT_DOUBTFUL)
 
 
@@ -109,7 +151,7 @@ def _told(text: str) -> None:
     err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _images(camera: CameraConfig, paths: Sequence[Path], take: int, every_s: float) -> list[ImageArray]:
+def _pictures(camera: CameraConfig, paths: Sequence[Path], take: int, every_s: float) -> _Seen:
     from edge.cameras.picture import decoded
     from edge.commands.camera_pictures import pictures_of
 
@@ -123,59 +165,95 @@ def _images(camera: CameraConfig, paths: Sequence[Path], take: int, every_s: flo
             raise EdgeError(f"{path} {error}") from error
     if len({image.shape for image in images}) > 1:
         raise CalibrationError("the pictures are of several sizes; give pictures as the camera sends them")
-    return images
+    return _Seen(camera, images, [path.name for path in paths] or [f"{i}" for i in range(1, len(images) + 1)])
 
 
-def _boards(checkerboard: str | None, square_mm: float | None) -> list[Board]:
-    from edge.derive.calibrate.boards import PAPERS, Board
+def own_boards(square_mm: float | None) -> list[Board]:
+    """The boards that are printed here, their squares as measured."""
+    from edge.derive.calibrate.boards import PAPERS
 
-    if checkerboard is None:
-        ours = [paper.board for paper in PAPERS.values()]
-        return [Board(b.name, b.columns, b.rows, square_mm / 1000 if square_mm else b.square_m) for b in ours]
-    found = re.fullmatch(r"(\d{1,2})x(\d{1,2})", checkerboard)
-    if found is None or min(map(int, found.groups())) < 3 or square_mm is None:
+    ours = [board for paper in PAPERS.values() for board in (paper.plain, paper.charuco)]
+    return [board.with_squares(square_mm / 1000) for board in ours] if square_mm else ours
+
+
+def other_board(
+    checkerboard: str | None, charuco: str | None, square_mm: float | None, marker_mm: float | None, dictionary: str
+) -> Board:
+    """A board that was printed elsewhere.
+
+    Raises:
+        EdgeError: it is not described as a whole.
+    """
+    from edge.derive.calibrate.boards import DICTIONARIES, Board, Markers
+
+    found = re.fullmatch(r"(\d{1,2})x(\d{1,2})", charuco or checkerboard or "")
+    columns, rows = map(int, found.groups()) if found else (0, 0)
+    if charuco is None:
+        if min(columns, rows) < 3 or square_mm is None:
+            raise EdgeError(
+                "a checkerboard is given as --checkerboard 9x6 --square-mm 25: inner corners, at least 3 each way"
+            )
+        return Board("checkerboard", columns, rows, square_mm / 1000)
+    if min(columns, rows) < 3 or not square_mm or not marker_mm or marker_mm >= square_mm:
         raise EdgeError(
-            "a checkerboard is given as --checkerboard 9x6 --square-mm 25: inner corners, at least 3 each way"
+            "a ChArUco board is given as --charuco 5x7 --square-mm 40 --marker-mm 30: squares, at least 3 each way, "
+            "and markers smaller than those"
         )
-    return [Board("checkerboard", int(found[1]), int(found[2]), square_mm / 1000)]
+    if dictionary.lower() not in DICTIONARIES:
+        raise EdgeError(f"there is no dictionary {dictionary!r}; give one of {', '.join(DICTIONARIES)}")
+    markers = Markers(dictionary.lower(), marker_mm / 1000)
+    return Board("ChArUco board", columns - 1, rows - 1, square_mm / 1000, markers)
 
 
-def _sightings(camera: CameraConfig, images: Sequence[ImageArray], boards: Sequence[Board]) -> list[Sighting]:
+def _lens(seen: _Seen, boards: Sequence[Board]) -> _Found:
     from edge.derive.calibrate.boards import find_board
-    from edge.derive.calibrate.views import DOWN, flat_views
+    from edge.derive.calibrate.lens import lens_of
+    from edge.derive.calibrate.lens_found import doubts
+    from edge.derive.calibrate.views import ALL_OVER, flat_views
 
-    found = [find_board(flat_views(image, camera.model, DOWN), boards) for image in images]
-    return [sighting for sighting in found if sighting is not None]
-
-
-def _lens(camera: CameraConfig, images: Sequence[ImageArray], boards: Sequence[Board]) -> tuple[Lines, list[str]]:
-    from edge.derive.calibrate.lens import doubts, lens_of
-
-    if camera.projection != "perspective":
-        raise CalibrationError(
-            "only perspective lenses are calibrated; a panorama has none, and a fisheye's is in fisheye"
-        )
-    seen = _sightings(camera, images, boards)
-    height, width = images[0].shape[:2]
-    found = lens_of(seen, width, height)
-    k = found.intrinsics
+    untilted = replace(seen.camera.model, yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0)
+    sightings = [find_board(flat_views(image, untilted, ALL_OVER), boards) for image in seen.images]
+    places = [i for i, sighting in enumerate(sightings) if sighting is not None]
+    corners = [s.corners(image, untilted) for s, image in zip(sightings, seen.images, strict=True) if s is not None]
+    found = lens_of(corners, untilted, *seen.size_px)
+    for why, which in (
+        ("without a board", [i for i in range(len(sightings)) if i not in places]),
+        ("its board does not fit the others: held still, flat, in focus?", [places[i] for i in found.dropped]),
+    ):
+        for i in which:
+            _told(f"picture {seen.names[i]}: not used; {why}")
+    known = f"focal length ± {found.focal_error:.2%}"
+    if found.picture_error_px is not None:
+        known += f", directions ± {found.picture_error_px:.2f} px"
     _told(
-        f"lens: focal length {k.fx_px:.1f} px ± {found.focal_error:.2%}; {found.left_px:.2f} px left over "
-        f"{found.views} pictures, {len(images) - len(seen)} without a board, {found.dropped} that did not fit"
+        f"lens: focal length {found.lens.fx_px:.1f} px, {known}; {found.left_px:.2f} px left over "
+        f"{len(corners) - len(found.dropped)} pictures"
     )
-    values = {n: round(getattr(k, n), 2) for n in ("fx_px", "fy_px", "cx_px", "cy_px")}
-    values |= {n: round(v, 6) for n in ("k1", "k2", "p1", "p2", "k3") if (v := getattr(k, n))}
-    return {"hfov_deg": None, "intrinsics": {"width_px": width, "height_px": height, **values}}, doubts(found)
+    return _Found(lens_lines(found.lens), known, doubts(found))
 
 
-def _lengths(camera: CameraConfig, images: Sequence[ImageArray], given: Sequence[str]) -> tuple[Lines, list[str]]:
+def lens_lines(lens: Intrinsics | Fisheye) -> Lines:
+    """A lens as it is written in config.yaml; None: that is no longer written."""
+    from math import degrees, floor
+
+    names = ("width_px", "height_px", "fx_px", "fy_px", "cx_px", "cy_px")
+    values: Lines = {name: getattr(lens, name) for name in names[:2]}
+    values |= {name: round(getattr(lens, name), 2) for name in names[2:]}
+    values |= {n: round(v, 6) for n in ("k1", "k2", "p1", "p2", "k3", "k4") if (v := getattr(lens, n, 0.0))}
+    fov_rad = getattr(lens, "fov_rad", None)
+    if fov_rad is None:
+        return {"hfov_deg": None, "intrinsics": values}
+    return {"fisheye": {**values, "fov_deg": floor(10 * degrees(fov_rad)) / 10}}
+
+
+def _lengths(seen: _Seen, given: Sequence[str]) -> _Found:
     from edge.derive.calibrate.length import doubts, together
 
-    heights, lengths = zip(*(_length(camera, images[0], text) for text in given), strict=True)
+    heights, lengths = zip(*(_length(seen.camera, seen.images[0], text) for text in given), strict=True)
     found = together(heights, lengths)
     left = "" if found.left_m is None else f"; the lengths miss by {100 * found.left_m:.1f} cm"
     _told(f"length: height {found.height_m:.3f} ± {found.error_m:.3f} m{left}")
-    return {"camera_height_m": round(found.height_m, 3)}, doubts(found, heights)
+    return _Found({"camera_height_m": round(found.height_m, 3)}, f"± {found.error_m:.3f} m", doubts(found, heights))
 
 
 def _length(camera: CameraConfig, image: ImageArray, text: str) -> tuple[Any, float]:
@@ -201,39 +279,75 @@ def _length(camera: CameraConfig, image: ImageArray, text: str) -> tuple[Any, fl
     return floor_length(rays, true_m, model.pitch_rad, model.roll_rad, scale), true_m
 
 
-def _hang(camera: CameraConfig, images: Sequence[ImageArray], boards: Sequence[Board]) -> tuple[Lines, list[str]]:
-    """From vertical edges and, where there is one, a board on the floor; either may be missing."""
+def _hang(seen: _Seen, boards: Sequence[Board], paper: str | None, corners: str | None) -> _Found:
+    """From vertical edges and, where there is one, a board or a sheet on the floor; either may be missing."""
     from edge.derive.calibrate.floor import doubts, hang
     from edge.derive.calibrate.verticals import level
 
-    seen = _sightings(camera, images, boards)
+    model = seen.camera.model
+    if corners and (paper is None or len(seen.images) > 1):
+        raise EdgeError(
+            "--corners are those of a blank sheet in one picture; give --sheet a4 (or a3, letter) with them"
+        )
     upright: Level | None = None
+    unlevel: CalibrationError | None = None
     try:
-        upright = level(images, camera.model)
-    except CalibrationError as error:
-        if not seen:
-            raise
-        _told(f"vertical edges: not used; {error}")
-    if upright is not None:
+        upright = level(seen.images, model)
         _told(
             f"vertical edges: {_tilt(upright.pitch_rad, upright.pitch_error_rad, 'pitch')}, "
             f"{_tilt(upright.roll_rad, upright.roll_error_rad, 'roll')}; {upright.edges} edges, "
             f"{_degrees(upright.left_rad):.2f}° left"
         )
-    if not seen:
+    except CalibrationError as error:
+        unlevel = error
+    lying = _lying(seen, boards, paper, corners, upright)
+    if unlevel is not None:
+        if not lying:
+            raise unlevel
+        _told(f"vertical edges: not used; {unlevel}")
+    if not lying:
         assert upright is not None
         _told(
-            "no board is seen, so the height stays open: lay one on the floor (edge calibrate board), or give --length"
+            f"no {'sheet' if paper else 'board'} is seen, so the height stays open: lay one on the floor "
+            "(edge calibrate board, or a blank --sheet), or give --length"
         )
-        return _angles(upright.pitch_rad, upright.roll_rad), []
-    found = hang(seen, (camera.model.pitch_rad, camera.model.roll_rad), upright)
+        return _Found(_angles(seen, upright), _known(upright), [])
+    found = hang(lying, (model.pitch_rad, model.roll_rad), upright)
     _told(
-        f"{seen[0].board}: height {found.height_m:.3f} ± {found.height_error_m:.3f} m, "
+        f"{lying[0].board}: height {found.height_m:.3f} ± {found.height_error_m:.3f} m, "
         f"{_tilt(found.pitch_rad, found.pitch_error_rad, 'pitch')}, "
         f"{_tilt(found.roll_rad, found.roll_error_rad, 'roll')}; "
-        f"in {found.places} of {len(images)} pictures, {found.left_px:.2f} px left"
+        f"in {found.places} of {len(seen.images)} pictures, {found.left_px:.2f} px left"
     )
-    return {"camera_height_m": round(found.height_m, 3), **_angles(found.pitch_rad, found.roll_rad)}, doubts(found)
+    lines = {"camera_height_m": round(found.height_m, 3), **_angles(seen, found)}
+    return _Found(lines, f"height ± {found.height_error_m:.3f} m, {_known(found)}", doubts(found))
+
+
+def _lying(
+    seen: _Seen, boards: Sequence[Board], paper: str | None, corners: str | None, upright: Level | None
+) -> list[Sighting]:
+    """What lies on the floor: one board or sheet a picture, where there is one."""
+    from edge.derive.calibrate.boards import find_board
+    from edge.derive.calibrate.sheet import find_sheet, told_sheet
+    from edge.derive.calibrate.views import DOWN, flat_views, pixel_rays
+
+    model = seen.camera.model
+    expected = (upright.pitch_rad, upright.roll_rad) if upright else (model.pitch_rad, model.roll_rad)
+    found = []
+    for image in seen.images:
+        views = flat_views(image, model, DOWN)
+        if paper is None:
+            found.append(find_board(views, boards))
+        elif corners is None:
+            found.append(find_sheet(views, paper, expected, upright))
+        else:
+            numbers = re.fullmatch(":".join([r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)"] * 4), corners)
+            if numbers is None:
+                raise EdgeError(f"{corners!r} are no corners; give four pixels, --corners X1,Y1:X2,Y2:X3,Y3:X4,Y4")
+            at = [float(number) for number in numbers.groups()]
+            rays = pixel_rays(model, list(zip(at[::2], at[1::2], strict=True)), *seen.size_px)
+            found.append(told_sheet(views, rays, paper, expected, upright))
+    return [sighting for sighting in found if sighting is not None]
 
 
 def _degrees(angle_rad: float) -> float:
@@ -246,14 +360,25 @@ def _tilt(angle_rad: float, error_rad: float, name: str) -> str:
     return f"{name} {_degrees(angle_rad):.2f} ± {_degrees(error_rad):.2f}°"
 
 
-def _angles(pitch_rad: float, roll_rad: float) -> Lines:
-    return {"pitch_deg": round(_degrees(pitch_rad), 2), "roll_deg": round(_degrees(roll_rad), 2)}
+def _angles(seen: _Seen, found: Level | OnFloor) -> Lines:
+    from edge.derive.calibrate.verticals import yaw_kept_rad
+
+    lines = {"pitch_deg": round(_degrees(found.pitch_rad), 2), "roll_deg": round(_degrees(found.roll_rad), 2)}
+    if abs(lines["pitch_deg"]) > _STEEP_DEG:
+        yaw_rad = yaw_kept_rad(seen.camera.model, found.pitch_rad, found.roll_rad)
+        lines["yaw_deg"] = round(_degrees(yaw_rad), 2)
+    return lines
 
 
-def _print(camera: CameraConfig, lines: Lines, doubts: Sequence[str]) -> None:
+def _known(tilt: Level | OnFloor) -> str:
+    return f"pitch ± {_degrees(tilt.pitch_error_rad):.2f}°, roll ± {_degrees(tilt.roll_error_rad):.2f}°"
+
+
+def _print(camera: CameraConfig, found: _Found) -> None:
     """The lines as they belong under the camera, once the configuration has taken them; doubts as comments above."""
     import yaml
 
+    lines = found.lines
     kept = {key: value for key, value in lines.items() if value is not None}
     try:
         type(camera).model_validate({**camera.model_dump(mode="json", exclude_unset=True), **lines})
@@ -261,11 +386,11 @@ def _print(camera: CameraConfig, lines: Lines, doubts: Sequence[str]) -> None:
         raise CalibrationError(
             f"what was found is no configuration of this camera ({error}); take other pictures"
         ) from error
-    for doubt in doubts:
+    for doubt in found.doubts:
         console.print(f"    # not to be believed: {doubt}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"    # camera {camera.name}", markup=False, highlight=False, soft_wrap=True)
-    for gone in lines.keys() - kept.keys():
-        console.print(f"    # without {gone}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"    # camera {camera.name}: {found.known}", markup=False, highlight=False, soft_wrap=True)
+    if gone := [key for key in lines if key in camera.model_fields_set]:
+        console.print(f"    # in place of {', '.join(gone)}", markup=False, highlight=False, soft_wrap=True)
     for key, value in kept.items():
         text = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=1000).strip()[1:-1]
         console.print(f"    {key}: {text}", markup=False, highlight=False, soft_wrap=True)

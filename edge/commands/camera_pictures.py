@@ -26,14 +26,16 @@ class FirstPicture:
     """Why it shows less, or came more slowly, than it should."""
 
 
-def first_picture(name: str, spec: SourceSpec, model: CameraModel) -> FirstPicture:
-    """The first one.
+def first_picture(
+    name: str, spec: SourceSpec, model: CameraModel, most_megapixels: float | None = None
+) -> FirstPicture:
+    """The first one; `most_megapixels` as for `CameraProcess`.
 
     Raises:
         EdgeError: none came, and why.
     """
     begun_s = time.monotonic()
-    with _capturing(name, spec, model) as process:
+    with _capturing(name, spec, model, most_megapixels) as process:
         frame = _next(process)
         after_s = time.monotonic() - begun_s
         process.poll()
@@ -47,7 +49,7 @@ def pictures_of(camera: CameraConfig, count: int = 1, every_s: float = 0.0) -> l
         EdgeError: the camera cannot be opened or sends none.
     """
     pictures: list[ImageArray] = []
-    with _capturing(camera.name, camera.spec, camera.model) as process:
+    with _capturing(camera.name, camera.spec, camera.model, camera.most_megapixels) as process:
         while len(pictures) < count:
             pictures.append(_next(process).image.copy())
             if len(pictures) < count:
@@ -56,8 +58,36 @@ def pictures_of(camera: CameraConfig, count: int = 1, every_s: float = 0.0) -> l
 
 
 @contextmanager
-def _capturing(name: str, spec: SourceSpec, model: CameraModel) -> Iterator[CameraProcess]:
-    process = CameraProcess(name, spec, model, backoff_s=(_WITHIN_S, _WITHIN_S))
+def frames_of(camera: CameraConfig) -> Iterator[Iterator[Frame | None]]:
+    """A configured camera's frames as they come, until its recording ends; None now and then while none comes.
+
+    Raises:
+        EdgeError: the camera cannot be opened, or has sent none for long; from the iterator.
+    """
+    with _capturing(camera.name, camera.spec, camera.model, camera.most_megapixels) as process:
+        yield _following(process)
+
+
+def _following(process: CameraProcess) -> Iterator[Frame | None]:
+    last_s, sequence = time.monotonic(), 0
+    while True:
+        ended = process.ended
+        frame = process.latest(sequence)
+        if frame is not None:
+            yield frame
+            last_s, sequence = time.monotonic(), frame.sequence
+            continue
+        if ended:
+            return
+        _look_after(process, last_s)
+        yield None
+
+
+@contextmanager
+def _capturing(
+    name: str, spec: SourceSpec, model: CameraModel, most_megapixels: float | None
+) -> Iterator[CameraProcess]:
+    process = CameraProcess(name, spec, model, backoff_s=(_WITHIN_S, _WITHIN_S), most_megapixels=most_megapixels)
     process.start()
     try:
         yield process
@@ -68,13 +98,22 @@ def _capturing(name: str, spec: SourceSpec, model: CameraModel) -> Iterator[Came
 def _next(process: CameraProcess) -> Frame:
     begun_s = time.monotonic()
     while (got := process.latest()) is None:
-        process.poll()
-        failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
-            process.last_error if process.state == "offline" and process.last_error else None
-        )
-        if failure:
-            raise EdgeError(failure)
-        if time.monotonic() - begun_s > _WITHIN_S:
-            raise EdgeError(f"no picture within {_WITHIN_S:.0f} s; check the source's address and cabling")
-        time.sleep(0.02)
+        _look_after(process, begun_s)
     return got
+
+
+def _look_after(process: CameraProcess, since_s: float) -> None:
+    """While none comes.
+
+    Raises:
+        EdgeError: the camera says why, or it has lasted too long.
+    """
+    process.poll()
+    failure = next((e.message for e in process.take_events() if e.kind == "error"), None) or (
+        process.last_error if process.state == "offline" and process.last_error and not process.ended else None
+    )
+    if failure:
+        raise EdgeError(failure)
+    if time.monotonic() - since_s > _WITHIN_S:
+        raise EdgeError(f"no picture within {_WITHIN_S:.0f} s; check the source's address and cabling")
+    time.sleep(0.02)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -19,7 +20,7 @@ from edge.cameras.sphere import varies_at_both_poles
 from edge.commands.camera_pictures import first_picture
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config
-from edge.daemon.build import endpoint_of, kept_for_review, topics_of
+from edge.daemon.build import endpoint_of, kept_for_review, recordings_of, topics_of
 from edge.errors import EdgeError
 from edge.inference.options import InferenceOptions
 from edge.inference.serving import ServingBackend
@@ -49,8 +50,9 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
         return Finding(what, False, str(e))
 
 
-def _engine(config: Config, task: Task, on_progress: Callable[[str], None]) -> str:
-    name = config.tasks[task].engine
+def _engine(config: Config, task: Task | Literal["objects"], on_progress: Callable[[str], None]) -> str:
+    name = config.tasks.objects.engine if task == "objects" else config.tasks[task].engine
+    assert name is not None
     options = config.inference.options()
     _, serving = load_engine(
         config.model_store(), name, task, options, on_progress=lambda p: on_progress(f"{name}: {p}")
@@ -78,7 +80,7 @@ def describe_serving(serving: ServingBackend, options: InferenceOptions) -> str:
 
 
 def _camera(camera: CameraConfig) -> str:
-    got = first_picture(camera.name, camera.spec, camera.model)
+    got = first_picture(camera.name, camera.spec, camera.model, camera.most_megapixels)
     height, width = got.frame.image.shape[:2]
     if camera.projection == "equirectangular" and width != 2 * height:
         raise EdgeError(
@@ -137,12 +139,29 @@ def _review(config: Config) -> str:
     kept = kept_for_review(config)
     if kept is None:
         return "no picture is kept"
-    people = "people removed by the median of an hour" if own.people == "removed" else "people in them"
+    people = {
+        "removed": "people removed by the median of an hour",
+        "blurred": "all that stands in the room blurred",
+        "kept": "people in them",
+        "no_picture": "of them numbers alone",
+    }[own.people]
     when = "by request and what contradicts itself" if own.automatic else "by request"
     waiting, labelled = len(kept.entries()), len(kept.labelled())
     return (
         f"pictures {when}, {people}, in {own.folder}: {waiting} wait (at most {own.most_entries}, {own.most_mib} MiB, "
         f"{own.most_days:g} days), {labelled} labelled; edge review --delete all removes them"
+    )
+
+
+def _recordings(config: Config) -> str:
+    """What `edge record` kept, where and how long."""
+    kept = recordings_of(config)
+    if kept is None:
+        return "nothing is recorded"
+    kept_mib, own = kept.size_bytes() / 2**20, config.record
+    return (
+        f"{len(kept.names())} in {own.folder}, {kept_mib:.0f} MiB (at most {own.most_mib}, {own.most_days:g} days); "
+        "edge record --delete all removes them"
     )
 
 
@@ -237,13 +256,15 @@ def installation_findings(here: Installation, *, csi: bool) -> list[Finding]:
 
 def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Finding]:
     """Try everything the configuration names; TensorRT may build for minutes, which `on_progress` is called with."""
-    tasks = sorted({t for c in config.cameras for t in c.tasks})
+    tasks: list[Task | Literal["objects"]] = sorted({t for c in config.cameras for t in c.tasks})
+    tasks += [] if config.tasks.objects.engine is None else ["objects"]
     findings = installation_findings(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
     findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]
     findings += [_tried(f"camera {c.name}", lambda c=c: _camera(c)) for c in config.cameras]  # type: ignore[misc]
     if config.mqtt.host is not None and config.mqtt.spool.enabled:
         findings.append(_tried("spool", lambda: _spool(config)))
     findings.append(_tried("review", lambda: _review(config)))
+    findings.append(_tried("recordings", lambda: _recordings(config)))
     findings.append(_tried("broker", lambda: _broker(config)))
     running = _daemons(config) if findings[-1].passed else None
     return findings if running is None else [*findings, running]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from edge.monitor.metrics import CONTENT_TYPE
 from edge.viewer.addresses import Address, Said
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 def addresses(daemon: Daemon) -> Mapping[str, Address]:
     """By path."""
+    from edge.monitor.metrics import CONTENT_TYPE
 
     def health() -> Said:
         why = daemon.dead()

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edge.inference.installed import InstalledModels
     from edge.inference.store import StoredModel
 
-_FETCH_S = 60.0
 _MOST_SIGNATURE = 1024
 
 
@@ -53,6 +52,10 @@ def install(
     signature: Annotated[
         str | None, typer.Option(help="File with the publisher's signature, or it in base64; default: FILE.tar.sig.")
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="Authorities that an https server's certificate is signed by; default: the system's."),
+    ] = None,
 ) -> None:
     """Install a model in the place of the engine that is called as its manifest says.
 
@@ -70,7 +73,7 @@ def install(
         largest = own.largest_mib << 20
         with installed.staging() as work:
             package = work / "package.tar"
-            signed = _fetched(what, signature, package, largest, needs_signature=bool(own.publishers))
+            signed = _fetched(what, signature, package, largest, needs_signature=bool(own.publishers), ca=ca, stop=stop)
             found = check_digest(package, digest)
             by = check_publisher(package, signed, own.publishers) if own.publishers else None
             (work / "unpacked").mkdir()
@@ -81,7 +84,16 @@ def install(
         console.print(f"{name}: {found[:16]}{signer}, proved on {provider}; {text}", markup=False, soft_wrap=True)
 
 
-def _fetched(what: str, signature: str | None, package: Path, largest: int, *, needs_signature: bool) -> bytes | None:
+def _fetched(
+    what: str,
+    signature: str | None,
+    package: Path,
+    largest: int,
+    *,
+    needs_signature: bool,
+    ca: Path | None,
+    stop: threading.Event,
+) -> bytes | None:
     """Write the package into a file of our own, that nobody changes between check and use; its signature, if any.
 
     Raises:
@@ -91,10 +103,14 @@ def _fetched(what: str, signature: str | None, package: Path, largest: int, *, n
     from edge.inference.packages import signature_beside
 
     beside: bytes | None = None
+    if what.startswith("http://"):
+        raise EngineError(f"{what}: is not encrypted, so anybody on the way may change it; use https")
     if what.startswith("https://"):
-        _download(what, package, largest)
+        from edge.commands.download import download
+
+        download(what, package, largest, ca=ca, stop=stop)
         if needs_signature and signature is None:
-            _download(f"{what}.sig", package.with_suffix(".sig"), _MOST_SIGNATURE)
+            download(f"{what}.sig", package.with_suffix(".sig"), _MOST_SIGNATURE, ca=ca, stop=stop)
             beside = package.with_suffix(".sig").read_bytes()
     else:
         path = Path(what)
@@ -120,25 +136,6 @@ def _given(signature: str) -> bytes:
         return base64.b64decode(signature, validate=True)
     except (OSError, binascii.Error) as e:
         raise EngineError("--signature is no file, and no base64; name the file that openssl wrote") from e
-
-
-def _download(url: str, to: Path, largest: int) -> None:
-    import httpx
-
-    try:
-        with httpx.stream("GET", url, timeout=_FETCH_S, follow_redirects=False) as response, to.open("wb") as file:
-            if response.status_code != httpx.codes.OK:
-                raise EngineError(
-                    f"the server answers {response.status_code} for {url}; see the address (no redirects)"
-                )
-            for block in response.iter_bytes(1 << 16):
-                if file.tell() + len(block) > largest:
-                    raise EngineError(f"{url}: is larger than {largest >> 20} MiB; models.largest_mib allows no more")
-                file.write(block)
-    except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise EngineError(
-            f"{url}: cannot be fetched ({e or type(e).__name__}); see address, network, certificate"
-        ) from e
 
 
 @contextmanager

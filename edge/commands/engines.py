@@ -91,7 +91,7 @@ def _place(config: Path, engines: Path | None) -> _Place:
     else:
         settings = loaded(config)
         models, options = settings.model_store(), settings.inference.options()
-        used = tuple(dict.fromkeys(settings.engines().values()))
+        used = settings.engine_names()
     return _Place(models, PlanStore(options.plans or models.root, options.plan_key), options, used)
 
 

@@ -17,8 +17,7 @@ from edge.errors import EdgeError, plain
 
 if TYPE_CHECKING:
     from edge.mqtt.endpoint import Endpoint
-    from edge.mqtt.messages import Response
-    from edge.subscribe.fleet import Device, Filter, Fleet
+    from edge.subscribe.fleet import Answer, Device, Filter, Fleet
 
 _HELP = """Every device of a broker, from what it retains: state, version, engines, what is degraded, last seen.
 
@@ -171,7 +170,7 @@ def request(
             answers = connected.ask(online, verb, values, timeout_s=wait_s)
     silent = {d.name: "offline" if d.state != "online" else "no answer" for d in found if d.name not in answers}
     if as_json or chosen.as_json:
-        told = {name: answer.model_dump(mode="json", exclude={"transaction"}) for name, answer in answers.items()}
+        told = {name: asdict(answer) for name, answer in answers.items()}
         print(json.dumps(told | {n: {"status": "silent", "error": why} for n, why in silent.items()}, indent=2))
     else:
         _print_answers(answers, silent)
@@ -184,7 +183,7 @@ def request(
         raise typer.Exit(EXIT_NOT_THERE)
 
 
-def _print_answers(answers: dict[str, Response], silent: dict[str, str]) -> None:
+def _print_answers(answers: dict[str, Answer], silent: dict[str, str]) -> None:
     """A line a device: what most say alike is not repeated in full."""
     lines = {name: answer.error or "done" for name, answer in answers.items()} | silent
     for name in sorted(lines):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ from edge.commands.terminal import console, err
 
 if TYPE_CHECKING:
     from edge.mqtt.endpoint import Endpoint
-    from edge.viewer.live import Flag
+    from edge.viewer.live import Ask, Flag
     from edge.viewer.server import PageServer, Site
 
 PageHost = Annotated[
@@ -51,6 +51,22 @@ def flag_over(endpoint: Endpoint, base: str) -> Flag:
         return str(answer.data["entry"])
 
     return flag
+
+
+def objects_over(endpoint: Endpoint, base: str) -> Ask:
+    """What asks a device about a thing that a camera shows, over a broker."""
+    from edge.errors import EdgeError
+    from edge.mqtt.topics import Topics
+    from edge.mqtt.verbs import VERBS
+    from edge.subscribe.ask import ask
+
+    def about(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer = ask(endpoint, Topics(device, base), "objects", arguments, timeout_s=VERBS["objects"].within_s + 2.0)
+        if answer.status != "ok":
+            raise EdgeError(str(answer.error))
+        return answer.data
+
+    return about
 
 
 @contextmanager
@@ -93,7 +109,7 @@ def page_served(
             elif not received.payload:
                 homes.heard(received.address.home, None)
 
-    server = serve(LivePage(relay, flag_over(endpoint, base), homes))
+    server = serve(LivePage(relay, flag_over(endpoint, base), homes, objects_over(endpoint, base)))
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
     with ExitStack() as served:
         server.start()

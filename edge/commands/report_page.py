@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from html import escape
@@ -14,7 +13,7 @@ from edge import __version__
 from edge.commands.report_plan import legend, plan_svg
 from edge.commands.report_rooms import Home
 from edge.derive.formats.plan import home_plan_svg
-from edge.derive.heat_loss.assumptions import DISCLAIMER
+from edge.derive.heat_loss.assumptions import DISCLAIMER, two_digits
 from edge.derive.heat_loss.heating import FLOW_C, HEAT_PUMP_DROP_K, building_load_w, heat_pump, radiator_w
 from edge.derive.heat_loss.uncertainty import Quantiles
 from edge.mqtt.heat_loss_message import HeatElement, HeatLossMessage, Range
@@ -44,14 +43,6 @@ _NEXT = 3
 _HEADS = ("Surface", "Borders on", "m²", "U + bridges, W/m²K", "K", "W", "")
 
 
-def two_digits(value: float) -> str:
-    """With two significant digits: more would pretend to be sure."""
-    if abs(value) < 0.5:
-        return "0"
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    return f"{round(value / step) * step:,.0f}".replace(",", "\u202f")
-
-
 def page(home: Home) -> str:
     """The whole report."""
     load = building_load_w(_quantiles(room.building.total_w) for room in home.rooms)
@@ -64,6 +55,7 @@ def page(home: Home) -> str:
         summary=_summary(home, load),
         plan=_plan(home),
         building=_building(home, load),
+        without=_without(home),
         radiators=_radiators(home.rooms),
         pump=_pump(home, load),
         rooms="".join(_room(room) for room in home.rooms),
@@ -97,7 +89,11 @@ def _summary(home: Home, load: Quantiles) -> str:
         ("Heat pump", f"{pump.sure_w / 1000:g} kW", f"{pump.usual_w / 1000:g} kW for the middle of the range"),
     ]
     if None not in years:
-        cards.append(("Heat of a year", f"{two_digits(heat)} kWh", "by degree days, without sun and people"))
+        taken = [room.annual_electricity_kwh for room in home.rooms]
+        electricity = sum(kwh for kwh in taken if kwh is not None)
+        how = "by degree days, without sun and people"
+        how += "" if None in taken else f"; {two_digits(electricity)} kWh of electricity"
+        cards.append(("Heat of a year", f"{two_digits(heat)} kWh", how))
     return "".join(f"<div><h3>{a}</h3><b>{b}</b><small>{c}</small></div>" for a, b, c in cards)
 
 
@@ -127,6 +123,13 @@ def _building(home: Home, load: Quantiles) -> str:
     area = sum(room.area_m2 for room in home.rooms)
     foot = _rows([("Building", f"{area:.1f}", "", "", "", "", _range(load), "", f"<b>{two_digits(load.p50)}</b>")])
     return f"<tbody>{_rows(rows)}</tbody><tfoot>{foot}</tfoot>"
+
+
+def _without(home: Home) -> str:
+    if not home.without:
+        return ""
+    items = "".join(f"<li>{escape(camera)}: {escape(why)}</li>" for camera, why in home.without)
+    return f'<div class="not"><strong>Rooms that are not in these sums.</strong><ul>{items}</ul></div>'
 
 
 def _radiators(rooms: tuple[HeatLossMessage, ...]) -> str:

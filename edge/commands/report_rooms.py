@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,18 +16,19 @@ from edge.config.file import ConfigFile
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.values import Name, Positive, Section, problem
 from edge.derive.heat_loss.elements import Shape
-from edge.derive.heat_loss.estimate import heat_loss
+from edge.derive.heat_loss.estimate import heat_loss, why_not
 from edge.derive.heat_loss.uncertainty import Measurement
 from edge.errors import ConfigErrors, EdgeError, explain
 from edge.geometry.polygon import counter_clockwise, is_simple
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.home_message import HomeMessage
-from edge.mqtt.messages import timestamp
+from edge.mqtt.messages import LayoutMessage, timestamp
 from edge.publish.heat_loss import Origin, heat_loss_message
 from edge.subscribe.watcher import Received, Watcher
 
 _TOPIC_END = "/heat_loss"
+_KINDS: dict[str, type[HeatLossMessage] | type[LayoutMessage]] = {"heat_loss": HeatLossMessage, "layout": LayoutMessage}
 _QUIET_S = 0.5
 """No further room for so long: the retained ones have all come."""
 
@@ -42,6 +43,8 @@ class Home:
     rooms: tuple[HeatLossMessage, ...]
     placed: HomeMessage | None = None
     """Where rooms are beside each other, if somebody put them together in the live page."""
+    without: tuple[tuple[str, str], ...] = ()
+    """Rooms of which there is a layout and no heat loss, by camera, and why."""
 
 
 class RoomConfig(Section):
@@ -100,17 +103,44 @@ def _recorded(path: Path) -> Home:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise EdgeError(f"{path}: cannot be read as text; record with `edge watch --json > {path.name}`") from error
-    latest: dict[str, HeatLossMessage] = {}
+    seen = _Seen()
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            if str(entry["topic"]).endswith(_TOPIC_END):
-                latest[entry["topic"]] = HeatLossMessage.model_validate(entry["payload"])
+            kind = _KINDS.get(str(entry["topic"]).rpartition("/")[2])
+            if kind is not None:
+                seen.take(entry["topic"], kind.model_validate(entry["payload"]))
         except ValidationError as error:
             raise EdgeError(f"{path}, line {number}: {explain(error, 'payload')[0]}; record it again") from error
         except (ValueError, TypeError, KeyError):
             continue  # a picture, or a line that was cut off
-    return _home(latest, path.stem, f"{path} has no message on <camera>{_TOPIC_END}; record longer")
+    return seen.home(path.stem, f"{path} has no message on <camera>{_TOPIC_END}; record longer")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The last of each room's messages, by topic."""
+
+    heat_losses: dict[str, HeatLossMessage] = field(default_factory=dict)
+    layouts: dict[str, LayoutMessage] = field(default_factory=dict)
+
+    def take(self, topic: str, message: object) -> None:
+        if isinstance(message, HeatLossMessage):
+            self.heat_losses[topic] = message
+        elif isinstance(message, LayoutMessage):
+            self.layouts[topic] = message
+
+    def home(self, name: str, nothing: str) -> Home:
+        """Raises EdgeError: none of the rooms has a heat loss."""
+        found = self.heat_losses
+        without = tuple(
+            (layout.camera, why_not(layout) or "its camera has no section heat_loss in config.yaml")
+            for topic, layout in sorted(self.layouts.items())
+            if topic.rpartition("/")[0] + _TOPIC_END not in found
+        )
+        if not found:
+            raise EdgeError("; ".join([nothing, *(f"{camera}: {why}" for camera, why in without)]))
+        return Home(name, tuple(found[topic] for topic in sorted(found)), without=without)
 
 
 def home_of_broker(endpoint: Endpoint, *, base: str, device: str | None, wait_s: float) -> Home:
@@ -119,29 +149,29 @@ def home_of_broker(endpoint: Endpoint, *, base: str, device: str | None, wait_s:
     Raises:
         EdgeError: there is no connection, or no such room within `wait_s`.
     """
-    latest: dict[str, HeatLossMessage] = {}
+    seen = _Seen()
     homes: dict[str, HomeMessage] = {}
     last_s = [time.monotonic()]
 
     def take(received: Received) -> None:
         if isinstance(received.message, HomeMessage):
             homes[received.topic] = received.message
-        elif isinstance(received.message, HeatLossMessage):
-            latest[received.topic] = received.message
+        else:
+            seen.take(received.topic, received.message)
             last_s[0] = time.monotonic()
 
     watcher = Watcher(endpoint, base=base, device=device, on_message=take, with_homes=True)
     watcher.start()
     end_s = time.monotonic() + wait_s
     try:
-        while time.monotonic() < end_s and not (latest and time.monotonic() - last_s[0] > _QUIET_S):
+        while time.monotonic() < end_s and not (seen.heat_losses and time.monotonic() - last_s[0] > _QUIET_S):
             time.sleep(0.05)
     finally:
         watcher.stop()
     if not watcher.state.ever_connected:
         raise EdgeError(f"never connected: {watcher.state.connection_error or 'no answer yet'}")
     nothing = f"no message on {base}/{device or '+'}/<camera>{_TOPIC_END} within {wait_s:g} s"
-    home = _home(latest, device or base, f"{nothing}; add the section heat_loss to a camera of config.yaml")
+    home = seen.home(device or base, f"{nothing}; add the section heat_loss to a camera of config.yaml")
     placed = _placed(home, homes.values())
     return home if placed is None else replace(home, name=placed.name, placed=placed)
 
@@ -152,9 +182,3 @@ def _placed(home: Home, homes: Iterable[HomeMessage]) -> HomeMessage | None:
     common = [(len(ours & {(r.device, r.camera) for r in h.rooms}), h.saved_at, h) for h in homes]
     best = max(common, key=lambda found: found[:2], default=None)
     return best[2] if best is not None and best[0] else None
-
-
-def _home(latest: dict[str, HeatLossMessage], name: str, nothing: str) -> Home:
-    if not latest:
-        raise EdgeError(nothing)
-    return Home(name, tuple(latest[topic] for topic in sorted(latest)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +30,12 @@ def review(
     delete: Annotated[
         str | None, typer.Option(metavar="WHAT", help="Delete all, waiting, labelled, or one by its name, and end.")
     ] = None,
+    add: Annotated[
+        Path | None, typer.Option(metavar="PANORAMA", help="Put a level 360° picture aside to be labelled, and end.")
+    ] = None,
+    camera_height: Annotated[
+        float, typer.Option(min=0.2, max=10.0, help="Of the camera that took --add, above the floor, m.")
+    ] = 1.6,
     page_host: PageHost = "127.0.0.1",
     page_port: PagePort = 8089,
     for_s: Annotated[float | None, typer.Option("--for", min=0.1, help="Stop after so many seconds.")] = None,
@@ -45,6 +53,9 @@ def review(
             _list(kept)
         elif delete is not None:
             _delete(kept, delete)
+        elif add is not None:
+            name = _added(kept, add, camera_height)
+            err.print(f"{name} waits in {kept.folder}", markup=False, highlight=False, soft_wrap=True)
         else:
             from edge.viewer.review import ReviewPage
             from edge.viewer.server import PageServer
@@ -85,3 +96,35 @@ def _delete(kept: Review, what: str) -> None:
     for name in found:
         kept.delete(name)
     err.print(f"{len(found)} deleted from {kept.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _added(kept: Review, path: Path, camera_height_m: float) -> str:
+    """A panorama from elsewhere as an entry: a phone's, from the place of a camera that sees a part of the room."""
+    from edge.cameras.picture import decoded
+    from edge.keep.review import ABOUT, CANVAS_WH, PICTURE, entry_name
+    from edge.mqtt.messages import timestamp
+    from edge.perception.preprocess import resize
+    from edge.publish.pictures import jpeg
+
+    try:
+        image = decoded(path.read_bytes())
+    except OSError as error:
+        raise EdgeError(f"{path}: cannot be read ({error.strerror}); give a JPEG or PNG") from error
+    high, wide = image.shape[:2]
+    if wide != 2 * high:
+        raise EdgeError(f"{path}: {wide} x {high} px are no whole panorama; give one twice as wide as high, held level")
+    at_s = time.time()
+    about = {
+        "schema": "edge.review/1",
+        "camera": path.stem,
+        "captured_at": timestamp(at_s),
+        "note": f"added from {path.name}",
+        "reasons": [],
+        "picture": {
+            "projection": "equirectangular", "people": "kept", "missing": None, "camera_height_m": camera_height_m
+        },
+        "results": {},
+    }  # fmt: skip
+    name = entry_name(at_s, path.stem, 0)
+    kept.keep(name, {PICTURE: jpeg(resize(image, *CANVAS_WH), 90), ABOUT: json.dumps(about, indent=2).encode()})
+    return name

@@ -46,6 +46,7 @@ def check(
 
         images = first_pictures(spec, source_from_spec)
         if spec.cube is None:
+            spec = _tell_circles(spec, images)
             _tell_meetings(spec, composer_of(spec, images), images)
             return
         from edge.cameras.seams import faces_of
@@ -113,6 +114,24 @@ def _lines(order: Order) -> str:
     if any(order.rotate_deg):
         lines.append(f"rotate_deg: {list(order.rotate_deg)}")
     return "\n".join(lines)
+
+
+def _tell_circles(spec: ComposedSpec, images: list[ImageArray]) -> ComposedSpec:
+    """Print where the circles of fisheyes are that the configuration does not place; the source with them there."""
+    from edge.cameras.circles import located, seeks
+    from edge.scene import FisheyeCircle
+
+    if not seeks(spec):
+        return spec
+    placed, found = located(spec, images)
+    for n, circle in enumerate(found, 1):
+        console.print(f"lens {n}: {circle}", highlight=False, soft_wrap=True)
+    for member in placed.members:
+        for n, view in enumerate(member.views, 1):
+            if isinstance(view.model.fisheye, FisheyeCircle):
+                x, y = view.model.fisheye.centre
+                print(f"lens {n}: centre: [{x:.5f}, {y:.5f}], radius: {view.model.fisheye.radius:.5f}")
+    return placed
 
 
 def _tell_meetings(spec: ComposedSpec, composer: object, images: list[ImageArray]) -> None:

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.cameras import largest
 from edge.cameras.base import ComposedSpec, HttpSpec, Member, SourceSpec, View, recording_of
 from edge.config.heat_loss import HeatLossConfig
 from edge.config.lenses import LensConfig
+from edge.config.objects import ObjectRegionConfig
 from edge.config.rigs import CameraSource, ComposedSourceConfig
 from edge.config.scene import SeenOpeningConfig
 from edge.config.sources import spec_for
@@ -70,8 +72,18 @@ class CameraConfig(LensConfig):
         description="the very same picture for so long is reported as frozen, s; auto: 300, or ten pictures where they "
         "are rarer, of live cameras; null: not checked",
     )
+    most_megapixels: float = Field(
+        default=largest.MOST_MEGAPIXELS,
+        ge=0.1,
+        le=1000,
+        description="a picture that declares more is refused before it is decoded, which takes up to 25 bytes a pixel "
+        "for a moment",
+    )
     openings: Annotated[tuple[SeenOpeningConfig, ...], Field(max_length=64, strict=False)] = Field(
         default=(), description="doors and windows of its room, by where it sees them; in the layout, plan and model"
+    )
+    objects: Annotated[tuple[ObjectRegionConfig, ...], Field(max_length=8, strict=False)] = Field(
+        default=(), description="objects that are reconstructed again every tasks.objects.every_s"
     )
     heat_loss: HeatLossConfig | None = Field(
         default=None, description="what is behind its room's walls: gives <camera>/heat_loss; null: none"
@@ -81,6 +93,12 @@ class CameraConfig(LensConfig):
     def _openings_have_metres(self) -> CameraConfig:
         if self.openings and self.camera_height_m is None:
             raise problem("openings are placed in metres", "Measure and add camera_height_m", "openings")
+        return self
+
+    @model_validator(mode="after")
+    def _objects_differ(self) -> CameraConfig:
+        if len({region.name for region in self.objects}) < len(self.objects):
+            raise problem("two objects have one name", "Give each a name of its own", "objects")
         return self
 
     @model_validator(mode="after")

@@ -43,6 +43,9 @@ class DesignConfig(Section):
     degree_days_k_day: Positive | None = Field(
         default=None, description="heating degree days of a year, K d; null: no energy of a year is told"
     )
+    scop: Annotated[float, Field(ge=1, le=10)] | None = Field(
+        default=None, description="heat of a year over the heat pump's electricity; null: no electricity is told"
+    )
 
     @model_validator(mode="after")
     def _colder_outside(self) -> DesignConfig:
@@ -171,7 +174,7 @@ class UncertaintyConfig(Section):
     camera_height_m: NonNegative = 0.02
     ceiling_height_m: NonNegative = 0.03
     layout: Share = Field(default=0.02, description="of each length of the plan")
-    layout_doubt: Share = Field(default=0.10, description="added to it, times (1 - the layout's confidence)")
+    layout_doubt: NonNegative = Field(default=1.0, description="added to it, times (1 - the layout's confidence)")
     u_known: Share = 0.10
     u_assumed: Share = 0.25
     air_known: Share = 0.15
@@ -244,7 +247,7 @@ class HeatLossConfig(Section):
         """As plain values for `edge.derive.heat_loss`."""
         design = self.design
         given: dict[str, Any] = {
-            "climate": Climate(design.outside_c, design.mean_outside_c, design.degree_days_k_day),
+            "climate": Climate(design.outside_c, design.mean_outside_c, design.degree_days_k_day, design.scop),
             "inside_c": design.inside_c,
             "u": self.u.given,
             "walls": tuple(wall.stretch for wall in self.walls),

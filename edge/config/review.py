@@ -18,9 +18,10 @@ class ReviewConfig(Section):
     automatic: bool = Field(
         default=False, description="also keep what contradicts itself, and what drifts; at most one an hour and camera"
     )
-    people: Literal["removed", "kept"] = Field(
+    people: Literal["removed", "blurred", "kept", "no_picture"] = Field(
         default="removed",
-        description="removed: keep the median of the last hour, in which nobody who moves is seen; kept: the picture",
+        description="removed: keep the median of the last hour, in which nobody who moves is seen; blurred: the "
+        "picture, with all that stands in the room blurred; kept: the picture; no_picture: numbers alone",
     )
     most_mib: int = Field(default=256, ge=1, le=1 << 20, description="beyond that the oldest are removed, MiB")
     most_entries: int = Field(default=200, ge=1, le=100_000, description="beyond that the oldest are removed")

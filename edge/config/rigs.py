@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from edge.cameras.cube import FACES, CubeOrder, Layout
 from edge.config.lenses import FisheyeConfig, LensConfig
 from edge.config.sources import SingleSourceConfig, SourceConfig, spec_for
 from edge.config.values import ExistingPath, Name, Positive, Rate, Section, problem
-from edge.scene import CameraModel
+from edge.scene import CameraModel, FisheyeCircle
 
 _Quarter = Literal[0, 90, 180, 270]
 _Face = Annotated[int, Field(ge=1, le=4)]
@@ -99,7 +100,7 @@ class TurnedFisheyeConfig(FisheyeConfig):
         """As the capture process takes it."""
         turn = [math.radians(deg) for deg in (self.yaw_deg, self.pitch_deg, self.roll_deg)]
         model = CameraModel("fisheye", fisheye=self.lens, yaw_rad=turn[0], pitch_rad=turn[1], roll_rad=turn[2])
-        return View(model)
+        return View(model, seek_circle=self.width_px is None and not {"centre", "radius"} & self.model_fields_set)
 
 
 class DualFisheyeConfig(_ComposedConfig):
@@ -108,12 +109,9 @@ class DualFisheyeConfig(_ComposedConfig):
     type: Literal["dual_fisheye"]
     source: SourceConfig = Field(description="where the pictures come from: type replay, v4l2, rtsp, http or csi")
     lenses: Annotated[tuple[TurnedFisheyeConfig, ...], Field(min_length=2, max_length=2, strict=False)] = Field(
-        default=(
-            TurnedFisheyeConfig(fov_deg=190, centre=(0.25, 0.5)),
-            TurnedFisheyeConfig(fov_deg=190, centre=(0.75, 0.5), yaw_deg=180),
-        ),
-        description="as `fisheye`, of the whole picture, each with yaw_deg, pitch_deg, roll_deg; default: a starting "
-        "point, the left circle looking ahead",
+        default=(TurnedFisheyeConfig(fov_deg=190), TurnedFisheyeConfig(fov_deg=190, yaw_deg=180)),
+        description="as `fisheye`, of the whole picture, the left one first, each with yaw_deg, pitch_deg, roll_deg; "
+        "where neither a calibration nor centre or radius is given, the circle is found in the picture",
     )
     match_exposure: bool = Field(default=True, description="make both equally bright where they overlap")
 
@@ -121,11 +119,21 @@ class DualFisheyeConfig(_ComposedConfig):
     def spec(self) -> ComposedSpec:
         """As the capture process takes it."""
         return ComposedSpec(
-            (Member("picture", spec_for(self.source, "fisheye"), tuple(lens.view for lens in self.lenses)),),
+            (Member("picture", spec_for(self.source, "fisheye"), self._views),),
             self.width_px,
             match_exposure=self.match_exposure,
             nadir_mask_rad=math.radians(self.nadir_mask_deg),
         )
+
+    @property
+    def _views(self) -> tuple[View, ...]:
+        """A circle that is to be found is at first taken to fill its half."""
+        views = [lens.view for lens in self.lenses]
+        for n, (view, x) in enumerate(zip(views, (0.25, 0.75), strict=True)):
+            if view.seek_circle and isinstance(view.model.fisheye, FisheyeCircle):
+                circle = replace(view.model.fisheye, centre=(x, 0.5))
+                views[n] = replace(view, model=replace(view.model, fisheye=circle))
+        return tuple(views)
 
 
 class CubeConfig(_ComposedConfig):

@@ -27,6 +27,8 @@ from edge.config.heat import HeatConfig
 from edge.config.home_assistant import HomeAssistantConfig
 from edge.config.http import HttpConfig
 from edge.config.models import ModelsConfig
+from edge.config.objects import ObjectsConfig
+from edge.config.record import RecordConfig
 from edge.config.requests import RequestsConfig
 from edge.config.review import ReviewConfig
 from edge.config.scene import SceneConfig
@@ -88,7 +90,16 @@ class DepthConfig(_TaskConfig):
     engine: Name = Field(default="depth", description="folder of the engine below inference.engines")
     every_s: Positive | None = Field(default=0.5, description="shortest time between two results of a camera, s")
     smoothing_s: float = Field(default=0.0, ge=0, description="time constant of the smoothing, s; 0 = none")
+    scale_smoothing_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="time constant of the smoothing of a whole map's scale, s, for a camera that stays; 0 = none",
+    )
     image: bool = Field(default=True, description="publish the depth picture too, not only its statistics")
+
+    def reader_options(self) -> dict[str, Any]:
+        """Beside the smoothing of pixels, that of the scale."""
+        return super().reader_options() | {"scale_smoothing_s": self.scale_smoothing_s}
 
 
 class LayoutConfig(_TaskConfig):
@@ -120,6 +131,8 @@ class TasksConfig(Section):
     depth: DepthConfig = Field(default_factory=DepthConfig)
     layout: LayoutConfig = Field(default_factory=LayoutConfig)
     lighting: LightingConfig = Field(default_factory=LightingConfig)
+
+    objects: ObjectsConfig = Field(default_factory=ObjectsConfig)
 
     def __getitem__(self, task: Task) -> _TaskConfig:
         """The settings of one task."""
@@ -235,6 +248,7 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     requests: RequestsConfig = Field(default={}, validate_default=True)
     review: ReviewConfig = Field(default_factory=ReviewConfig)
+    record: RecordConfig = Field(default_factory=RecordConfig)
     drift: DriftConfig = Field(default_factory=DriftConfig)
     home_assistant: HomeAssistantConfig = Field(default_factory=HomeAssistantConfig)
     scene: SceneConfig = Field(default_factory=SceneConfig)
@@ -243,6 +257,14 @@ class Config(Section):
     heat: HeatConfig = Field(default_factory=HeatConfig)
     log: LogConfig = Field(default_factory=LogConfig)
 
+    @model_validator(mode="after")
+    def _objects_have_an_engine(self) -> Config:
+        named = next((i for i, camera in enumerate(self.cameras) if camera.objects), None)
+        if named is not None and self.tasks.objects.engine is None:
+            remedy = "Set tasks.objects.engine to a model of objects"
+            raise problem("no engine reconstructs objects", remedy, "cameras", named, "objects")
+        return self
+
     def model_store(self) -> ModelStore:
         """The models of this device: those installed on it come before those that came with the program."""
         return ModelStore(self.inference.engines, InstalledModels(self.models.folder))
@@ -250,6 +272,11 @@ class Config(Section):
     def engines(self) -> dict[Task, str]:
         """The model's folder of every task that a camera has."""
         return {task: self.tasks[task].engine for task in TASKS if any(task in c.tasks for c in self.cameras)}
+
+    def engine_names(self) -> tuple[str, ...]:
+        """Every model's folder that is in use, that of objects too; each once."""
+        objects = self.tasks.objects.engine
+        return tuple(dict.fromkeys([*self.engines().values(), *([] if objects is None else [objects])]))
 
 
 def config_schema() -> dict[str, Any]:

@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from edge.cameras.process import CameraProcess
 from edge.config.broker import MqttConfig
 from edge.config.cameras import CameraConfig
 from edge.config.sections import Config, TasksConfig
+from edge.daemon.answers.snapshot import look
 from edge.daemon.drift import DriftWatch, Tell
 from edge.daemon.heat import HeatWatch
 from edge.daemon.heat import Tell as TellHeat
 from edge.daemon.home_assistant import discovery_topics
+from edge.daemon.objects import ObjectWatch
 from edge.daemon.review import Infer, ReviewWatch, Said
 from edge.daemon.trial import ModelTrials
 from edge.daemon.trial import Tell as TellTrial
-from edge.errors import EngineError
+from edge.errors import EdgeError, EngineError
 from edge.inference.accelerator import Accelerator
 from edge.inference.installed import InstalledModels
 from edge.inference.manifest import Manifest
+from edge.keep.recordings import Recordings
 from edge.keep.review import Bounds, Review
 from edge.keep.spool import Spool
 from edge.monitor.machine import Machine
+from edge.monitor.metrics import Metrics
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import TaskSettings
-from edge.mqtt.topics import CHANNELS, Topics
+from edge.mqtt.topics import CHANNELS, Kind, Topics
 from edge.perception.canvas import CanvasInput
 from edge.perception.readers import Reader, reader_of
 from edge.pipeline.engines import LoadedEngines
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.schedule import Cadence
+from edge.publish.compose import Source
+from edge.publish.objects import objects_message, objects_model
 from edge.publish.pictures import CameraPictures, PictureOptions
-from edge.publish.results import KINDS, ResultMessages
+from edge.publish.results import KINDS, Messages, ResultMessages
 from edge.publish.rooms import SceneOptions
-from edge.scene import Task
+from edge.scene import FoundObject, Task
+
+_OF_OBJECTS: tuple[Kind, ...] = ("objects", "objects_model")
+
+_log = logging.getLogger(__name__)
 
 
 def load_engines(
@@ -49,7 +61,7 @@ def load_engines(
         ConfigError: there is no such model, or it is for another task.
         EngineError: one cannot serve, or `stop` was set.
     """
-    return LoadedEngines(
+    engines = LoadedEngines(
         config.inference.engines,
         config.engines(),
         config.inference.options(),
@@ -58,6 +70,9 @@ def load_engines(
         stop=stop,
         installed=InstalledModels(config.models.folder),
     )
+    if config.tasks.objects.engine is not None:
+        engines.load_objects(config.tasks.objects.engine, may_build=True)
+    return engines
 
 
 def make_trials(
@@ -74,7 +89,8 @@ def make_trials(
         found = next((c for c in running().cameras if c.name == camera), None)
         if found is None:
             raise EngineError(f"{camera}: no such camera any more")
-        spec, options = manifest.input, running().tasks[task].reader_options() | {"smoothing_s": 0.0}
+        spec, given = manifest.input, running().tasks[task].reader_options()
+        options = {name: 0.0 if name.endswith("smoothing_s") else value for name, value in given.items()}
         canvas = CanvasInput(spec, found.model) if spec.projection == "equirectangular" else None
         return reader_of(task, manifest.part(task), found.model, canvas=canvas, **options)
 
@@ -103,6 +119,7 @@ def make_camera(camera: CameraConfig) -> CameraProcess:
         camera.model,
         stall_timeout_s=camera.stall_timeout_s,
         frozen_after_s=camera.frozen_s,
+        most_megapixels=camera.most_megapixels,
     )
 
 
@@ -158,7 +175,7 @@ def messages_depend_on(config: Config) -> tuple[object, ...]:
     return config.tasks.depth, config.home_assistant, config.scene, heat_losses
 
 
-def messages_of(config: Config) -> ResultMessages:
+def messages_of(config: Config, objects: Callable[[str], Sequence[FoundObject]]) -> ResultMessages:
     """What turns results into messages."""
     home = config.home_assistant
     view_every_s = home.depth_view_every_s if home.enabled else None
@@ -168,6 +185,39 @@ def messages_of(config: Config) -> ResultMessages:
         depth_view_every_s=view_every_s,
         heat_losses={c.name: c.heat_loss.settings for c in config.cameras if c.heat_loss is not None},
         scene=SceneOptions(**config.scene.model_dump()),
+        objects=objects,
+    )
+
+
+def object_watch(
+    config: Config,
+    engines: LoadedEngines,
+    find: Callable[[str], CameraProcess],
+    pipeline: Pipeline,
+    tell: Callable[[str, Messages], None],
+    stop: threading.Event,
+) -> ObjectWatch:
+    """What reconstructs objects, on request and as configured; `tell`: publishes what is known of a camera's."""
+
+    def said(camera: str, found: Sequence[FoundObject], at: float) -> None:
+        if engines.what_reconstructs is None:
+            return
+        manifest = engines.what_reconstructs[0].manifest
+        source = Source(config.device.name, manifest.name, manifest.onnx.sha256)
+        tell(
+            camera,
+            [
+                ("objects", partial(objects_message, camera, found, source, at)),
+                ("objects_model", partial(objects_model, camera, found, source, at)),
+            ],
+        )
+
+    return ObjectWatch(
+        lambda: engines.objects,
+        pipeline.infer,
+        lambda camera: look(find(camera), pipeline.demand),
+        said,
+        stop,
     )
 
 
@@ -208,20 +258,40 @@ def make_spool(config: Config) -> Spool | None:
     return Spool(own.folder_of(config.device.name), max_bytes=own.max_bytes, max_age_s=own.max_age_s)
 
 
-def kept_for_review(config: Config) -> Review | None:
-    """Where pictures are kept for review, if anywhere."""
+def kept_for_review(config: Config, metrics: Metrics | None = None) -> Review | None:
+    """Where pictures are kept for review, if anywhere; `metrics`: where those that are lost are counted."""
     kept = config.review
     if kept.folder is None:
         return None
-    return Review(kept.folder, Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0))
+    bounds = Bounds(kept.most_mib * 2**20, kept.most_entries, kept.most_days * 86400.0)
+    lost = None if metrics is None else lambda reason, count: metrics.review_dropped.add(reason, by=count)
+    return Review(kept.folder, bounds, lost)
 
 
-def review_of(config: Config, said: Said, infer: Infer) -> ReviewWatch | None:
+def review_of(config: Config, said: Said, infer: Infer, metrics: Metrics) -> ReviewWatch | None:
     """What puts pictures aside for review, if anything."""
-    review, kept = kept_for_review(config), config.review
+    review, kept = kept_for_review(config, metrics), config.review
     if review is None:
         return None
     return ReviewWatch(review, people=kept.people, automatic=kept.automatic, said=said, infer=infer)
+
+
+def recordings_of(config: Config) -> Recordings | None:
+    """Where `edge record` keeps pictures, if anywhere."""
+    kept = config.record
+    if kept.folder is None:
+        return None
+    return Recordings(kept.folder, most_bytes=kept.most_mib * 2**20, most_age_s=kept.most_days * 86400.0)
+
+
+def expire_recordings(config: Config) -> None:
+    """Remove those that are too old."""
+    recordings = recordings_of(config)
+    try:
+        if recordings is not None and (count := recordings.expire()):
+            _log.info("%d recordings older than %g days were removed", count, config.record.most_days)
+    except EdgeError as error:
+        _log.warning("%s", error)
 
 
 def connection_of(config: Config) -> MqttConfig:
@@ -240,7 +310,13 @@ def retained_topics(config: Config) -> frozenset[str]:
     )
     heat_losses = {topics.of("heat_loss", camera=c.name) for c in config.cameras if c.heat_loss is not None}
     drifts = {topics.of("drift", camera=c.name) for c in config.cameras if config.drift.enabled}
-    return of_cameras | heat_losses | drifts | discovery_topics(config, topics)
+    objects = {
+        topics.of(kind, camera=c.name)
+        for c in config.cameras
+        for kind in _OF_OBJECTS
+        if config.tasks.objects.engine is not None
+    }
+    return of_cameras | heat_losses | drifts | objects | discovery_topics(config, topics)
 
 
 def topics_of(config: Config) -> Topics:

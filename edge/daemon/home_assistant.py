@@ -73,6 +73,7 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
             metric=camera.camera_height_m is not None,
             picture=camera.picture is not None,
             heat_loss=camera.heat_loss is not None,
+            objects=config.tasks.objects.engine is not None,
             depth_view=config.home_assistant.depth_view_every_s is not None,
         )
         found[camera.name] = camera_device(topics, described, verbs=verbs)

@@ -53,7 +53,7 @@ def _kept(running: object, new: object, section: str, loaded: Collection[Task]) 
     if section == "mqtt" and (getattr(running, "host", None) is None) != (getattr(new, "host", None) is None):
         return running  # from the embedded broker to another, or back
     if section == "tasks":
-        return _merged(running, new, {task: {"engine"} for task in loaded})
+        return _merged(running, new, {task: {"engine"} for task in (*loaded, "objects")})
     return _merged(running, new, _AFTER_RESTART.get(section, set()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import edge
 from edge.cameras.process import CameraProcess
@@ -52,6 +52,7 @@ def info(
     *,
     whole: bool,
     restart_required: tuple[str, ...] = (),
+    objects: tuple[StoredModel, Engine] | None = None,
 ) -> BridgeInfo:
     """What this device runs, for `bridge/info`.
 
@@ -63,6 +64,7 @@ def info(
         engines: by task, what the models run on.
         settings: by (camera, task), how it runs now.
         restart_required: keys of the configuration file that hold after the next start.
+        objects: the model that reconstructs objects, and what it runs on.
         whole: with the configuration's schema and all that was measured of the models; else with the first few
             numbers, for a topic that every subscriber gets.
     """
@@ -87,7 +89,11 @@ def info(
             for c in config.cameras
         ),
         tasks=tuple(engines),
-        engines=tuple(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
+        engines=(
+            *(_engine_info(task, models[task], engine, whole) for task, engine in engines.items()),
+            *(() if objects is None else (_engine_info("objects", *objects, whole),)),
+        ),
+        objects_by_request=objects is not None and "objects" in config.requests.allow,
         restart_required=restart_required,
         review=_review_info(config),
         config_schema=config_schema() if whole else None,
@@ -106,7 +112,7 @@ def _review_info(config: Config) -> ReviewInfo | None:
     )
 
 
-def _engine_info(task: Task, model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
+def _engine_info(task: Task | Literal["objects"], model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
     manifest = model.manifest
     provenance = manifest.provenance
     if not whole:
@@ -160,7 +166,7 @@ def health(
             spool_bytes=broker.spool_bytes,
             spool_oldest_s=None if broker.spool_oldest_s is None else round(broker.spool_oldest_s, 1),
         ),
-        dropped=broker.dropped | passed_over(metrics),
+        dropped=broker.dropped | passed_over(metrics) | review_lost(metrics),
         memory_bytes=memory_bytes(),
         temperature_celsius=temperature_celsius(),
         machine=machine,
@@ -195,6 +201,11 @@ def source_of(device: str, result: Result) -> Source:
 def passed_over(metrics: Metrics) -> dict[str, int]:
     """Frames that were asked for and not inferred, by reason."""
     return {"inference too slow": metrics.missed.total, "stale": metrics.stale.total}
+
+
+def review_lost(metrics: Metrics) -> dict[str, int]:
+    """Pictures that were put aside for review, or were to be, and that nobody will see."""
+    return {f"review_{reason}": count for (reason,), count in metrics.review_dropped.items()}
 
 
 def camera_state(device: str, camera: CameraProcess, clock: WallClock) -> CameraState:

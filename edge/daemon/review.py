@@ -10,18 +10,21 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import EdgeError
+from edge.daemon.drift import features_of
+from edge.errors import EdgeError, GeometryError
 from edge.inference.base import Arrays
-from edge.keep.review import ABOUT, PICTURE, Review, entry_name
+from edge.keep.review import ABOUT, CANVAS_WH, PICTURE, Review, entry_name
 from edge.mqtt.messages import Message, timestamp
+from edge.perception.blurred import blurred
 from edge.perception.canvas import CanvasMap
 from edge.perception.consistency import Contradiction, Seen, contradictions, mirror_camera
+from edge.perception.picture_features import picture_features
 from edge.perception.readers import reader_of
 from edge.perception.still import EVERY_S, StillPicture
 from edge.pipeline.batches import Engine
@@ -31,14 +34,12 @@ from edge.scene import Frame, ImageArray, RoomLayout, Task
 
 _log = logging.getLogger(__name__)
 
-People = Literal["removed", "kept"]
+People = Literal["removed", "blurred", "kept", "no_picture"]
 Infer = Callable[[Engine, npt.NDArray[np.float32]], Future[Arrays]]
 """One inference beside those that are due."""
 Said = Callable[[Result, float], Message]
 """The message of a result, so many seconds after the capture of its frame."""
 
-CANVAS_WH = (1024, 512)
-"""What HorizonNet's labels are made on; facing level, so that corners stand upright."""
 _QUALITY = 90
 _LOOK_EVERY_S = 600.0
 _FLAG_EVERY_S = 3600.0
@@ -72,7 +73,8 @@ class ReviewWatch:
 
         Args:
             review: where it is kept.
-            people: removed by the median of an hour, which is kept in memory; or kept.
+            people: removed by the median of an hour, which is kept in memory; blurred with all that stands in the
+                room; kept; or no picture at all.
             automatic: also flag what contradicts itself, and what drifts.
             said: the message of a result.
             infer: for the mirrored picture.
@@ -99,7 +101,7 @@ class ReviewWatch:
             if self._automatic:
                 self._cameras.setdefault(name, _Camera()).drift_left = _OF_A_DRIFT
 
-    def flag(self, frame: Frame, results: Mapping[Task, Message], errors: Mapping[Task, str], note: str) -> str:
+    def flag(self, frame: Frame, results: Mapping[Task, Result], errors: Mapping[Task, str], note: str) -> str:
         """Put a frame aside; the entry's name.
 
         Raises:
@@ -135,8 +137,7 @@ class ReviewWatch:
         if not drifts and (not found or now_s - camera.flagged_s < _FLAG_EVERY_S):
             return
         reasons = [*found, *([Contradiction("drift", 0.0, 0.0, "what the camera sees has changed")] if drifts else [])]
-        age_s = time.monotonic() - newest.frame.captured_monotonic_s
-        entry = self._keep(newest.frame, {t: self._said(r, age_s) for t, r in latest.items()}, {}, "", reasons)
+        entry = self._keep(newest.frame, latest, {}, "", reasons)
         camera.flagged_s = now_s
         if drifts:
             camera.drift_left, camera.drift_s = camera.drift_left - 1, now_s
@@ -166,12 +167,17 @@ class ReviewWatch:
     def _keep(
         self,
         frame: Frame,
-        results: Mapping[Task, Message],
+        results: Mapping[Task, Result],
         errors: Mapping[Task, str],
         note: str,
         reasons: list[Contradiction],
     ) -> str:
-        picture = self._picture(frame)
+        seen = Seen(frame, {task: result.value for task, result in results.items()})
+        picture, missing = self._picture(seen)
+        age_s = time.monotonic() - frame.captured_monotonic_s
+        features = picture_features(frame.image)
+        for value in seen.values.values():
+            features |= features_of(value)
         about = {
             "schema": "edge.review/1",
             "camera": frame.camera,
@@ -184,6 +190,7 @@ class ReviewWatch:
             "picture": {
                 "projection": frame.model.projection,
                 "people": self.people,
+                "missing": missing,
                 "camera_height_m": frame.model.camera_height_m,
                 "levelled_by_deg": {
                     "yaw": round(float(np.degrees(frame.model.yaw_rad)), 4),
@@ -191,28 +198,43 @@ class ReviewWatch:
                     "roll": round(float(np.degrees(frame.model.roll_rad)), 4),
                 },
             },
-            "results": {task: message.model_dump(mode="json", by_alias=True) for task, message in results.items()},
+            "features": {name: round(value, 6) for name, value in features.items()},
+            "results": {
+                task: self._said(result, age_s).model_dump(mode="json", by_alias=True)
+                for task, result in results.items()
+            },
             "failed": dict(errors),
         }
+        files = {ABOUT: json.dumps(about, indent=2, ensure_ascii=False).encode()}
+        if picture is not None:
+            files[PICTURE] = jpeg(picture, _QUALITY)
         name = entry_name(frame.captured_at, frame.camera, frame.sequence)
-        text = json.dumps(about, indent=2, ensure_ascii=False).encode()
-        self.review.keep(name, {PICTURE: jpeg(picture, _QUALITY), ABOUT: text})
+        self.review.keep(name, files)
         return name
 
-    def _picture(self, frame: Frame) -> ImageArray:
+    def _picture(self, seen: Seen) -> tuple[ImageArray | None, str | None]:
+        """What is kept of a picture, or why nothing is."""
+        frame = seen.frame
+        if self.people == "no_picture":
+            return None, "no pictures are kept on this device, by its configuration"
+        if self.people == "blurred":
+            try:
+                frame = replace(frame, image=blurred(seen))
+            except GeometryError as error:
+                return None, str(error)
         with self._lock:
             camera = self._cameras.setdefault(frame.camera, _Camera())
-            if self.people == "kept":
-                return self._level(camera, frame)
+            if self.people != "removed":
+                return self._level(camera, frame), None
             still = deepcopy(camera.still)  # its median takes a second, for which no result is to wait
         picture = still.median()
         if picture is None:
             minutes = round(still.missing * EVERY_S / 60)
             raise EdgeError(
                 f"camera {frame.camera}: people are taken out of pictures by the median of an hour, and there is none "
-                f"for {minutes} minutes yet; ask again then, or set review.people to kept"
+                f"for {minutes} minutes yet; ask again then, or set review.people to blurred or kept"
             )
-        return picture
+        return picture, None
 
     def _level(self, camera: _Camera, frame: Frame) -> ImageArray:
         """A panorama as the level canvas, another picture as it is, at most as wide."""

@@ -24,11 +24,11 @@ import cv2
 from edge.cameras.process import CameraProcess
 from edge.config.sections import Config
 from edge.daemon import alive, build, readings, reports
-from edge.daemon.answers import engine, flag, health, info, ping, reload, restart_camera, set, snapshot
 from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
 from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.failing import Failing
+from edge.daemon.handlers import handlers_of
 from edge.daemon.home_assistant import HomeAssistant
 from edge.daemon.inference_thread import InferenceThread
 from edge.daemon.overrides import Overrides
@@ -50,6 +50,7 @@ from edge.processes import renice_thread
 from edge.publish import compose
 from edge.publish.publisher import Publisher
 from edge.publish.requests import Handler
+from edge.publish.results import Messages
 from edge.scene import Task
 
 _log = logging.getLogger(__name__)
@@ -131,10 +132,13 @@ class Daemon:
         self.throughput = Throughput(list(self.cameras.settings()))
         self.broker = build.make_broker(config)
         self._topics = build.topics_of(config)
-        self._messages, self._pictures = build.messages_of(config), build.pictures_of(config)
+        self.objects = build.object_watch(
+            config, self.engines, self.cameras.find, self.pipeline, self._tell_objects, self._stop
+        )
+        self._messages, self._pictures = build.messages_of(config, self.objects.of), build.pictures_of(config)
         self._home = HomeAssistant(self._topics)
         self._drift = build.drift_of(config, self._drift_told)
-        self._review = build.review_of(config, self.said, self.pipeline.infer)
+        self._review = build.review_of(config, self.said, self.pipeline.infer, self.metrics)
         self._drift_due = Periodic(_DRIFT_EVERY_S)
         self.trials = build.make_trials(
             config, self.engines, self.accelerator, lambda: self.config, self._model_switched, self._tell_trial
@@ -159,29 +163,22 @@ class Daemon:
         )
 
     def _handlers(self) -> dict[str, Handler]:
-        """What answers each request."""
-        find, demand, control = self.cameras.find, self.pipeline.demand, self.control
-        return {
-            "ping": partial(ping.answer, device=self.config.device.name, now=self._clock.now, uptime_s=self.uptime_s),
-            "info": partial(info.answer, info=partial(self.info, whole=True)),
-            "health": partial(health.answer, health=partial(self.health, window=False)),
-            "snapshot": partial(
-                snapshot.answer,
-                find=find,
-                demand=self._demand,
-                said=self.said,
-                largest_bytes=lambda: self.publisher.largest_bytes,
-            ),
-            "set": partial(set.answer, change=control.set),
-            "reload": partial(reload.answer, reload=control.reload),
-            "restart-camera": partial(restart_camera.answer, restart=control.restart_camera),
-            "engine/build": partial(engine.build, jobs=self.engine_jobs),
-            "engine/rollback": partial(engine.rollback, jobs=self.engine_jobs),
-            "engine/install": partial(
-                engine.install, jobs=self.engine_jobs, sources=lambda: self.config.models.sources
-            ),
-            "flag": partial(flag.answer, find=find, demand=demand, said=self.said, review=lambda: self._review),
-        }
+        return handlers_of(
+            lambda: self.config,
+            self.cameras,
+            self.control,
+            self.engine_jobs,
+            self.objects,
+            now=self._clock.now,
+            uptime_s=self.uptime_s,
+            whole_info=partial(self.info, whole=True),
+            health_now=partial(self.health, window=False),
+            demand=self.pipeline.demand,
+            demand_shown=self._demand,
+            said=self.said,
+            largest_bytes=lambda: self.publisher.largest_bytes,
+            review=lambda: self._review,
+        )
 
     def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:
         """Everything about the camera's next frame; its pictures for people are published too."""
@@ -241,6 +238,7 @@ class Daemon:
             self._look_after_home_assistant()
             self._publish_pictures()
             self._look_after_drift()
+            self.objects.look_again({c.name: c.objects for c in self.config.cameras}, self.config.tasks.objects.every_s)
             if self._heat.look():
                 self._publish_info()
                 self._publish_health()
@@ -313,6 +311,11 @@ class Daemon:
         for kind, make in self._messages.of(result.value, frame, source, latency_s):
             self.publisher.publish(kind, make, camera=frame.camera)
 
+    def _tell_objects(self, camera: str, messages: Messages) -> None:
+        for kind, make in messages:
+            self.publisher.publish(kind, make, camera=camera)
+        self._messages.send_room_again(camera)
+
     def _task_failed(self, camera: str, task: Task, error: EdgeError) -> None:
         if self._failing.failed((camera, task), error):
             _log.error("%s/%s: %s", camera, task, error)
@@ -360,6 +363,7 @@ class Daemon:
             self._review.look(time.monotonic())
         if not self._drift_due.due():
             return
+        build.expire_recordings(self.config)
         for camera, message in ({} if self._drift is None else self._drift.look(self._clock.now())).items():
             self.publisher.publish("drift", message, camera=camera)
 
@@ -413,15 +417,10 @@ class Daemon:
 
     def degraded(self) -> tuple[str, ...]:
         """What is worse than configured."""
-        return reports.degraded(
-            self.cameras,
-            self.engines.degraded(),
-            self._failing.errors(),
-            self.publisher.degraded(),
-            self._revival.degraded(),
-            self._heat.degraded(),
-            () if self._overrides.problem is None else (self._overrides.problem,),
-        )
+        kept = () if self._overrides.problem is None else (self._overrides.problem,)
+        parts = (self.engines, self.publisher, self._revival, self._heat)
+        engines, *others = (part.degraded() for part in parts)
+        return reports.degraded(self.cameras, engines, self._failing.errors(), *others, kept)
 
     def info(self, *, whole: bool = False) -> BridgeInfo:
         """What it runs; `whole`: with all that was measured of its models."""
@@ -432,6 +431,7 @@ class Daemon:
             self.engines.models,
             self.engines.by_task,
             self.cameras.settings(),
+            objects=self.engines.what_reconstructs,
             whole=whole,
             restart_required=self.control.restart_required,
         )
@@ -478,13 +478,14 @@ class Daemon:
         self._failing.forget(self.cameras.settings())
         self.throughput.expect(list(self.cameras.settings()))
         if build.messages_depend_on(config) != build.messages_depend_on(before):
-            self._messages = build.messages_of(config)
+            self._messages = build.messages_of(config, self.objects.of)
         if config.cameras != before.cameras:
             self._pictures = build.pictures_of(config)
+            self.objects.keep_only([c.name for c in config.cameras])
         if (config.drift, config.cameras) != (before.drift, before.cameras):
             self._drift = build.drift_of(config, self._drift_told)
         if (config.review, config.cameras) != (before.review, before.cameras):
-            self._review = build.review_of(config, self.said, self.pipeline.infer)
+            self._review = build.review_of(config, self.said, self.pipeline.infer, self.metrics)
         if config.health != before.health:
             self._health_due = Periodic(config.health.every_s)
         logging.getLogger().setLevel(config.log.level.upper())

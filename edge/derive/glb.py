@@ -16,14 +16,17 @@ from edge.derive.gltf import Buffer, File, quaternion, y_up
 from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.mesh import QUAD, Array, Faces, Surface
 from edge.derive.model import RoomModel, View
+from edge.derive.objects import standing, turn_of
 from edge.derive.openings import Opening
+from edge.derive.surface_nets import normals_of
 from edge.derive.texture import Texture
 from edge.errors import GeometryError
-from edge.geometry.colour import LUMINANCE
+from edge.geometry.colour import LUMINANCE, linear, srgb
 from edge.geometry.harmonics import irradiance_over_pi
-from edge.scene import Lighting
+from edge.scene import FoundObject, Lighting, ObjectMesh, ObjectPlace
 
 SCHEMA = "edge.room/1"
+OBJECTS_SCHEMA = "edge.objects_model/1"
 
 _COLOURS = {
     "floor": (0.38, 0.20, 0.084, 1.0),
@@ -33,6 +36,7 @@ _COLOURS = {
     "door": (0.55, 0.30, 0.12, 0.45),
     "window": (0.35, 0.65, 0.95, 0.45),
     "opening": (0.80, 0.80, 0.80, 0.45),
+    "object": (1.0, 1.0, 1.0, 1.0),
 }
 """Linear RGB and opacity."""
 _LIFT = 0.005
@@ -100,6 +104,8 @@ def room_glb(model: RoomModel) -> bytes:
     """
     tree, texture = _Tree(model.camera), model.texture
     _add_room(tree, model)
+    for found in standing(model.objects):
+        _add_object(tree, found)
     cameras = _add_camera(tree, model.view)
     lights = _add_light(tree, model.lighting)
     whole = _whole(tree, extras_of(model)) | {"cameras": cameras}
@@ -139,6 +145,89 @@ def home_glb(name: str, rooms: Sequence[PlacedRoom]) -> bytes:
         _add_room(tree, room.model)
     said = {"schema": "edge.home/1", "name": name, "unit": "m", "area": round(sizes.area_m2, 4)}
     return tree.buffer.glb(_whole(tree, said))
+
+
+def objects_glb(camera: str, objects: Sequence[FoundObject], about: dict[str, Any]) -> bytes:
+    """The objects that a camera sees, those that have a shape: a node each, y up, in metres.
+
+    One that has a place stands there, in the room's axes. One without lies at the origin, and its node's extras say
+    `placement: unplaced`; where its size is not known either, `scale: relative`, and its cube's side is 1.
+    """
+    tree = _Tree(camera)
+    for found in objects:
+        if found.mesh is not None:
+            _add_object(tree, found)
+    return tree.buffer.glb(_whole(tree, about | {"schema": OBJECTS_SCHEMA, "camera": camera}))
+
+
+def _add_object(tree: _Tree, found: FoundObject) -> None:
+    mesh, place, metres = found.mesh, found.place, found.metres or 1.0
+    assert mesh is not None
+    add = tree.buffer.add_vertices
+    attributes = {
+        "POSITION": add(mesh.vertices * np.float32(metres), bounds=True),
+        "NORMAL": add(normals_of(mesh)),
+        "COLOR_0": add(linear(mesh.colours)),
+    }
+    indices, material = tree.buffer.add_indices(mesh.faces), tree.material("object")
+    primitive = {"attributes": attributes, "indices": indices, "material": material}
+    tree.meshes.append({"name": found.name, "primitives": [primitive]})
+    node: dict[str, Any] = {"name": found.name, "mesh": len(tree.meshes) - 1, "extras": {"kind": "object"}}
+    if place is not None:
+        half = turn_of(place.yaw_rad) / 2
+        node["translation"] = _numbers(y_up(place.at_m))
+        node["rotation"] = [0.0, round(float(np.sin(half)), 9), 0.0, round(float(np.cos(half)), 9)]
+    node["extras"] |= _object_extras(found)
+    tree.add(node)
+
+
+def _object_extras(found: FoundObject) -> dict[str, Any]:
+    place = found.place
+    return {
+        "name": found.name,
+        "label": found.label,
+        "box": _numbers(found.box),
+        "confidence": round(found.confidence, 4),
+        "note": found.note,
+        "seen_at": found.seen_at,
+        "scale": "relative" if found.size_m is None else "metric",
+        "placement": "unplaced" if place is None else "floor",
+        "size": None if found.size_m is None else _numbers(found.size_m),
+        "at": None if place is None else _numbers(place.at_m),
+        "yaw_rad": None if place is None else round(place.yaw_rad, 9),
+        "other_yaw_rad": None if found.other_yaw_rad is None else round(found.other_yaw_rad, 9),
+    }
+
+
+def read_objects(data: bytes) -> tuple[FoundObject, ...]:
+    """The objects that a GLB of ours has, of a room or of objects alone.
+
+    Raises:
+        GeometryError: it is no GLB, or one of others.
+    """
+    file = File(data)
+    try:
+        return tuple(
+            _object(file, node) for node in file.tree["nodes"] if node.get("extras", {}).get("kind") == "object"
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise GeometryError(
+            f"this GLB is not as edge wrote it ({error!r}); give one that nothing else changed"
+        ) from error
+
+
+def _object(file: File, node: dict[str, Any]) -> FoundObject:
+    said, primitive = node["extras"], file.tree["meshes"][node["mesh"]]["primitives"][0]
+    points, colours = (file.vertices(primitive["attributes"][name]) for name in ("POSITION", "COLOR_0"))
+    faces = file.indices(primitive["indices"]).reshape(-1, 3).astype(np.int32)
+    place = None if said["at"] is None else ObjectPlace(tuple(said["at"]), said["yaw_rad"])
+    size = None if said["size"] is None else tuple(said["size"])
+    mesh = ObjectMesh(points.astype(np.float32), faces, srgb(colours))
+    box = tuple(said["box"])
+    return FoundObject(
+        said["name"], said["label"], box, said["confidence"], said["note"], said["seen_at"], mesh, size, place,
+        said["other_yaw_rad"],
+    )  # fmt: skip
 
 
 def _whole(tree: _Tree, extras: dict[str, Any]) -> dict[str, Any]:
@@ -354,6 +443,7 @@ def _model(file: File, said: dict[str, Any]) -> RoomModel:
         said["confidence"],
         tuple(wall["confidence"] for wall in said["walls"]),
         {k: v for k, v in said.items() if k not in _OWN},
+        tuple(_object(file, node) for node in file.tree["nodes"] if node.get("extras", {}).get("kind") == "object"),
     )
 
 

@@ -118,3 +118,8 @@ class File:
         width = {kind: n for n, kind in _TYPES.items()}[accessor["type"]]
         values = np.frombuffer(self.view(accessor["bufferView"]), dtype="<f4", count=accessor["count"] * width)
         return values.reshape(-1, width).astype(np.float64)
+
+    def indices(self, index: int) -> npt.NDArray[np.uint16]:
+        """(N,) of an accessor of uint16."""
+        accessor = self.tree["accessors"][index]
+        return np.frombuffer(self.view(accessor["bufferView"]), dtype="<u2", count=accessor["count"])

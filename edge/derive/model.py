@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.derive.mesh import Array, Edge, Surface, outline, room_surfaces
+from edge.derive.objects import standing
 from edge.derive.openings import Opening, openings_of
 from edge.derive.texture import Texture, paint
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import area_m2, counter_clockwise, wall_distances
 from edge.geometry.view import lens, rotation
-from edge.scene import BoolArray, CameraModel, ImageArray, Lighting, RoomLayout, Scale
+from edge.scene import BoolArray, CameraModel, FoundObject, ImageArray, Lighting, RoomLayout, Scale
 
 Unit = Literal["m", "camera_heights"]
 
@@ -51,6 +53,8 @@ class RoomModel:
     """Of each wall, in order; None where the camera does not see it, or nothing is known."""
     about: dict[str, Any] = field(default_factory=dict)
     """Of which device, camera and frame, when, by which model, fitted how: as the messages say it."""
+    objects: tuple[FoundObject, ...] = ()
+    """What stands in it; none where its size is not known in metres."""
 
     @property
     def unit(self) -> Unit:
@@ -139,6 +143,7 @@ def model_of(
     hidden: BoolArray | None = None,
     max_bytes: int = 2_000_000,
     about: dict[str, Any] | None = None,
+    objects: Sequence[FoundObject] = (),
 ) -> RoomModel:
     """The model of a room that was inferred from `image`.
 
@@ -151,6 +156,7 @@ def model_of(
         hidden: (H, W) True where the picture was painted over.
         max_bytes: of the texture.
         about: see `RoomModel`.
+        objects: what the camera sees; those with a place stand in the room.
 
     Raises:
         GeometryError: the layout is no room that can be built.
@@ -171,4 +177,5 @@ def model_of(
         round(layout.confidence, 4),
         wall_confidences(layout),
         {"fit": layout.fit, "fit_reason": layout.fit_reason} | (about or {}),
+        standing(objects) if layout.scale == "metric" else (),
     )

@@ -51,3 +51,16 @@ def correlated_colour_temperature_k(rgb: npt.ArrayLike) -> float | None:
     if distances[nearest] > FARTHEST or nearest in (0, len(_TABLE_K) - 1):
         return None
     return float(_TABLE_K[nearest])
+
+
+def linear(srgb: npt.NDArray[np.uint8]) -> Array:
+    """Linear 0..1 of sRGB bytes (IEC 61966-2-1)."""
+    c = srgb.astype(np.float64) / 255
+    return np.asarray(np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4))
+
+
+def srgb(light: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """SRGB bytes of linear 0..1."""
+    c = np.clip(np.asarray(light, dtype=np.float64), 0, 1)
+    encoded = np.where(c <= 0.0031308, c * 12.92, 1.055 * c ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(encoded * 255), dtype=np.uint8)

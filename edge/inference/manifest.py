@@ -161,7 +161,23 @@ class Sh2PrescaledIrradiance(_Part):
     )
 
 
-NounOutput = DepthMetres | InverseDepthRelative | BoundaryCorners | HorizonDepth | Sh2PrescaledIrradiance
+class ObjectGrid(_Part):
+    """One object as a grid over a cube: how likely each cell is filled, and its colour; axes x, y, z in that order.
+
+    The input is the object's own square cut-out with its mask as fourth channel (`edge.perception.objects`).
+    """
+
+    kind: Literal["object_grid"]
+    occupancy: str = Field(description="name of the ONNX output with the probabilities 0..1, (1, 1, N, N, N)")
+    colour: str = Field(description="name of the ONNX output with sRGB colours 0..1, (1, 3, N, N, N)")
+    level: float = Field(default=0.5, gt=0, lt=1, description="a cell that is likelier filled than this is")
+    extent: float = Field(default=1.0, gt=0, description="side of the cube, whose centre is the origin")
+    frame: Literal["canonical_y_up"] = Field(
+        default="canonical_y_up", description="axes of the cube: y up, the object's front towards +z"
+    )
+
+
+NounOutput = DepthMetres | InverseDepthRelative | BoundaryCorners | HorizonDepth | Sh2PrescaledIrradiance | ObjectGrid
 
 
 class JointOutputs(_Part):
@@ -184,21 +200,18 @@ TASK_KINDS = {
     "layout": {"boundary_corners", "horizon_depth"},
     "lighting": {"sh2_prescaled_irradiance"},
     "joint": {"joint"},
+    "object": {"object_grid"},
 }
 """The kinds of output that each task's model may give."""
-_NAME_FIELDS = (
-    "depth",
-    "inverse_depth",
-    "boundary",
-    "corners",
-    "openings",
-    "extended",
-    "spread",
-    "distance",
-    "ratio",
-    "coefficients",
-)
-"""Fields of the outputs that name an ONNX output."""
+_NAME_FIELDS = {
+    "depth_metres": ("depth", "spread"),
+    "inverse_depth_relative": ("inverse_depth",),
+    "boundary_corners": ("boundary", "corners", "openings", "extended", "spread"),
+    "horizon_depth": ("distance", "ratio"),
+    "sh2_prescaled_irradiance": ("coefficients",),
+    "object_grid": ("occupancy", "colour"),
+}
+"""By kind, the fields that name an ONNX output."""
 
 
 _Difference = Annotated[float, Field(ge=0)]
@@ -284,7 +297,7 @@ class Provenance(_Part):
 TestTimeAveraging = Literal["mirror", "mirror_and_turns"]
 """In how many ways a network is asked about one picture: 2, or 8 with quarter turns of a panorama."""
 
-ModelTask = Literal["depth", "layout", "lighting", "joint"]
+ModelTask = Literal["depth", "layout", "lighting", "joint", "object"]
 """What a model is for: one noun, or several (`joint`)."""
 
 
@@ -322,7 +335,9 @@ class Manifest(_Part):
             raise ValueError(
                 f"a {self.task} model gives one of {sorted(TASK_KINDS[self.task])}, not {self.output.kind}"
             )
-        if self.task != "depth" and self.input.projection != "equirectangular":
+        if isinstance(self.output, ObjectGrid):
+            self._check_cut_out()
+        elif self.task != "depth" and self.input.projection != "equirectangular":
             raise ValueError(
                 f"a {self.task} model takes an equirectangular picture: set input.projection to equirectangular"
             )
@@ -342,6 +357,16 @@ class Manifest(_Part):
         self._check_tolerances()
         return self
 
+    def _check_cut_out(self) -> None:
+        given = self.input
+        if given.projection != "perspective" or given.width_px != given.height_px or not given.mask_channel:
+            raise ValueError(
+                "an object model takes a square cut-out and its mask: set input.projection to perspective, "
+                "input.mask_channel to true, and input.width_px and height_px to the same"
+            )
+        if len(set(self.output_names)) < len(self.output_names):
+            raise ValueError("output.occupancy and output.colour name the same ONNX output; each has its own")
+
     def _check_tolerances(self) -> None:
         """Every output that is read is compared, and nothing else: what is not compared is not proved."""
         outputs = set(self.output_names)
@@ -360,11 +385,13 @@ class Manifest(_Part):
 
     @property
     def parts(self) -> dict[Task, NounOutput]:
-        """What the model gives, by noun: one, or several (`joint`)."""
+        """What the model gives of a camera's picture, by task: one, or several (`joint`).
+
+        Empty for an object model, which is asked about cut-outs and not about pictures.
+        """
         if isinstance(self.output, JointOutputs):
             return self.output.parts
-        assert self.task != "joint"
-        return {self.task: self.output}
+        return {} if self.task == "joint" or self.task == "object" else {self.task: self.output}
 
     def part(self, task: Task) -> Manifest:
         """The manifest as if the model gave this noun alone; `task` must be in `parts`."""
@@ -404,8 +431,9 @@ class Manifest(_Part):
     @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the ONNX outputs that are read."""
-        parts = [part.model_dump() for part in self.parts.values()]
-        return tuple(named[f] for named in parts for f in _NAME_FIELDS if named.get(f) is not None)
+        parts = self.output.parts.values() if isinstance(self.output, JointOutputs) else (self.output,)
+        fields = [(part, name) for part in parts for name in _NAME_FIELDS[part.kind]]
+        return tuple(value for part, name in fields if (value := getattr(part, name)) is not None)
 
 
 def sha256_of(path: Path) -> str:

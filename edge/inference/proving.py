@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from edge.errors import EngineError, ManifestError
 from edge.inference.base import Arrays, Backend
-from edge.inference.manifest import BoundaryCorners, HorizonDepth, Manifest, Sh2PrescaledIrradiance
+from edge.inference.manifest import BoundaryCorners, HorizonDepth, Manifest, ObjectGrid, Sh2PrescaledIrradiance
 from edge.inference.store import StoredModel
 
 Array = npt.NDArray[np.float32]
+_FEWEST_CELLS = 8
+"""Along a side of an object's grid: fewer tell no object from another."""
 
 
 class NotProvedError(EngineError):
@@ -71,8 +73,9 @@ def check_outputs(model: StoredModel, outputs: Arrays) -> None:
     Raises:
         ManifestError: one does not fit.
     """
-    for task in model.manifest.parts:
-        _check_outputs(model, model.manifest.part(task), outputs)
+    manifest = model.manifest
+    for part in [manifest.part(task) for task in manifest.parts] or [manifest]:
+        _check_outputs(model, part, outputs)
 
 
 def _check_outputs(model: StoredModel, part: Manifest, outputs: Arrays) -> None:
@@ -89,6 +92,11 @@ def _check_outputs(model: StoredModel, part: Manifest, outputs: Arrays) -> None:
         wanted = "distance (1, W) or (1, 1, W) and ratio (1, 1)"
     elif isinstance(output, Sh2PrescaledIrradiance):
         fits, wanted = shapes[output.coefficients] in ((1, 27), (1, 9, 3)), "(1, 27) or (1, 9, 3)"
+    elif isinstance(output, ObjectGrid):
+        cells = shapes[output.occupancy][2:]
+        fits = len(cells) == 3 and len(set(cells)) == 1 and cells[0] >= _FEWEST_CELLS
+        fits = fits and shapes == {output.occupancy: (1, 1, *cells), output.colour: (1, 3, *cells)}
+        wanted = f"occupancy (1, 1, N, N, N) and colour (1, 3, N, N, N), N at least {_FEWEST_CELLS}"
     else:
         shape = next(iter(shapes.values()))
         fits = len(shape) in (3, 4) and shape[0] == 1 and shape[1:-2] in ((), (1,)) and min(shape[-2:]) > 1

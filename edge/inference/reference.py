@@ -23,7 +23,7 @@ class FeatureReference(BaseModel):
     @model_validator(mode="after")
     def _rises(self) -> FeatureReference:
         if any(b < a for a, b in zip(self.quantiles, self.quantiles[1:], strict=False)):
-            raise ValueError("quantiles do not fall; write the reference anew with `edge-train export`")
+            raise ValueError("quantiles do not fall; write the reference anew with `edge-train reference`")
         return self
 
 
@@ -32,5 +32,7 @@ class Reference(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    pictures: int = Field(ge=1, description="how many, each of another room")
+    pictures: int = Field(ge=1, description="how many")
+    scenes: int = Field(ge=1, description="of how many rooms or places they are")
+    data: str = Field(description="what they are, with the part of the split")
     features: dict[str, FeatureReference]

@@ -16,16 +16,18 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge.errors import EdgeError
 from edge.keep.files import make_private_folder, read_private, write_private
 
 PICTURE, ABOUT = "picture.jpg", "about.json"
+CANVAS_WH = (1024, 512)
+"""What HorizonNet's labels are made on; facing level, so that corners stand upright."""
 LABELLED = Path("labelled", "train")
 """A part that trainers always learn from: who labels a room wants it learnt."""
 _ENTRY = re.compile(r"^\d{8}T\d{6}\.\d{3}Z-[^/\x00]{1,200}$")
@@ -34,6 +36,10 @@ _TIME = "%Y%m%dT%H%M%S.%f"
 _REMEDY = "make room, or set review.folder to a folder that the user who runs edge may write"
 _LEAST_FREE_BYTES = 2**30
 _DAY_S = 86400.0
+
+
+DropReason = Literal["full", "expired", "refused"]
+"""Removed for a newer one; waited too long; not taken, as the disk is full or fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,13 @@ class Label:
 class Review:
     """The folder of entries. Only this user may read it."""
 
-    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
-        """Nothing is made before something is kept."""
+    def __init__(
+        self, folder: Path, bounds: Bounds | None = None, on_drop: Callable[[DropReason, int], None] | None = None
+    ) -> None:
+        """Nothing is made before something is kept; `on_drop` is told how many are lost to a bound, and to which."""
         self.folder, self._bounds = folder, bounds or Bounds()
         self._labelled = folder / LABELLED
+        self._drop = on_drop or (lambda reason, count: None)
 
     # What waits -------------------------------------------------------------------------------------------------------
 
@@ -81,9 +90,16 @@ class Review:
         Raises:
             EdgeError: it is larger than the bound, there is one of that name, or the disk does not take it.
         """
-        size_bytes = sum(map(len, files.values()))
         if not _ENTRY.match(name):
             raise EdgeError(f"{name!r} does not begin with the time; name it as 20260131T120000.000Z-hall-7")
+        try:
+            self._take(name, files)
+        except EdgeError:
+            self._drop("refused", 1)
+            raise
+
+    def _take(self, name: str, files: Mapping[str, bytes]) -> None:
+        size_bytes = sum(map(len, files.values()))
         if size_bytes > self._bounds.most_bytes:
             raise EdgeError(f"{size_bytes} bytes are more than may be kept in all; raise review.most_mib")
         try:
@@ -111,6 +127,8 @@ class Review:
         old = [name for name in self.entries() if captured_s(name) < oldest_s]
         for name in old:
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        if old:
+            self._drop("expired", len(old))
         return len(old)
 
     def file(self, name: str, file_name: str) -> bytes:
@@ -124,6 +142,10 @@ class Review:
         if not path.exists():
             path = self._labelled / ("img" if file_name == PICTURE else "about") / f"{name}{Path(file_name).suffix}"
         return read_private(path)
+
+    def has_picture(self, name: str) -> bool:
+        """Whether an entry has a picture, and not numbers alone."""
+        return (self.folder / name / PICTURE).exists() or (self._labelled / "img" / f"{name}.jpg").exists()
 
     def delete(self, name: str) -> None:
         """Remove one entry, waiting or labelled, with all that was made of it.
@@ -166,6 +188,7 @@ class Review:
             if total <= self._bounds.most_bytes and count <= self._bounds.most_entries:
                 return
             shutil.rmtree(self.folder / name)
+            self._drop("full", 1)
             total, count = total - size, count - 1
 
     # What was labelled ------------------------------------------------------------------------------------------------

@@ -217,16 +217,23 @@ class DriftJudge:
 
     def evaluate(self, at_s: float) -> list[DriftEvent]:
         """What began or ended, looked for once an hour as soon as there is a baseline and a whole day after it."""
-        course, limits = self._course, self._limits
-        if 0 <= at_s - course.evaluated_s < HOUR_S or self.samples < limits.window_samples:
+        if 0 <= at_s - self._course.evaluated_s < HOUR_S or self.samples < self._limits.window_samples:
             return []
-        course.evaluated_s = at_s
+        return self.conclude(at_s, self.compared())
+
+    def compared(self) -> Compared:
+        """The last day beside the baseline; there must be a whole day, `evaluate` sees to that."""
         if self._frozen is None:
-            self._frozen = _Baseline.of(self._baseline_s, self._baseline, self._floor, limits)
-        found = self._frozen.compare(self._window_s, self._window)
+            self._frozen = _Baseline.of(self._baseline_s, self._baseline, self._floor, self._limits)
+        return self._frozen.compare(self._window_s, self._window)
+
+    def conclude(self, at_s: float, found: Compared) -> list[DriftEvent]:
+        """What an hour's comparison makes known, after those before it."""
+        course, limits = self._course, self._limits
+        course.evaluated_s = at_s
         self._follow_slowly(int(at_s // DAY_S), found.steady_sigma)
         slow = self._cusum.max(axis=0) > limits.decision_sigma
-        changed = found.changed | slow
+        changed = (holm(found.p, limits.alpha) & found.large) | slow
         self._shifts = tuple(
             Shift(
                 f.name,
@@ -335,60 +342,72 @@ def _fits(arrays: Mapping[str, Array], columns: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Compared:
+    """What the last day is beside the baseline, of each feature."""
+
     shift_sigma: Array
     steady_sigma: Array
     """The same where a day's median is steady, less where samples hang together and it is not."""
     psi: Array
     p: Array
-    changed: npt.NDArray[np.bool_]
+    large: npt.NDArray[np.bool_]
+    """Whether the change, if it is one, is large enough to tell of."""
     quiet: npt.NDArray[np.bool_]
     """Below half of what makes a change."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Baseline:
-    """The first days, by hours of the day, and how much its samples depend on each other."""
+class _Hours:
+    """The first days' samples (F, n) of some hours of the day, with the middle and spread of each feature."""
 
-    block: npt.NDArray[np.int64]
     values: Array
-    floor: Array
+    median: Array
+    sigma: Array
+
+    @classmethod
+    def of(cls, values: Array, floor: Array) -> _Hours:
+        return cls(values, np.median(values, axis=1), np.maximum(values.std(axis=1), floor))
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """The first days, by hours of the day, and how much their samples depend on each other."""
+
+    blocks: Mapping[int, _Hours]
+    whole: _Hours
     independent: Array
     """How many independent samples one of them is worth, of each feature."""
     limits: DriftLimits
 
     @classmethod
     def of(cls, at_s: Array, values: Array, floor: Array, limits: DriftLimits) -> _Baseline:
-        block = _block(at_s)
-        level = np.empty_like(values)
-        for b in np.unique(block):
-            level[block == b] = values[block == b] - np.median(values[block == b], axis=0)
-        spread = np.maximum((level**2).sum(axis=0), 1e-30)
-        lag = np.clip((level[1:] * level[:-1]).sum(axis=0) / spread, 0.0, 0.98)
+        block, rows = _block(at_s), np.ascontiguousarray(values.T)
+        blocks = {int(b): _Hours.of(rows[:, block == b], floor) for b in np.unique(block)}
+        level = np.empty_like(rows)
+        for b, hours in blocks.items():
+            level[:, block == b] = hours.values - hours.median[:, None]
+        spread = np.maximum((level**2).sum(axis=1), 1e-30)
+        lag = np.clip((level[:, 1:] * level[:, :-1]).sum(axis=1) / spread, 0.0, 0.98)
         usual = 2.0 / np.sqrt(len(values))  # of independent samples
         lag = np.where(lag < usual, 0.0, lag)
-        return cls(block, values, floor, (1.0 - lag) / (1.0 + lag), limits)
+        return cls(blocks, _Hours.of(rows, floor), (1.0 - lag) / (1.0 + lag), limits)
 
-    def compare(self, at_s: Array, window: Array) -> _Found:
+    def compare(self, at_s: Array, window: Array) -> Compared:
         """The last day beside the baseline, block by block where both have enough, else all together."""
-        limits = self.limits
-        block = _block(at_s)
-        both = [b for b in np.unique(block) if min((block == b).sum(), (self.block == b).sum()) >= limits.block_samples]
-        pairs = [(window[block == b], self.values[self.block == b]) for b in both] or [(window, self.values)]
-        live, reference, weights, shifts = [], [], [], []
-        for now, then in pairs:
-            of_now, of_then = scores(now, then)
-            live.append(of_now)
-            reference.append(of_then)
-            sigma = np.maximum(then.std(axis=0), self.floor)
-            shifts.append((np.median(now, axis=0) - np.median(then, axis=0)) / sigma)
-            weights.append(float(len(now)))
-        shift = np.average(np.stack(shifts), axis=0, weights=weights)
-        return self._judged(shift, np.concatenate(live), np.concatenate(reference))
+        block, rows = _block(at_s), np.ascontiguousarray(window.T)
+        least = self.limits.block_samples
+        known = {b: hours for b, hours in self.blocks.items() if hours.values.shape[1] >= least}
+        of_now = {b: rows[:, block == b] for b in known}
+        pairs = [(now, known[b]) for b, now in of_now.items() if now.shape[1] >= least] or [(rows, self.whole)]
+        ranks = [scores(now, then.values) for now, then in pairs]
+        shifts = np.stack([(np.median(now, axis=1) - then.median) / then.sigma for now, then in pairs])
+        shift = np.average(shifts, axis=0, weights=[float(now.shape[1]) for now, _ in pairs])
+        live, reference = (np.concatenate(of, axis=1) for of in zip(*ranks, strict=True))
+        return self._judged(shift, live, reference)
 
-    def _judged(self, shift: Array, live: Array, reference: Array) -> _Found:
+    def _judged(self, shift: Array, live: Array, reference: Array) -> Compared:
         limits = self.limits
-        n, m = len(live), len(reference)
+        n, m = live.shape[1], reference.shape[1]
         distance, psi = ks_distance(live, reference), stability_index(live, reference)
         error = (1 / n + 1 / m) / self.independent
         by_shape = np.array([chi_square_p(float(x), BINS - 1) for x in psi / error])
@@ -399,7 +418,7 @@ class _Baseline:
         quiet = (np.abs(shift) < limits.effect_sigma / 2) & (psi < large)
         of_a_median = _MEDIAN_ERROR * np.sqrt(error)
         steady = shift / np.maximum(1.0, _STEADY * of_a_median)
-        return _Found(shift, steady, psi, p, holm(p, limits.alpha) & effect, quiet)
+        return Compared(shift, steady, psi, p, effect, quiet)
 
 
 def _block(at_s: Array) -> npt.NDArray[np.int64]:

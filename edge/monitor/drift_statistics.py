@@ -32,29 +32,29 @@ def ks_p(distance: npt.ArrayLike, n: npt.ArrayLike, m: npt.ArrayLike) -> Array:
 
 
 def ks_distance(one: Array, other: Array) -> Array:
-    """Largest difference between the distributions of (n, F) and (m, F) samples, of each of F columns; ties counted."""
-    pooled = np.concatenate([one, other])
-    order = np.argsort(pooled, axis=0, kind="stable")
-    weight = np.concatenate([np.full(len(one), 1.0 / len(one)), np.full(len(other), -1.0 / len(other))])
-    gap = np.abs(np.cumsum(weight[order], axis=0))
-    values = np.take_along_axis(pooled, order, axis=0)
-    last_of_its_value = np.vstack([np.diff(values, axis=0) > 0, np.ones((1, pooled.shape[1]), dtype=bool)])
-    return np.asarray(np.where(last_of_its_value, gap, 0.0).max(axis=0))
+    """Largest difference between the distributions of (F, n) and (F, m) samples, of each of F rows; ties counted."""
+    pooled = np.concatenate([one, other], axis=1)
+    order = np.argsort(pooled, axis=1)
+    n, m = one.shape[1], other.shape[1]
+    weight = np.concatenate([np.full(n, 1.0 / n), np.full(m, -1.0 / m)])
+    gap = np.abs(np.cumsum(weight[order], axis=1))
+    gap[:, :-1][np.diff(np.take_along_axis(pooled, order, axis=1), axis=1) == 0] = 0.0  # the last of equal ones counts
+    return np.asarray(gap.max(axis=1))
 
 
 def stability_index(live: Array, reference: Array, bins: int = BINS) -> Array:
-    """Population stability index of (n, F) samples against (m, F), in bins of equal share of the reference."""
-    edges = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1], axis=0)
+    """Population stability index of (F, n) samples against (F, m), in bins of equal share of the reference."""
+    edges = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1], axis=1)
     p, q = (_shares(values, edges, bins) for values in (live, reference))
     return np.asarray(((p - q) * np.log(p / q)).sum(axis=0))
 
 
 def _shares(values: Array, edges: Array, bins: int) -> Array:
     """(bins, F) shares of each bin, with half a sample added to each so that none is 0."""
-    above = np.stack([(values > edge).sum(axis=0) for edge in edges])
-    everything, nothing = np.full((1, values.shape[1]), len(values)), np.zeros((1, values.shape[1]))
+    above = np.stack([(values > edge[:, None]).sum(axis=1) for edge in edges])
+    everything, nothing = np.full((1, len(values)), values.shape[1]), np.zeros((1, len(values)))
     counts = -np.diff(np.vstack([everything, above, nothing]), axis=0)
-    return np.asarray((counts + 0.5) / (len(values) + 0.5 * bins))
+    return np.asarray((counts + 0.5) / (values.shape[1] + 0.5 * bins))
 
 
 def chi_square_p(x: float, freedom: int) -> float:
@@ -97,16 +97,16 @@ def holm(p: Array, alpha: float) -> npt.NDArray[np.bool_]:
 
 
 def scores(live: Array, reference: Array) -> tuple[Array, Array]:
-    """Ranks (0 to 1, ties share theirs) of (n, F) and (m, F) samples among all of both, column by column."""
-    pooled = np.concatenate([live, reference])
-    size = len(pooled)
-    order = np.argsort(pooled, axis=0)
-    values = np.take_along_axis(pooled, order, axis=0)
-    place = np.broadcast_to(np.arange(size)[:, None], pooled.shape)
-    changes = np.diff(values, axis=0) > 0
-    edge = np.ones((1, pooled.shape[1]), dtype=bool)
-    first = np.maximum.accumulate(np.where(np.vstack([edge, changes]), place, 0), axis=0)
-    last = np.minimum.accumulate(np.where(np.vstack([changes, edge]), place, size)[::-1], axis=0)[::-1]
+    """Ranks (0 to 1, ties share theirs) of (F, n) and (F, m) samples among all of both, row by row."""
+    pooled = np.concatenate([live, reference], axis=1)
+    size = pooled.shape[1]
+    order = np.argsort(pooled, axis=1)
+    values = np.take_along_axis(pooled, order, axis=1)
+    place = np.broadcast_to(np.arange(size), pooled.shape)
+    new = np.diff(values, axis=1, prepend=-np.inf) > 0
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    ends = np.diff(values, axis=1, append=np.inf) > 0
+    last = np.minimum.accumulate(np.where(ends, place, size)[:, ::-1], axis=1)[:, ::-1]
     ranks = np.empty_like(pooled)
-    np.put_along_axis(ranks, order, (first + last + 1) / (2 * size), axis=0)
-    return ranks[: len(live)], ranks[len(live) :]
+    np.put_along_axis(ranks, order, (first + last + 1) / (2 * size), axis=1)
+    return ranks[:, : live.shape[1]], ranks[:, live.shape[1] :]

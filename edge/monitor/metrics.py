@@ -87,6 +87,11 @@ class Metrics:
         self.published_bytes = count("edge_published_bytes", "Bytes of payload and topic of what was published.")
         self.dropped = count("edge_messages_dropped", "Messages that were not published, by reason.", "reason")
         self.refused = count("edge_messages_refused", "Messages that the broker refused.", "topic", "reason")
+        self.review_dropped = count(
+            "edge_review_dropped",
+            "Pictures for review that are lost: full (for a newer one), expired, refused (by the disk).",
+            "reason",
+        )
         self.connections = count("edge_broker_connections", "Connections to the broker.")
         self.latency = Histogram(
             "edge_result_latency_seconds",

@@ -79,6 +79,9 @@ class HeatLossMessage(Message):
     per_m2_w: NonNegative
     plausible: bool = Field(description="Whether per_m2_w is in the range of homes, 10 to 200.")
     annual_kwh: NonNegative | None = Field(description="Heat of a year by degree days; null: these are not known.")
+    annual_electricity_kwh: NonNegative | None = Field(
+        default=None, description="That heat over `design.scop`; null: one of them is not known."
+    )
     building: BuildingPart
     largest: tuple[Influence, ...] = Field(description="Most important first.")
     assumptions: tuple[str, ...]

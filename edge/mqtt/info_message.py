@@ -42,7 +42,7 @@ class CameraInfo(Part):
 class EngineInfo(Part):
     """The model that serves a task, on what, and where it comes from."""
 
-    task: Task
+    task: Task | Literal["objects"]
     name: Name
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     backend: Name
@@ -55,7 +55,10 @@ class EngineInfo(Part):
 class ReviewInfo(Part):
     """Pictures that this device keeps for somebody to look at."""
 
-    people: Literal["removed", "kept"] = Field(description="removed: a picture is the median of an hour.")
+    people: Literal["removed", "blurred", "kept", "no_picture"] = Field(
+        description="removed: a picture is the median of an hour; blurred: all that stands in the room is; no_picture: "
+        "numbers alone are kept."
+    )
     automatic: bool = Field(description="Whether also without being asked.")
     by_request: bool = Field(description="Whether the request `flag` may be sent.")
     most_days: float = Field(gt=0, description="How long one waits at most; what was labelled stays until deleted.")
@@ -75,6 +78,7 @@ class BridgeInfo(Message):
     restart_required: tuple[str, ...] = Field(
         default=(), description="Keys that changed in the configuration file and hold after the next start."
     )
+    objects_by_request: bool = Field(default=False, description="Whether the request `objects` may be sent.")
     review: ReviewInfo | None = Field(default=None, description="null: no picture is kept for review.")
     config_schema: dict[str, Any] | None = Field(
         description="The JSON Schema of its configuration file; null on bridge/info, given in the response to the "

@@ -23,6 +23,7 @@ from edge.mqtt.info_message import ReviewInfo as ReviewInfo
 from edge.mqtt.info_message import TaskSettings as TaskSettings
 from edge.mqtt.lens import FisheyeLens, Lens, Pose
 from edge.mqtt.machine_message import MachineHealth
+from edge.mqtt.objects_message import ObjectsMessage
 from edge.mqtt.topics import Kind
 from edge.mqtt.trial_message import ModelTrial
 from edge.mqtt.values import (
@@ -355,7 +356,8 @@ class BridgeHealth(Message):
     Of messages: `superseded` (a newer one of its retained topic came first), `expired` (too old), `queue_full` and
     `spool_full` (the oldest beyond the bound in memory, on the disk), `spool_damaged`, `not_ours`, `connection_lost`
     (QoS 0, on its way), `refused` (by the broker), `too_large`, `held_back`, `invalid`, `unsendable`. Of frames:
-    `stale` and `inference too slow`.
+    `stale` and `inference too slow`. Of pictures for review: `review_full` (the oldest, for a newer one),
+    `review_expired`, `review_refused` (by the disk).
     """
 
     schema_: Literal["edge.health/1"] = Field(default="edge.health/1", alias="schema")
@@ -428,6 +430,7 @@ MESSAGES: dict[Kind, type[Message] | type[Request]] = {
     "lighting": LightingMessage,
     "heat_loss": HeatLossMessage,
     "drift": DriftMessage,
+    "objects": ObjectsMessage,
     "discovery": DiscoveryMessage,
     "home": HomeMessage,
 }

@@ -59,6 +59,11 @@ _BINARY: dict[Kind, _BinaryMessage] = {
         "Binary glTF, y up, origin on the floor under the camera; nodes floor, ceiling and walls, seen from inside.",
         (*_HEADERS, "extent"),
     ),
+    "objects_model": _BinaryMessage(
+        "ObjectsModel",
+        "Binary glTF, y up; a node for each thing, named as in the list; one without a place lies at the origin.",
+        ("schema", "device", "camera", "captured_at"),
+    ),
 }
 
 

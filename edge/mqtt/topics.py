@@ -27,6 +27,8 @@ Kind = Literal[
     "room",
     "heat_loss",
     "drift",
+    "objects",
+    "objects_model",
     "picture",
     "discovery",
     "birth",
@@ -90,6 +92,8 @@ CHANNELS: dict[Kind, Channel] = {
     "room": Channel("{camera}/room", 1, True, "The room as a 3-D model (GLB, metres, y up).", GLB),
     "heat_loss": Channel("{camera}/heat_loss", 1, True, "What the room loses at the coldest, and how sure that is."),
     "drift": Channel("{camera}/drift", 1, True, "Whether what the camera sees has changed since its first days."),
+    "objects": Channel("{camera}/objects", 1, True, "Single things that were reconstructed on request: a list."),
+    "objects_model": Channel("{camera}/objects/model", 1, True, "Those things as meshes (GLB, metres, y up).", GLB),
     "picture": Channel("{camera}/picture", 0, False, "What the camera sees, small; off by default.", JPEG),
     "discovery": Channel(
         "device/{device}/{camera}/config",

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field, model_validator
 
 from edge.mqtt.messages import BridgeHealth, BridgeInfo, DepthMessage, LayoutMessage, LightingMessage, TaskSettings
+from edge.mqtt.objects_message import Box, Class, ObjectInRoom, Polygon
 from edge.mqtt.values import Count, Name, NonNegative, Part, Timestamp
 from edge.scene import Task
 
@@ -181,6 +182,32 @@ class FlagAnswer(Part):
     entry: Name
 
 
+class ObjectsArguments(Arguments):
+    """Which thing: by a box around it, or by its outline; or that all of the camera's are forgotten."""
+
+    camera: CameraName
+    box: Box | None = Field(default=None, description="Left, top, right, bottom, in fractions of the picture's size.")
+    polygon: Polygon | None = Field(default=None, description="Its outline, corners in the same fractions.")
+    class_: Class | None = Field(default=None, alias="class", description="What to call it.")
+    forget: bool = Field(default=False, description="Forget all that were reconstructed of this camera.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ObjectsArguments:
+        if (self.box is not None) + (self.polygon is not None) + self.forget != 1:
+            raise ValueError("give exactly one of box, polygon and forget: true")
+        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ValueError("box is left, top, right, bottom: left is less than right, top less than bottom")
+        return self
+
+
+class ObjectsAnswer(Part):
+    """What came of it; the list and the meshes are on `<camera>/objects` and `<camera>/objects/model`."""
+
+    camera: Name
+    object: ObjectInRoom | None = Field(description="null: all were forgotten.")
+    count: Count = Field(description="How many of the camera's are kept.")
+
+
 Lane = Literal["quick", "look", "change"]
 """Requests of one lane are carried out one after the other: those that wait for nothing; that wait for a picture; that
 change something."""
@@ -213,6 +240,7 @@ VerbName = Literal[
     "engine/rollback",
     "engine/install",
     "flag",
+    "objects",
 ]
 VERBS: Mapping[str, Verb] = {
     "ping": Verb("Is the daemon there?", NoArguments, Pong, 2.0),
@@ -250,6 +278,14 @@ VERBS: Mapping[str, Verb] = {
         True,
     ),
     "flag": Verb("Keep a camera's picture and results for review.", FlagArguments, FlagAnswer, 15.0, "look", True),
+    "objects": Verb(
+        "Reconstruct one thing that a camera sees, from a box or an outline around it.",
+        ObjectsArguments,
+        ObjectsAnswer,
+        30.0,
+        "look",
+        True,
+    ),
 }
 """Every request there is, by what follows `request/`."""
 

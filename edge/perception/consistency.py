@@ -2,7 +2,7 @@
 
 Depth must lie on the room's shell, the floor as far below the camera as it hangs, a room must stay the same while its
 picture does, and its mirror image be its mirror image; ceilings are of a usual height, light comes from where it is
-bright. Each rule has one number and one limit.
+bright, and vertical edges stand upright. Each rule has one number and one limit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.derive.calibrate.verticals import level, up_in_camera
+from edge.errors import CalibrationError, GeometryError
 from edge.geometry.panorama import rays
 from edge.geometry.polygon import iou
 from edge.geometry.view import depth_directions
@@ -33,6 +35,9 @@ LEAST_IOU = 0.8
 """Of the floors of two layouts of one room."""
 CEILING_M = (2.0, 4.5)
 OFF_LIGHT_DEG = 60.0
+OFF_UPRIGHT_DEG = 3.0
+_UPRIGHT_IS_KNOWN_DEG = 1.0
+"""Standard deviation of where the edges say up is, from which on they say nothing."""
 _LEAST_STRENGTH = 0.2
 """Of light, from which its direction means something."""
 _BRIGHTEST = 0.01
@@ -75,7 +80,7 @@ def contradictions(seen: Seen, before: Seen | None = None, mirrored: RoomLayout 
         before: ten minutes ago or more, by the same networks.
         mirrored: the layout of the mirrored picture.
     """
-    found = [_ceiling(seen.layout), _beside_mirrored(seen.layout, mirrored), _light(seen)]
+    found = [_ceiling(seen.layout), _beside_mirrored(seen.layout, mirrored), _light(seen), _gravity(seen.frame)]
     found += _depth(seen)
     found += [] if before is None else [_unsteady(seen, before)]
     return [c for c in found if c is not None]
@@ -127,12 +132,38 @@ def _likeness(one: ImageArray, other: ImageArray) -> float:
     return float(a @ b) / norm if norm > 0 else 0.0
 
 
-def _depth(seen: Seen) -> list[Contradiction | None]:
+@dataclass(frozen=True, slots=True)
+class BesideShell:
+    """What is seen and where the room's shell is, on a grid of the depth map; metres from the camera, 0: unknown."""
+
+    range_m: Array
+    shell_m: Array
+    directions: Array
+    """Unit vectors (H, W, 3) in the room's axes."""
+    ceiling: npt.NDArray[np.bool_]
+    """Where the shell is the ceiling."""
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Where there is both."""
+        return np.isfinite(self.shell_m) & (self.range_m > 0)
+
+    @property
+    def off_walls_and_floor(self) -> float | None:
+        """Median share of the shell's distance that depth is off it; None: too little of them is seen."""
+        counted = self.known & ~self.ceiling
+        if counted.sum() < _LEAST_PIXELS:
+            return None
+        return float(np.median(np.abs(self.range_m - self.shell_m)[counted] / self.shell_m[counted]))
+
+
+def beside_shell(seen: Seen, most_columns: int | None = None) -> BesideShell | None:
+    """Depth beside the room's shell; None unless both are known in metres. `most_columns`: of a coarser grid."""
     layout, depth = seen.layout, seen.values.get("depth")
     if not isinstance(depth, DepthMap) or depth.scale != "metric" or not speaks_in_metres(layout):
-        return []
+        return None
     tall, wide = depth.depth.shape
-    step = max(1, wide // _SIDE_PX[0])
+    step = max(1, wide // (most_columns or wide))
     image_wh = (seen.frame.image.shape[1], seen.frame.image.shape[0])
     directions, per_depth = depth_directions(seen.frame.model, image_wh, (wide, tall))
     some = (slice(step // 2, None, step), slice(step // 2, None, step))
@@ -140,20 +171,49 @@ def _depth(seen: Seen) -> list[Contradiction | None]:
     metres = depth.depth[some] * (per_depth[some] if isinstance(per_depth, np.ndarray) else per_depth)
     shell = shell_range(layout, directions)
     ceiling = directions[..., 2] * shell > (layout.ceiling_height_m - layout.camera_height_m) * 0.999
-    known = np.isfinite(shell) & (metres > 0)
-    walls_and_floor = known & ~ceiling
-    down = known & (directions[..., 2] < _FLOOR_BELOW) & ~ceiling
+    return BesideShell(np.asarray(metres, np.float64), shell, directions, ceiling)
+
+
+def _depth(seen: Seen) -> list[Contradiction | None]:
+    layout, beside = seen.layout, beside_shell(seen, _SIDE_PX[0])
+    if layout is None or beside is None:
+        return []
     found: list[Contradiction | None] = []
-    if walls_and_floor.sum() >= _LEAST_PIXELS:
-        off = float(np.median(np.abs(metres - shell)[walls_and_floor] / shell[walls_and_floor]))
+    off = beside.off_walls_and_floor
+    if off is not None and off > OFF_SHELL:
         text = f"half of the depth is off walls and floor by {off:.0%} or more"
-        found.append(Contradiction("depth_off_room", off, OFF_SHELL, text) if off > OFF_SHELL else None)
+        found.append(Contradiction("depth_off_room", off, OFF_SHELL, text))
+    down = beside.known & (beside.directions[..., 2] < _FLOOR_BELOW) & ~beside.ceiling
     if down.sum() >= _LEAST_PIXELS:
-        height = float(np.median(-directions[..., 2][down] * metres[down]))
+        height = float(np.median(-beside.directions[..., 2][down] * beside.range_m[down]))
         off = abs(height / layout.camera_height_m - 1)
         text = f"by depth the floor is {height:.2f} m below the camera, which hangs {layout.camera_height_m:.2f} m high"
         found.append(Contradiction("depth_off_floor", off, OFF_FLOOR, text) if off > OFF_FLOOR else None)
     return found
+
+
+def _gravity(frame: Frame) -> Contradiction | None:
+    """Whether edges that are vertical in the room agree with how the camera is said to hang; silent where few do."""
+    model = frame.model
+    if frame.seen is not None:  # composed of several pictures, whose seams are edges too
+        return None
+    try:
+        found = level([frame.image], model)
+    except (CalibrationError, GeometryError):
+        return None
+    if np.degrees(max(found.pitch_error_rad, found.roll_error_rad)) > _UPRIGHT_IS_KNOWN_DEG:
+        return None
+    up, said = up_in_camera(found.pitch_rad, found.roll_rad), up_in_camera(model.pitch_rad, model.roll_rad)
+    angle_deg = float(np.degrees(np.arccos(np.clip(up @ said, -1, 1))))
+    if angle_deg <= OFF_UPRIGHT_DEG:
+        return None
+    return Contradiction(
+        "gravity",
+        angle_deg,
+        OFF_UPRIGHT_DEG,
+        f"vertical edges stand {angle_deg:.1f}° off the configured pitch and roll; they say pitch_deg "
+        f"{np.degrees(found.pitch_rad):.1f}, roll_deg {np.degrees(found.roll_rad):.1f}",
+    )
 
 
 def _light(seen: Seen) -> Contradiction | None:

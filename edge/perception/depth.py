@@ -37,7 +37,7 @@ from edge.perception.alignment import (
 from edge.perception.canvas import CanvasInput
 from edge.perception.doubt import expected_error
 from edge.perception.preprocess import resize, tensor_from_image
-from edge.perception.smoothing import ExponentialSmoother
+from edge.perception.smoothing import ExponentialSmoother, ScaleSmoother
 from edge.perception.tangent_views import FUSED_WH, TangentViews, axes_of, looks_of
 from edge.scene import BoolArray, CameraModel, DepthMap, ImageArray, RoomLayout, Scale
 
@@ -51,12 +51,22 @@ class DepthReader:
     """Depth of one camera: prepares its pictures and reads the network's answers."""
 
     def __init__(
-        self, manifest: Manifest, camera: CameraModel, *, smoothing_s: float = 0.0, canvas: CanvasInput | None = None
+        self,
+        manifest: Manifest,
+        camera: CameraModel,
+        *,
+        smoothing_s: float = 0.0,
+        scale_smoothing_s: float = 0.0,
+        canvas: CanvasInput | None = None,
     ) -> None:
-        """`smoothing_s`: time constant on log depth, 0 = none; `canvas`: one shared with other readers."""
+        """Time constants, 0 = none, and a canvas shared with other readers.
+
+        `smoothing_s`: on the log depth of each pixel; `scale_smoothing_s`: on the scale of the map as a whole.
+        """
         assert isinstance(manifest.output, DepthMetres | InverseDepthRelative)
         self._spec, self._output, self._camera = manifest.input, manifest.output, camera
-        self._smoother, self._smooths = ExponentialSmoother(smoothing_s), smoothing_s > 0
+        self._smoother, self._scale_smoother = ExponentialSmoother(smoothing_s), ScaleSmoother(scale_smoothing_s)
+        self._smooths = smoothing_s > 0 or scale_smoothing_s > 0
         self._image_wh = (0, 0)
         self._seen: BoolArray | None = None
         self._views: TangentViews | None = None
@@ -201,9 +211,9 @@ class DepthReader:
         if not self._smooths:
             return depth
         if scale != self._was_scale:
-            self._smoother.reset()
+            self.reset()
         self._was_scale = scale
-        return np.exp(self._smoother.update(np.log(depth), at_s)).astype(np.float32)
+        return np.exp(self._smoother.update(self._scale_smoother.update(np.log(depth), at_s), at_s)).astype(np.float32)
 
     def _alignments(self, raw: list[FloatMap], layout: RoomLayout) -> list[Affine] | None:
         """What puts each picture's inverse depth (h, w) into metres; None unless all can be."""
@@ -268,3 +278,4 @@ class DepthReader:
     def reset(self) -> None:
         """Forget the past: the scene was cut."""
         self._smoother.reset()
+        self._scale_smoother.reset()

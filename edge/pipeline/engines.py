@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from edge.errors import ConfigError, EdgeError, EngineError, NotThereError, UnknownModelError
 from edge.inference.accelerator import Accelerator
@@ -31,7 +32,7 @@ _GIVE_UP_S = 1.5
 def load_engine(
     store: ModelStore,
     name: str,
-    task: Task,
+    task: Task | Literal["objects"],
     options: InferenceOptions,
     *,
     on_progress: OnProgress = ignore_progress,
@@ -59,8 +60,8 @@ def load_engine(
     except UnknownModelError as e:
         kind = ConfigError if e.there else NotThereError  # an empty folder is where a disk is to be mounted
         raise kind(key, e.problem, e.remedy) from e
-    if task not in stored.manifest.parts:
-        given = ", ".join(stored.manifest.parts)
+    if not (stored.manifest.task == "object" if task == "objects" else task in stored.manifest.parts):
+        given = ", ".join(stored.manifest.parts) or "objects"
         raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
     plans = plans_of(options, store.root)
     return stored, load(stored, options, plans=plans, on_progress=on_progress, stop=stop, may_build=may_build)
@@ -101,7 +102,38 @@ class LoadedEngines:
         self.models: dict[Task, StoredModel] = {}
         self._serving: dict[str, ServingBackend] = {}
         self.by_task: dict[Task, Engine] = {}
+        self.object_model: StoredModel | None = None
+        self.objects: Engine | None = None
+        """What reconstructs objects; None: nothing does."""
         self._load(wanted, may_build=True)
+
+    @property
+    def what_reconstructs(self) -> tuple[StoredModel, Engine] | None:
+        """The model of objects and what it runs on; None: nothing does."""
+        if self.objects is None or self.object_model is None:
+            return None
+        return self.object_model, self.objects
+
+    def load_objects(self, name: str, *, may_build: bool) -> None:
+        """Load what reconstructs objects, if nothing does yet.
+
+        Raises:
+            ConfigError: there is no such model, or it is for something else.
+            EngineError: it cannot serve, or `stop` was set.
+        """
+        if self.objects is not None:
+            return
+        self._say(f"loading objects engine {name!r}")
+        tell = extending(lambda progress: self._say(str(progress)))
+        load_it = partial(self._load_one, name, "objects", tell, may_build=may_build)
+        try:
+            model, serving = load_it()
+        except EdgeError as error:
+            if not self._take_back(name, error):
+                raise
+            model, serving = load_it()
+        self._serving = {**self._serving, name: serving}
+        self.object_model, self.objects = model, Engine(model.manifest, serving)
 
     def add(self, wanted: Mapping[Task, str]) -> None:
         """Load those of tasks that have none yet, while others serve; nothing is built, and inference waits for it.
@@ -135,7 +167,7 @@ class LoadedEngines:
             self._serves(task, model, Engine(model.manifest, serving))
 
     def _load_one(
-        self, name: str, task: Task, tell: OnProgress, *, may_build: bool
+        self, name: str, task: Task | Literal["objects"], tell: OnProgress, *, may_build: bool
     ) -> tuple[StoredModel, ServingBackend]:
         what = (self._store, name, task, self._options)
         loading = self._accelerator.submit(

@@ -69,7 +69,12 @@ class Binary:
     properties: dict[str, str]
 
 
-def _checked(model: type[M], /, **values: Any) -> M:
+def checked(model: type[M], /, **values: Any) -> M:
+    """A part of a message.
+
+    Raises:
+        PublishError: the values are not those that it may have.
+    """
     try:
         return model(**values)
     except ValidationError as error:
@@ -101,7 +106,7 @@ def _floats(values: npt.ArrayLike, digits: int = 4) -> tuple[Any, ...]:
 def pose(camera: CameraModel) -> Pose:
     """How the camera hangs in the room."""
     rows = tuple(_floats(row, 9) for row in rotation(camera))
-    return _checked(Pose, rotation=rows, height_m=camera.camera_height_m)
+    return checked(Pose, rotation=rows, height_m=camera.camera_height_m)
 
 
 def _lens_values(k: Intrinsics) -> dict[str, float]:
@@ -113,7 +118,7 @@ def calibrated_lens(k: Intrinsics | None) -> CalibratedLens | None:
     """A lens in px of the picture size it was calibrated at; None where none is configured."""
     if k is None:
         return None
-    return _checked(CalibratedLens, width_px=k.width_px, height_px=k.height_px, **_lens_values(k))
+    return checked(CalibratedLens, width_px=k.width_px, height_px=k.height_px, **_lens_values(k))
 
 
 def _fisheye_values(k: Fisheye) -> dict[str, float]:
@@ -126,7 +131,7 @@ def calibrated_fisheye(k: Fisheye | FisheyeCircle | None) -> CalibratedFisheye |
     """A fisheye lens in px of the picture size it was calibrated at; None where it is not calibrated."""
     if not isinstance(k, Fisheye):
         return None
-    return _checked(CalibratedFisheye, width_px=k.width_px, height_px=k.height_px, **_fisheye_values(k))
+    return checked(CalibratedFisheye, width_px=k.width_px, height_px=k.height_px, **_fisheye_values(k))
 
 
 def _lens_of(frame: Frame, width_px: int, height_px: int) -> dict[str, Lens | FisheyeLens | None]:
@@ -135,10 +140,10 @@ def _lens_of(frame: Frame, width_px: int, height_px: int) -> dict[str, Lens | Fi
     found: dict[str, Lens | FisheyeLens | None] = {"lens": None, "fisheye": None}
     if frame.model.projection == "perspective":
         k = lens(frame.model, width, height).resized(width_px, height_px)
-        found["lens"] = _checked(Lens, **_lens_values(k))
+        found["lens"] = checked(Lens, **_lens_values(k))
     elif frame.model.projection == "fisheye":
         around = fisheye(frame.model, width, height).resized(width_px, height_px)
-        found["fisheye"] = _checked(FisheyeLens, **_fisheye_values(around))
+        found["fisheye"] = checked(FisheyeLens, **_fisheye_values(around))
     return found
 
 
@@ -174,12 +179,12 @@ def depth_message(
     metric: MetricDepth | None = None
     relative: RelativeDepth | None = None
     if valid.size and depth.scale == "metric":
-        metric = _checked(MetricDepth, **{f"{k}_m": v for k, v in _depth_statistics(valid).items()})
+        metric = checked(MetricDepth, **{f"{k}_m": v for k, v in _depth_statistics(valid).items()})
     elif valid.size:
-        relative = _checked(RelativeDepth, **_depth_statistics(valid))
+        relative = checked(RelativeDepth, **_depth_statistics(valid))
     unit: Literal["mm", "relative"] = "mm" if depth.scale == "metric" else "relative"
     image = DepthImage(topic=image_topic, unit=unit, value_per_count=_value_per_count(depth)) if image_topic else None
-    return _checked(
+    return checked(
         DepthMessage,
         **_header(frame, source, latency_s),
         kind=depth.kind,
@@ -261,7 +266,7 @@ def _polygon(layout: RoomLayout) -> tuple[tuple[float, ...], ...]:
 
 
 def _metric_room(layout: RoomLayout) -> MetricRoom:
-    return _checked(
+    return checked(
         MetricRoom,
         ceiling_height_m=round(layout.ceiling_height_m, 4),
         camera_height_m=round(layout.camera_height_m, 4),
@@ -273,7 +278,7 @@ def _metric_room(layout: RoomLayout) -> MetricRoom:
 
 
 def _relative_room(layout: RoomLayout) -> RelativeRoom:
-    return _checked(
+    return checked(
         RelativeRoom,
         ceiling_height=round(layout.ceiling_height_m, 4),
         area=round(layout.area_m2, 4),
@@ -293,7 +298,7 @@ def _boundary(layout: RoomLayout) -> Boundary:
         rounded[~np.isfinite(values)] = None
         return tuple(rounded.tolist())
 
-    return _checked(
+    return checked(
         Boundary,
         ceiling_rad=seen(layout.ceiling_rad),
         floor_rad=seen(layout.floor_rad),
@@ -309,7 +314,7 @@ def layout_message(frame: Frame, layout: RoomLayout, source: Source, latency_s: 
         PublishError: the values are not those of a room.
     """
     metric = layout.scale == "metric"
-    return _checked(
+    return checked(
         LayoutMessage,
         **_header(frame, source, latency_s),
         scale=layout.scale,
@@ -331,7 +336,7 @@ def _openings(frame: Frame, layout: RoomLayout) -> tuple[OpeningInWall, ...] | N
         return None
     metric = layout.scale == "metric"
     said = [
-        _checked(
+        checked(
             OpeningInWall,
             kind=o.kind,
             left_deg=round(float(np.degrees(o.left_rad)), 1),
@@ -360,19 +365,19 @@ def lighting_message(frame: Frame, lighting: Lighting, source: Source, latency_s
     temperature_k = correlated_colour_temperature_k(lighting.ambient)
     direction = np.asarray(lighting.dominant_direction, dtype=np.float64)
     x, y, z = direction / max(float(np.linalg.norm(direction)), 1e-12)
-    return _checked(
+    return checked(
         LightingMessage,
         **_header(frame, source, latency_s),
         convention=lighting.convention,
         names=COEFFICIENT_NAMES,
         coefficients=tuple(_floats(row, 6) for row in lighting.coefficients),
-        ambient=_checked(
+        ambient=checked(
             Ambient,
             rgb=_floats(lighting.ambient, 6),
             level=round(float(np.dot(lighting.ambient, LUMINANCE)), 6),
             colour_temperature_k=None if temperature_k is None else round(temperature_k, 1),
         ),
-        dominant=_checked(
+        dominant=checked(
             DominantLight,
             direction=_floats((x, y, z), 6),
             azimuth_deg=round(float(np.degrees(np.arctan2(x, y))), 3),

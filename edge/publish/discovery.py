@@ -40,6 +40,7 @@ _EVENTS = (
     "camera_moved",
     "hot",
     "cool",
+    "heat_loss_implausible",
     "heat_loss_unavailable",
     _OTHER_EVENT,
 )
@@ -65,6 +66,8 @@ class CameraDevice:
     picture: bool = False
     depth_view: bool = False
     heat_loss: bool = False
+    objects: bool = False
+    """Whether things that it sees are reconstructed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,10 @@ _LIGHT = (
 _VALUES: dict[Task, tuple[_Sensor, ...]] = {"depth": _DEPTH, "layout": _LAYOUT, "lighting": _LIGHT}
 _HEAT_LOSS_ATTRIBUTES = (
     "{{ {'at_least_w': value_json.total_w.p05, 'at_most_w': value_json.total_w.p95, 'for_each_m2_w': "
-    "value_json.per_m2_w, 'inside_c': value_json.inside_c, 'outside_c': value_json.outside_c} | tojson }}"
+    "value_json.per_m2_w, 'inside_c': value_json.inside_c, 'outside_c': value_json.outside_c, 'measure_next': "
+    "value_json.largest | map(attribute='input') | first | default(none)} | tojson }}"
 )
+_OBJECTS_ATTRIBUTES = "{{ {'objects': value_json.objects} | tojson }}"
 _METRIC_ONLY = frozenset(sensor.key for sensor in _LAYOUT)
 
 
@@ -205,6 +210,7 @@ def camera_device(topics: Topics, camera: CameraDevice, *, verbs: Collection[str
         **_state(topics, camera),
         **_images(topics, camera),
         **_heat_loss(topics, camera),
+        **_objects(topics, camera),
         **_controls(topics, camera, verbs),
     }
     for task in TASKS:
@@ -290,6 +296,17 @@ def _heat_loss(topics: Topics, camera: CameraDevice) -> _Found:
     options |= {"state_topic": topic, "device_class": "power", "icon": "mdi:home-thermometer-outline"}
     options |= {"json_attributes_topic": topic, "json_attributes_template": _HEAT_LOSS_ATTRIBUTES}
     return {"heat_loss": ("sensor", options)}
+
+
+def _objects(topics: Topics, camera: CameraDevice) -> _Found:
+    """How many things were reconstructed, with what they are called and where they stand."""
+    if not camera.objects:
+        return {"objects": ("sensor", None)}
+    topic = topics.of("objects", camera=camera.name)
+    options = {"name": "Objects", "icon": "mdi:sofa-outline", "state_topic": topic, "state_class": "measurement"}
+    options |= {"value_template": "{{ value_json.count }}"}
+    options |= {"json_attributes_topic": topic, "json_attributes_template": _OBJECTS_ATTRIBUTES}
+    return {"objects": ("sensor", options)}
 
 
 def _controls(topics: Topics, camera: CameraDevice, verbs: Collection[str]) -> _Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from edge.mqtt.heat_loss_message import BuildingPart, HeatElement, HeatLossMessa
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.publish.compose import Source
 from edge.scene import Frame, RoomLayout
+
+Trouble = Literal["heat_loss_unavailable", "heat_loss_implausible"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,15 @@ def of_layout(frame: Frame, layout: RoomLayout, source: Source, settings: Settin
     return heat_loss_message(heat_loss_of(layout, settings), origin)
 
 
-def unavailable(frame: Frame, source: Source, reason: str) -> BridgeEvent:
-    """Why a camera that has a section `heat_loss` has none."""
+def event(kind: Trouble, frame: Frame, source: Source, said: str) -> BridgeEvent:
+    """Why a camera that has a section `heat_loss` has none, or one that no home has."""
+    what = "no heat loss" if kind == "heat_loss_unavailable" else "the heat loss is unusual"
     return BridgeEvent(
         device=source.device,
         at=timestamp(frame.captured_at),
-        type="heat_loss_unavailable",
+        type=kind,
         camera=frame.camera,
-        message=f"no heat loss: {reason}",
+        message=f"{what}: {said}",
     )
 
 
@@ -93,6 +97,7 @@ def _message(loss: HeatLoss, origin: Origin) -> HeatLossMessage:
         per_m2_w=round(loss.per_m2_w, 3),
         plausible=loss.plausible,
         annual_kwh=None if loss.annual_kwh is None else round(loss.annual_kwh, 1),
+        annual_electricity_kwh=None if loss.annual_electricity_kwh is None else round(loss.annual_electricity_kwh, 1),
         building=BuildingPart(
             transmission_w=_number(loads.building_transmission_w),
             ventilation_w=_number(loads.building_ventilation_w),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from edge.derive.heat_loss.estimate import why_not
+from edge.derive.heat_loss.estimate import implausible, why_not
 from edge.derive.heat_loss.settings import Settings
 from edge.mqtt.topics import Kind, Topics
 from edge.publish import compose, heat_loss, pictures, rooms
 from edge.publish.compose import Source
 from edge.publish.outbox import Maker
 from edge.publish.rooms import SceneOptions
-from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
+from edge.scene import DepthMap, FoundObject, Frame, Lighting, RoomLayout, Task
 
 Messages = list[tuple[Kind, Maker]]
 """What goes on which topic; made, and encoded, on the publishing thread."""
@@ -36,6 +36,7 @@ class ResultMessages:
         depth_view_every_s: float | None = None,
         heat_losses: Mapping[str, Settings] | None = None,
         scene: SceneOptions | None = None,
+        objects: Callable[[str], Sequence[FoundObject]] = lambda camera: (),
     ) -> None:
         """What is published beside what always is.
 
@@ -45,12 +46,15 @@ class ResultMessages:
             depth_view_every_s: shortest time between two depth maps in colours, of each camera; None: none.
             heat_losses: by camera, what its room borders on, where that is known.
             scene: what the room's model has; None: as by default.
+            objects: what was reconstructed of a camera, to stand in its room's model.
         """
-        self._topics, self._depth_image, self._scene = topics, depth_image, scene
+        self._topics, self._depth_image, self._scene, self._objects = topics, depth_image, scene, objects
         self._view_every_s = depth_view_every_s
         self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
-        self._heat_losses, self._no_heat_loss = dict(heat_losses or {}), dict[str, str]()
+        self._heat_losses = dict(heat_losses or {})
+        self._told: set[tuple[str, str, str | None]] = set()
+        """Camera, what is wrong with its heat loss, and why there is none."""
         self._lights: dict[str, Lighting] = {}
         self._rows: dict[type, Callable[..., Messages]] = {
             DepthMap: self._depth,
@@ -69,6 +73,10 @@ class ResultMessages:
     def send_rooms_again(self) -> None:
         """Send every room with the next layout, whether it changed or not."""
         self._rooms.clear()
+
+    def send_room_again(self, camera: str) -> None:
+        """Send that of one camera with its next layout; callable from any thread."""
+        self._rooms.pop(camera, None)
 
     def _depth(self, depth: DepthMap, frame: Frame, source: Source, latency_s: float) -> Messages:
         topic = self._topics.of("depth_image", camera=frame.camera) if self._depth_image else None
@@ -91,23 +99,32 @@ class ResultMessages:
         if not rooms.same_room(self._rooms.get(frame.camera), layout):
             self._rooms[frame.camera] = layout
             light = self._lights.get(frame.camera)
-            messages.append(("room", partial(rooms.room_model, frame, layout, source, light, self._scene)))
+            objects = tuple(self._objects(frame.camera))
+            messages.append(("room", partial(rooms.room_model, frame, layout, source, light, self._scene, objects)))
             messages += self._heat_loss(layout, frame, source)
         return messages
 
     def _heat_loss(self, layout: RoomLayout, frame: Frame, source: Source) -> Messages:
-        """The room's heat loss, or, when that begins, why there is none."""
+        """The room's heat loss, or why there is none; what is wrong is told when it begins, or becomes another."""
         settings = self._heat_losses.get(frame.camera)
         if settings is None:
             return []
-        reason = why_not(layout)
+        messages: Messages = []
+        reason, strange = why_not(layout), None
         if reason is None:
-            self._no_heat_loss.pop(frame.camera, None)
-            return [("heat_loss", partial(heat_loss.of_layout, frame, layout, source, settings))]
-        if self._no_heat_loss.get(frame.camera) == reason:
-            return []
-        self._no_heat_loss[frame.camera] = reason
-        return [("bridge_event", partial(heat_loss.unavailable, frame, source, reason))]
+            messages.append(("heat_loss", partial(heat_loss.of_layout, frame, layout, source, settings)))
+            strange = implausible(layout, settings)
+        troubles: dict[heat_loss.Trouble, str | None] = {
+            "heat_loss_unavailable": reason,
+            "heat_loss_implausible": strange,
+        }
+        for kind, said in troubles.items():
+            if said is not None and (frame.camera, kind, reason) not in self._told:
+                messages.append(("bridge_event", partial(heat_loss.event, kind, frame, source, said)))
+                self._told.add((frame.camera, kind, reason))
+            if said is None:
+                self._told -= {told for told in self._told if told[:2] == (frame.camera, kind)}
+        return messages
 
     def _lighting(self, lighting: Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:
         if self._lights.setdefault(frame.camera, lighting) is lighting:

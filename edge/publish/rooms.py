@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from edge.derive.model import model_of
 from edge.errors import GeometryError, PublishError
 from edge.geometry.mask import covered
 from edge.publish.compose import Binary, Source, user_properties
-from edge.scene import Frame, Lighting, RoomLayout
+from edge.scene import FoundObject, Frame, Lighting, RoomLayout
 
 _SAME = 0.01
 """In metres, or in camera heights."""
@@ -47,6 +48,7 @@ def room_model(
     source: Source,
     lighting: Lighting | None = None,
     options: SceneOptions | None = None,
+    objects: Sequence[FoundObject] = (),
 ) -> Binary:
     """The room as GLB, with the properties that MQTT 5 carries beside it.
 
@@ -56,6 +58,7 @@ def room_model(
         source: who inferred it.
         lighting: the last that was inferred of this camera.
         options: None: as by default.
+        objects: what was reconstructed of this camera.
 
     Raises:
         PublishError: the layout is no room that can be built.
@@ -75,6 +78,7 @@ def room_model(
             textured=wanted.texture,
             hidden=hidden,
             max_bytes=wanted.max_bytes - _WITHOUT_TEXTURE_BYTES,
+            objects=objects,
             about=said | {"frame": frame.sequence, "model": {"name": source.model, "sha256": source.sha256[:12]}},
         )
         data = room_glb(model)

@@ -1,4 +1,8 @@
-"""Many devices on one broker: what each says of itself on its retained topics, and one request to all of them."""
+"""Many devices on one broker: what each says of itself on its retained topics, and one request to all of them.
+
+Of hundreds of messages a few fields each are read; they are not checked against their schemas, whose modules alone take
+longer to load than all else takes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Literal
 
 from edge.errors import PublishError
@@ -19,10 +23,7 @@ from edge.mqtt.confirmed import wait_until
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.failures import remedy_for
 from edge.mqtt.link import Incoming, Link, Metadata, Subscription
-from edge.mqtt.messages import BridgeHealth, BridgeInfo, BridgeState, Response
 from edge.mqtt.topics import CHANNELS, Kind, Topics, parse
-from edge.subscribe.ask import response_to
-from edge.subscribe.watcher import validated
 
 _SAID: tuple[Kind, ...] = ("bridge_state", "bridge_info", "bridge_health")
 _QUIET_S = 0.3
@@ -32,6 +33,8 @@ _FIRST_S = 1.5
 _LONGEST_S = 30.0
 _AT_A_TIME = 32
 """Requests that the broker has not confirmed yet."""
+
+_ENGINE = ("task", "name", "sha256", "backend")
 
 State = Literal["online", "offline", "unknown"]
 
@@ -59,6 +62,15 @@ class Device:
     degraded: tuple[str, ...] = ()
     last_seen: datetime | None = None
     """Its last message on bridge/health, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a device answered: `status` is "ok", or "error" with the reason."""
+
+    status: Literal["ok", "error"]
+    data: dict[str, Any]
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +110,53 @@ class _Said:
     devices: dict[str, Device] = field(default_factory=dict)
 
     def add(self, incoming: Incoming) -> None:
-        received = validated(incoming, self.base)
-        if received.error is not None or received.address is None or not incoming.payload:
+        """What makes no sense is left out, as if it had not come."""
+        address = parse(incoming.topic, self.base)
+        content = _object(incoming.payload)
+        if address is None or content is None:
             return
-        name, content = received.address.device, received.message
-        device = self.devices.get(name) or Device(name)
-        if isinstance(content, BridgeState):
-            device = replace(device, state=content.state)
-        elif isinstance(content, BridgeInfo):
-            engines = tuple(Engine(e.task, e.name, e.sha256, e.backend) for e in content.engines)
-            device = replace(device, version=content.version, engines=engines, cameras=len(content.cameras))
-        elif isinstance(content, BridgeHealth):
-            at = datetime.fromisoformat(content.at.replace("Z", "+00:00"))
-            device = replace(device, degraded=content.degraded, last_seen=at)
-        self.devices[name] = device
+        device = self.devices.get(address.device) or Device(address.device)
+        try:
+            self.devices[address.device] = _told(device, address.kind, content)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return
+
+
+def _object(payload: bytes) -> dict[str, Any] | None:
+    """A JSON object; None: it is none."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _told(device: Device, kind: Kind, content: Mapping[str, Any]) -> Device:
+    """The device with what a message of it says.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: the message is not what its schema says.
+    """
+    if kind == "bridge_state":
+        state = content["state"]
+        if state not in ("online", "offline"):
+            raise ValueError(state)
+        return replace(device, state=state)
+    if kind == "bridge_info":
+        engines = tuple(Engine(*(_text(e[key]) for key in _ENGINE)) for e in content["engines"])
+        version = _text(content["version"])
+        return replace(device, version=version, engines=engines, cameras=len(content["cameras"]))
+    if kind == "bridge_health":
+        at = datetime.fromisoformat(_text(content["at"]).replace("Z", "+00:00"))
+        degraded = tuple(_text(text) for text in content["degraded"])
+        return replace(device, degraded=degraded, last_seen=at.astimezone(timezone.utc))
+    return device
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 class Fleet:
@@ -158,7 +203,7 @@ class Fleet:
 
     def ask(
         self, devices: Iterable[str], verb: str, arguments: Mapping[str, Any], *, timeout_s: float
-    ) -> dict[str, Response]:
+    ) -> dict[str, Answer]:
         """Send a request to each, and gather the answers that come in time: by device.
 
         Args:
@@ -173,7 +218,7 @@ class Fleet:
         self._subscribe(f"{self._base}/+/response/{verb}")
         transaction = uuid.uuid4().hex
         payload = json.dumps({**arguments, "transaction": transaction}).encode()
-        asked, answers = set[str](), dict[str, Response]()
+        asked, answers = set[str](), dict[str, Answer]()
         self._send_all(dict.fromkeys(devices), verb, payload, asked)
         until_s = time.monotonic() + timeout_s
         while asked - answers.keys() and (left_s := until_s - time.monotonic()) > 0 and self._link.up:
@@ -232,10 +277,15 @@ class Fleet:
             raise PublishError(f"broker {self._link.endpoint}: {topic}: refused: {refused}; {remedy_for(refused)}")
 
 
-def _answer(incoming: Incoming, base: str, verb: str, transaction: str) -> tuple[str, Response] | None:
+def _answer(incoming: Incoming, base: str, verb: str, transaction: str) -> tuple[str, Answer] | None:
     """Who answered what, if it is an answer to this request."""
     address = parse(incoming.topic, base)
     if address is None or address.kind != "response" or address.verb != verb or incoming.retained:
         return None
-    response = response_to(transaction, incoming.payload)
-    return None if response is None else (address.device, response)
+    content = _object(incoming.payload)
+    if content is None or content.get("transaction") != transaction:
+        return None
+    status, data, error = content.get("status"), content.get("data"), content.get("error")
+    if status not in ("ok", "error") or not isinstance(error, str | None):
+        return None
+    return address.device, Answer(status, data if isinstance(data, dict) else {}, error)

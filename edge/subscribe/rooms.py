@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,19 @@ from edge.geometry.rigid import LEVEL_FORWARD
 from edge.geometry.walls import Line
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.messages import LayoutMessage, OpeningInWall
+from edge.mqtt.objects_message import ObjectInRoom, ObjectsMessage
+from edge.scene import FoundObject, ObjectPlace
 from edge.subscribe.watcher import Received, Watcher
 
 _SETTLE_S = 0.5
 """Retained messages come at once: so long after the first, all cameras are known."""
 
 
-def room_of(said: LayoutMessage) -> RoomModel:
-    """The room that a layout message describes, without picture and light; the camera is taken as level."""
+def room_of(said: LayoutMessage, objects: ObjectsMessage | None = None) -> RoomModel:
+    """The room that a layout message describes, without picture and light; the camera is taken as level.
+
+    `objects`: what was reconstructed of its camera; those with a place stand in it, as boxes without a shape.
+    """
     metric, relative = said.metric, said.relative
     if metric is not None:
         polygon, ceiling, eye = metric.polygon_m, metric.ceiling_height_m, metric.camera_height_m
@@ -38,7 +44,20 @@ def room_of(said: LayoutMessage) -> RoomModel:
     about: dict[str, Any] = said.model_dump(include={"device", "camera", "frame", "captured_at", "fit", "fit_reason"})
     view = View("equirectangular", LEVEL_FORWARD, eye)
     model = RoomModel(corners, ceiling, said.scale, said.extent, view, (), None, None, said.confidence, sure, about)
-    return replace(model, openings=tuple(o for o in (_opening(model, o) for o in said.openings or ()) if o))
+    openings = tuple(o for o in (_opening(model, o) for o in said.openings or ()) if o)
+    things = () if objects is None or said.scale != "metric" else tuple(_object(o) for o in objects.objects)
+    return replace(model, openings=openings, objects=tuple(o for o in things if o is not None))
+
+
+def _object(said: ObjectInRoom) -> FoundObject | None:
+    """One that stands somewhere."""
+    if said.position_m is None or said.yaw_deg is None or said.size_m is None:
+        return None
+    (x, y, z), (width, depth, height) = said.position_m, said.size_m
+    place = ObjectPlace((x, y, z), float(np.radians(said.yaw_deg)))
+    at = datetime.fromisoformat(said.seen_at.replace("Z", "+00:00")).timestamp()
+    size = (width, depth, height)
+    return FoundObject(said.name, said.class_, said.box, said.confidence, said.note, at, None, size, place)
 
 
 def _opening(model: RoomModel, said: OpeningInWall) -> Opening | None:

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge.derive.heat_loss.assumptions import two_digits
 from edge.errors import plain
 from edge.mqtt.endpoint import Endpoint
 from edge.mqtt.heat_loss_message import HeatLossMessage
@@ -57,7 +58,8 @@ def summary(message: Message | Request | None) -> str:
         )
     if isinstance(message, HeatLossMessage):
         total = message.total_w
-        return f"heat loss {total.p50:.0f} W ({total.p05:.0f} to {total.p95:.0f} W), {message.method}"
+        p05, p50, p95 = map(two_digits, (total.p05, total.p50, total.p95))
+        return f"heat loss {p50} W ({p05} to {p95} W), {message.method}"
     if isinstance(message, CameraState):
         return message.state + (f" ({message.error})" if message.error else "")
     if isinstance(message, BridgeState):

@@ -19,6 +19,7 @@ from edge.derive.model import RoomModel
 from edge.errors import EdgeError, explain
 from edge.mqtt.home_message import HomeMessage
 from edge.mqtt.messages import LayoutMessage
+from edge.mqtt.objects_message import ObjectsMessage
 from edge.subscribe.homes import placed_rooms
 from edge.subscribe.rooms import room_of
 from edge.viewer.exports import CONTENT_TYPES, home_writers, room_writers
@@ -33,6 +34,8 @@ _PICTURES = {
 _PLANS = frozenset({".svg", ".dxf"})
 """What is called plan; all other exports of a room are called room."""
 
+Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Has a device reconstruct a thing that a camera of it shows: the answer's data; raises EdgeError."""
 Flag = Callable[[str, str], str]
 """Has a device keep what a camera of it shows for review: the name of what was kept; raises EdgeError."""
 
@@ -43,9 +46,18 @@ class LivePage:
     index = "index.html"
     longest_message_bytes = 1 << 20
 
-    def __init__(self, relay: Relay, flag: Flag | None = None, homes: Homes | None = None) -> None:
-        """`relay`: what to show; `flag`: how to ask a device to keep a picture; `homes`: what people put together."""
-        self._relay, self._flag, self._homes = relay, flag, homes
+    def __init__(
+        self, relay: Relay, flag: Flag | None = None, homes: Homes | None = None, ask: Ask | None = None
+    ) -> None:
+        """What is shown, and what may be asked.
+
+        Args:
+            relay: what to show.
+            flag: how to ask a device to keep a picture.
+            homes: what people put together.
+            ask: how to ask a device about a thing that a camera shows.
+        """
+        self._relay, self._flag, self._homes, self._ask = relay, flag, homes, ask
 
     def get(self, path: str) -> tuple[bytes, str] | None:
         """The last that was published at `/camera/NAME.jpg`, `/camera/NAME/plan.svg` and the like; and homes.
@@ -89,7 +101,11 @@ class LivePage:
         layout, room = (self._relay.latest(f"{camera}/{kind}") for kind in ("layout", "room"))
         if room is not None and (layout is None or not flat):
             return read_room(room)
-        return None if layout is None else room_of(LayoutMessage.model_validate_json(layout))
+        if layout is None:
+            return None
+        objects = self._relay.latest(f"{camera}/objects")
+        said = None if objects is None else ObjectsMessage.model_validate_json(objects)
+        return room_of(LayoutMessage.model_validate_json(layout), said)
 
     def _home(self, home: str, name: Path) -> tuple[bytes, str] | None:
         write = home_writers().get(name.suffix)
@@ -120,10 +136,13 @@ class LivePage:
         try:
             asked: dict[str, Any] = json.loads(message)
             at_s, flagged, drafted = asked.get("at", 0), asked.get("flag"), asked.get("home")
+            thing = asked.get("thing")
         except (ValueError, AttributeError, RecursionError):
             return None
         if flagged is not None:
             return await self._flagged(flagged)
+        if thing is not None:
+            return await self._reconstructed(thing)
         if drafted is not None:
             return json.dumps({"draft": await asyncio.to_thread(self._drafted, drafted)})
         if at_s is not None and not (isinstance(at_s, int | float) and math.isfinite(at_s)):
@@ -140,6 +159,18 @@ class LivePage:
             return json.dumps({"flagged": await asyncio.to_thread(self._flag, device, camera), "error": None})
         except EdgeError as error:
             return json.dumps({"flagged": None, "error": str(error)})
+
+    async def _reconstructed(self, what: object) -> str:
+        asked = dict(what) if isinstance(what, dict) else {}
+        camera = asked.pop("camera", None)
+        device, _, name = camera.partition("/") if isinstance(camera, str) else ("", "", "")
+        if self._ask is None or not device or not name:
+            return json.dumps({"object": None, "error": "this page cannot ask for that"})
+        try:
+            said = await asyncio.to_thread(self._ask, device, asked | {"camera": name})
+        except EdgeError as error:
+            return json.dumps({"object": None, "error": str(error)})
+        return json.dumps({"object": said["object"], "error": None})
 
     def _drafted(self, said: object) -> dict[str, Any]:
         if self._homes is None:

@@ -140,7 +140,9 @@ class ReviewPage:
                 "captured_at": about["captured_at"],
                 "note": about["note"],
                 "reasons": [reason["text"] for reason in about["reasons"]],
-                "editable": about["picture"]["projection"] == "equirectangular",
+                "picture": (pictured := self._review.has_picture(name)),
+                "missing": about["picture"].get("missing"),
+                "editable": pictured and about["picture"]["projection"] == "equirectangular",
                 "status": status or about["label"]["status"],
             }
         except (EdgeError, ValueError, KeyError, TypeError):
@@ -148,6 +150,8 @@ class ReviewPage:
 
     def _save(self, name: str, room: Room, asked: Asked) -> None:
         room.check()
+        if not self._review.has_picture(name):
+            raise GeometryError("no picture is kept of it, so nothing can be labelled; skip or reject it")
         height, width = decoded(self._review.file(name, PICTURE)).shape[:2]
         if width != 2 * height:
             raise GeometryError("only whole panoramas can be labelled; skip or reject this picture")

@@ -102,12 +102,16 @@ Starter = Callable[..., DaemonProcess]
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Starter]:
-    """Start daemons on configurations given as dictionaries; engines are the shipped ones unless given."""
+    """Start daemons on configurations given as dictionaries.
+
+    Unless given, engines are the shipped ones, in float32: integers are not timed at each start.
+    """
     running: list[DaemonProcess] = []
 
     def start(*arguments: str, **config: Any) -> DaemonProcess:
         config.setdefault("device", {"name": "test"})
-        config.setdefault("inference", {}).setdefault("engines", str(REPOSITORY / "engines"))
+        inference = {"engines": str(REPOSITORY / "engines"), "precision": "fp32"}
+        config["inference"] = inference | config.get("inference", {})
         path = tmp_path / f"config-{len(running)}.yaml"
         path.write_text(yaml.safe_dump(config))
         running.append(DaemonProcess(path, list(arguments)).start())

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from edge.__main__ import app
 from tests.brokers import Mosquitto, unused_port
 from tests.integration.conftest import PERSPECTIVE, REPOSITORY, Starter
 
@@ -80,6 +82,11 @@ def test_watch_prints_one_json_message_a_line(daemon: Starter, mosquitto: Callab
     assert {"edge.depth/1", "edge.layout/1", "edge.lighting/1", "edge.info/1"} <= schemas
 
 
+def here(*arguments: str) -> Any:
+    """Run the command in this process: where only its words and its exit code are looked at."""
+    return CliRunner().invoke(app, list(arguments))
+
+
 def test_watch_says_when_there_is_no_broker() -> None:
     """Nobody listening: the reason and the remedy on stderr, exit 1, nothing on stdout."""
     done = edge("watch", "--port", str(unused_port()), "--json", "--for", "1")
@@ -89,13 +96,13 @@ def test_watch_says_when_there_is_no_broker() -> None:
 
 def test_schemas_are_printed_and_written(tmp_path: Path) -> None:
     """Each document is JSON; `--out` writes them all; an unknown name lists those there are."""
-    assert json.loads(edge("schema", "asyncapi").stdout)["asyncapi"] == "3.1.0"
-    assert json.loads(edge("schema", "depth").stdout)["$schema"].endswith("2020-12/schema")
-    assert edge("schema", "--out", str(tmp_path / "s")).returncode == 0
+    assert json.loads(here("schema", "asyncapi").stdout)["asyncapi"] == "3.1.0"
+    assert json.loads(here("schema", "depth").stdout)["$schema"].endswith("2020-12/schema")
+    assert here("schema", "--out", str(tmp_path / "s")).exit_code == 0
     written = {path.name for path in (tmp_path / "s").iterdir()}
     assert {"asyncapi.json", "config.schema.json", "manifest.schema.json", "layout.schema.json"} <= written
-    wrong = edge("schema", "deepth")
-    assert (wrong.returncode, "layout" in wrong.stderr) == (2, True)
+    wrong = here("schema", "deepth")
+    assert (wrong.exit_code, "layout" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.slow
@@ -131,6 +138,6 @@ def test_bench_with_more_cameras_than_are_configured(tmp_path: Path) -> None:
 def test_bench_copies_recordings_only(tmp_path: Path) -> None:
     """A camera that is there once cannot be had twice."""
     live = {"name": "door", "source": {"type": "v4l2", "device": "/dev/video9"}, "hfov_deg": 70}
-    done = edge("bench", "--config", configuration(tmp_path, cameras=[live]), "--cameras", "2")
-    assert done.returncode == 1
+    done = here("bench", "--config", configuration(tmp_path, cameras=[live]), "--cameras", "2")
+    assert done.exit_code == 1
     assert "replay" in done.stderr

@@ -36,7 +36,8 @@ def test_every_camera_publishes_every_task(daemon: Starter, mosquitto: Brokers, 
     """Both cameras, all tasks, through Mosquitto: schema-valid, physically possible, with MQTT 5 properties."""
     broker = mosquitto()
     subscriber = subscribe(broker.port)
-    run = daemon("--for", "8", cameras=[PANORAMA, PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": broker.port})
+    at = {"host": "127.0.0.1", "port": broker.port}
+    run = daemon("--for", "8", cameras=[PANORAMA, PERSPECTIVE], mqtt=at, inference={"precision": "auto"})
     assert run.wait() == 0, run.lines
     for camera in ("panorama", "perspective"):
         assert min(results(subscriber, camera).values()) > 0, run.lines

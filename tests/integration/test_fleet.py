@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from edge.commands.fleet import app
 from edge.mqtt.endpoint import Endpoint
-from edge.mqtt.messages import Response
-from edge.subscribe.fleet import Device, Filter, Fleet
+from edge.mqtt.link import Incoming
+from edge.subscribe.fleet import Answer, Device, Filter, Fleet, _Said
 from tests.brokers import Mosquitto, wait_until
 from tests.fleet_devices import SimulatedDevice, simulated, some
 
@@ -68,6 +68,20 @@ def test_a_request_reaches_every_chosen_device_and_its_answers_are_gathered(mosq
     assert fleet(broker, "--state", "online", "request", "ping").exit_code == 69
 
 
+@pytest.mark.parametrize(
+    "payload",
+    ["", "null", "[]", '"online"', "{}", "[" * 5000, '{"state": 3}', '{"engines": [{}], "version": "1", "cameras": []}',
+     '{"at": "yesterday", "degraded": []}', '{"at": "2026-01-31T12:00:00Z", "degraded": [1]}', '{"at": 3}'],
+)  # fmt: skip
+def test_what_makes_no_sense_on_a_topic_is_left_out(payload: str) -> None:
+    """Whatever lies retained there, what the device said before stays, and others are listed."""
+    said = _Said("edge")
+    said.add(Incoming("edge/a/bridge/state", b'{"state": "online"}', True))
+    for kind in ("state", "info", "health"):
+        said.add(Incoming(f"edge/a/bridge/{kind}", payload.encode(), True))
+    assert said.devices == {"a": Device("a", "online")}
+
+
 def test_filters_take_what_fits_all_of_them() -> None:
     """Each narrows; a model is named with as much of its digest as is known."""
     found = Device("north-1", "online", "0.2.0", degraded=("x",))
@@ -87,7 +101,7 @@ def test_three_hundred_devices_are_shown_and_all_answer(mosquitto: Brokers) -> N
     names = {f"{'north' if n % 2 else 'south'}-{n:03d}" for n in range(300)}
     with simulated(some(300, broker.port)), Fleet.connected(Endpoint("127.0.0.1", broker.port)) as connected:
         assert {d.name for d in connected.devices()} == names
-        answers: dict[str, Response] = connected.ask(names, "ping", {}, timeout_s=60)
+        answers: dict[str, Answer] = connected.ask(names, "ping", {}, timeout_s=60)
         assert {name for name, answer in answers.items() if answer.status == "ok"} == names
 
 

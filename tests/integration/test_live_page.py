@@ -144,6 +144,15 @@ def test_doors_and_heat_loss_by_clicks(page: tuple[Browser, str], tmp_path: Path
     shown.until("[...document.querySelectorAll('#plan .wall')].some((wall) => wall.style.stroke)")
     shown.click(*shown.value(f"{WALL}([2, 0.5])"))
     shown.until("state.heatYaml")
+    clicked = shown.value("state.heatYaml")
+    shown.press("Close")
+    shown.value("(state.heatYaml = null)")
+    button = "[...document.querySelectorAll('#tools button')].find((b) => b.textContent === 'What is behind the walls')"
+    shown.value(f"{button}.focus()")
+    shown.key("Enter")  # no mouse: the same choices, the first has the keyboard
+    shown.until("document.activeElement.closest('#behind') !== null && state.heatYaml")
+    assert shown.value("state.heatYaml") == clicked
+    assert "Measure next" in shown.value("document.getElementById('cards').textContent")
     shown.press("Heat loss")
     shown.press("Add door or window")
     shown.value("(() => { const s = document.querySelector('#openings select'); s.value = 'window'; s.onchange(); })()")

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from training.commands.options import Threads
+from training.commands.options import Objects, Threads
 from training.commands.terminal import progress
 
 app = typer.Typer(no_args_is_help=True, help="Teachers to student: pseudo-labels and smaller encoders.")
@@ -73,3 +73,38 @@ def encoder(
             progress=lambda done, total, loss: show(done, total, f"loss {loss:.3f}"),
         )
     typer.echo(f"{out}: unexplained share of the wide features {loss:.3f}")
+
+
+@app.command()
+def objects(
+    start: Annotated[Path, typer.Option(help="Checkpoint of stage 1, from `fit`.")],
+    pictures: Annotated[Path, typer.Option(help="Folder of CATEGORY/images and CATEGORY/masks.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="CATEGORY=checkpoint of `selftrain`; repeatable; others have stage 1's.")
+    ] = None,
+    objects: Objects = None,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 400,
+    batch_size: Annotated[int, typer.Option(help="Pictures of a step.")] = 16,
+    synthetic: Annotated[float, typer.Option(help="Share of rendered things with true grids (--objects).")] = 0.3,
+    max_pictures: Annotated[int | None, typer.Option(help="Of each category.")] = None,
+    threads: Threads = 0,
+) -> None:
+    """Teach one network for things what stage 1 and the categories' own networks say of pictures (stage 3)."""
+    import torch
+
+    from training.distill.objects import Plan, distill_objects
+
+    if threads:
+        torch.set_num_threads(threads)
+    pairs = [text.partition("=") for text in teacher or ()]
+    if any(not equals for _, equals, _ in pairs):
+        raise typer.BadParameter("write CATEGORY=checkpoint", param_hint="--teacher")
+    teachers = {category: Path(path) for category, _, path in pairs}
+    folders = {p.parent.name: (p, p.parent / "masks") for p in sorted(pictures.glob("*/images"))}
+    if not folders:
+        raise typer.BadParameter(f"{pictures}: no CATEGORY/images in it", param_hint="--pictures")
+    with progress("steps", steps) as show:
+        plan = Plan(steps=steps, batch=batch_size, synthetic=synthetic)
+        result = distill_objects(start, teachers, folders, out, plan, objects, max_pictures, show)
+    typer.echo(f"{out}: {result}")

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from training.commands.options import Hdri, Rooms, Threads
+from training.commands.options import Hdri, Objects, Rooms, Threads
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt), a model folder, or an .onnx.")],
     rooms: Rooms = None,
+    objects: Objects = None,
     hdri: Hdri = None,
     real: Annotated[Path | None, typer.Option(help="Folder with depth/, layout/, lighting/ of real data.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="A data set, kind=folder; repeatable.")] = None,
@@ -36,7 +37,7 @@ def evaluate(
     part = measure.part_named(split)
     titles = {data.name for data in opened.manifest.provenance.data}
     sources = measure.sources_for(source or (), recipe, part, titles)
-    places = measure.Places(rooms, part, seed, hdri, hold_out, real, sources, flip)
+    places = measure.Places(rooms, objects, part, seed, hdri, hold_out, real, sources, flip)
     other = measure.opened(peer, peer_manifest, threads=threads) if peer is not None else None
     report = measure.evaluate(opened, places, peer=other, errors=errors, worst=worst)
     measure.print_table(report, Console())

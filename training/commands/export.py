@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.options import Hdri, Rooms, Sources
+from training.commands.options import Hdri, Objects, Rooms, Sources
 from training.config.file import with_overrides
 from training.config.recipe import Recipe
 
@@ -25,6 +25,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt).")],
     out: Annotated[Path, typer.Option(help="The model folder, engines/<name>.")],
     rooms: Rooms = None,
+    objects: Objects = None,
     hdri: Hdri = None,
     source: Sources = None,
     metrics: Annotated[Path | None, typer.Option(help="What `evaluate --json` wrote, for manifest and card.")] = None,
@@ -45,10 +46,11 @@ def export(
     from training.data.sources import with_sources
     from training.export.engine import export_checkpoint
     from training.export.proof.views import views_of
+    from training.export.reference import described, known_pictures
     from training.tasks.base import read_checkpoint
 
     recorded, content = read_checkpoint(checkpoint)
-    recipe = with_overrides(recorded, data={"rooms": rooms, "hdri": hdri})
+    recipe = with_overrides(recorded, data={"rooms": rooms, "objects": objects, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
     files = _files_to_export(recipe, precisions, batch, calibration)
     manifest = export_checkpoint(
@@ -62,7 +64,9 @@ def export(
         tried=[_labelled(text) for text in tried or ()],
         files=files,
         version=version,
-        known=[view.image for view in views_of(recipe, "val", KNOWN_BY)],
+        known=[] if recipe.noun == "object" else list(known_pictures(recipe, ["val"], KNOWN_BY)),
+        known_data="" if recipe.noun == "object" else described(recipe, ["val"]),
+        level=_level(checkpoint, recipe),
     )
     written = ", ".join(manifest.precisions)
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")
@@ -75,6 +79,17 @@ def _counts(recipe: Recipe, content: dict[str, Any]) -> dict[str, int]:
 
     said = {name: n for name, n in runs_of(content)[-1].items() if name.removeprefix("validation_") in _COUNTED}
     return said if recipe.task == "self_depth" and said else datasets(recipe).counts
+
+
+def _level(checkpoint: Path, recipe: Recipe) -> float | None:
+    """Of a network for things, the level that is best on the validation split."""
+    if recipe.noun != "object" or recipe.data.objects is None:
+        return None
+    from training.export.proof.runners import open_model
+    from training.measure.objects import best_level
+
+    manifest, backend = open_model(checkpoint)
+    return best_level(manifest, backend, recipe.data.objects)
 
 
 def _labelled(text: str) -> tuple[str, Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training.commands.options import Accelerator, Hdri, MaxRooms, Rooms, Sources, Threads, Workers
+from training.commands.options import Accelerator, Hdri, MaxRooms, Objects, Rooms, Sources, Threads, Workers
 from training.config.file import load_recipe, with_overrides
 from training.config.recipe import Recipe
 
@@ -21,6 +21,7 @@ def fit(
         Path | None, typer.Option("--from", help="Learn on from an engine, engines/<name>: its weights.safetensors.")
     ] = None,
     rooms: Rooms = None,
+    objects: Objects = None,
     hdri: Hdri = None,
     source: Sources = None,
     video: Annotated[
@@ -60,6 +61,7 @@ def fit(
         start,
         data={
             "rooms": rooms,
+            "objects": objects,
             "hdri": hdri,
             "weights": weights,
             "max_rooms": max_rooms,

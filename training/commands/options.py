@@ -9,6 +9,7 @@ import typer
 
 Rooms = Annotated[Path | None, typer.Option(help="Folder of rendered rooms (from `synthesize`).")]
 Hdri = Annotated[Path | None, typer.Option(help="Folder of equirectangular .hdr or .exr environments.")]
+Objects = Annotated[Path | None, typer.Option(help="Folder of rendered things (from `synthesize-objects`).")]
 Sources = Annotated[list[str] | None, typer.Option(help="A data set, kind=folder or kind=folder:weight; repeatable.")]
 Assets = Annotated[Path | None, typer.Option(help="Folder with furniture/, textures/, hdri/; boxes without.")]
 Threads = Annotated[int, typer.Option(help="Threads for the network; 0 = all cores.")]

@@ -27,6 +27,7 @@ class DataConfig(Section):
 
     sources: tuple[SourceConfig, ...] = Field(default=(), description="data sets, mixed by weight")
     rooms: Path | None = Field(default=None, description="folder of rendered rooms (*.h5)")
+    objects: Path | None = Field(default=None, description="folder of rendered things (objects-*.h5)")
     hdri: Path | None = Field(default=None, description="folder of .hdr environments")
     weights: Path | None = Field(
         default=None, description="to start from: an encoder's .npz, imagenet, or a .ckpt of the same network"

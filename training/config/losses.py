@@ -110,6 +110,18 @@ class JointLossConfig(Section):
         return self
 
 
+class ObjectsLossConfig(Section):
+    """Of `task: object`; see `training/losses/objects.py`."""
+
+    occupancy: Weight = Field(default=4.0, description="cross entropy with the share of each cell that is filled")
+    dice: Weight = Field(default=0.5, description="1 - Dice overlap")
+    colour: Weight = Field(default=0.5, description="squared error of colours where the thing is")
+    rendering: Weight = Field(default=0.1, description="squared errors of mask and colours seen from other sides")
+    views: Count = Field(default=2, description="other views that are rendered")
+    rays: Count = Field(default=256, description="of each of them")
+    samples: Count = Field(default=48, description="of each ray")
+
+
 LossConfig = (
     DepthLossConfig
     | SelfDepthLossConfig
@@ -117,4 +129,5 @@ LossConfig = (
     | HorizonDepthLossConfig
     | LightingLossConfig
     | JointLossConfig
+    | ObjectsLossConfig
 )

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from training.config.values import Count, Positive, Section, Share
 
 Colour = tuple[float, float, float]
-Encoder = Literal["resnet18", "resnet50", "mobilenet_v2"]
+Encoder = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v2"]
 Decoder = Literal["deconv2", "deconv3", "upconv", "upproj", "fast_upproj", "separable"]
 
 
@@ -168,6 +168,38 @@ class JointConfig(Section):
         return self
 
 
+class ObjectsConfig(Section):
+    """One segmented picture of a thing to its occupancy and colours; see `training/nets/objects.py`."""
+
+    net: Literal["objects"]
+    encoder: Encoder = "mobilenet_v2"
+    width: Positive = 1.0
+    pooled: bool = Field(default=False, description="mean of the last feature map instead of all its places")
+    latent: Count = Field(default=256, description="numbers that a picture becomes")
+    decoder: Literal["slice", "triplane", "siren"] = Field(
+        default="slice",
+        description="slice: 2-D convolutions whose channels are layers of the grid; triplane: features on three planes "
+        "and a small network for each point; siren: sines modulated by the picture (the paper's)",
+    )
+    channels: tuple[Count, ...] = Field(default=(256, 192, 128, 128), min_length=2, description="of 4, 8, 16, ... px")
+    hidden: Count = Field(default=128, description="width of the network for each point (triplane, siren)")
+    layers: Count = Field(default=5, description="modulated layers (siren)")
+    plane_channels: Count = Field(default=32, description="of each plane (triplane)")
+    field: Literal["occupancy", "density"] = Field(
+        default="occupancy", description="what is learnt of a place: a probability, or the paper's density"
+    )
+    grid: Literal[32, 64] = Field(default=32, description="cells along each side of what is answered")
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> ObjectsConfig:
+        side = 4 * 2 ** (len(self.channels) - 1)
+        if self.decoder == "slice" and side != self.grid:
+            raise ValueError(f"channels: {len(self.channels)} numbers end at {side} px, and the grid has {self.grid}")
+        if self.decoder == "triplane" and side not in (self.grid, 2 * self.grid):
+            raise ValueError(f"channels: planes of {side} px, of a grid of {self.grid}; make them as large or twice")
+        return self
+
+
 NetConfig = Annotated[
     FcrnConfig
     | FastDepthConfig
@@ -175,6 +207,7 @@ NetConfig = Annotated[
     | HorizonNetConfig
     | MobileShConfig
     | CompletionConfig
-    | JointConfig,
+    | JointConfig
+    | ObjectsConfig,
     Field(discriminator="net"),
 ]

@@ -16,6 +16,7 @@ from training.config.losses import (
     JointLossConfig,
     LightingLossConfig,
     LossConfig,
+    ObjectsLossConfig,
     SelfDepthLossConfig,
 )
 from training.config.nets import (
@@ -26,6 +27,7 @@ from training.config.nets import (
     JointConfig,
     Monodepth2Config,
     NetConfig,
+    ObjectsConfig,
 )
 from training.config.optim import OptimConfig
 from training.config.search import SearchChoices, SearchRange
@@ -39,6 +41,7 @@ _TASK_NETS: dict[LearningTask, set[str]] = {
     "layout": {"horizonnet"},
     "lighting": {"mobilenet_sh", "completion"},
     "joint": {"joint"},
+    "object": {"objects"},
 }
 _TASK_LOSS: dict[LearningTask, type[LossConfig]] = {
     "depth": DepthLossConfig,
@@ -46,6 +49,7 @@ _TASK_LOSS: dict[LearningTask, type[LossConfig]] = {
     "layout": BoundaryLossConfig,
     "lighting": LightingLossConfig,
     "joint": JointLossConfig,
+    "object": ObjectsLossConfig,
 }
 
 
@@ -96,7 +100,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        if isinstance(self.net, CompletionConfig | JointConfig) and not self.input.mask_channel:
+        if isinstance(self.net, CompletionConfig | JointConfig | ObjectsConfig) and not self.input.mask_channel:
             raise ValueError(f"the {self.net.net} network reads the mask: set input.mask_channel: true")
         if isinstance(self.net, JointConfig) and (
             any(self.input.mean) or min(self.input.std) != 1 or max(self.input.std) != 1

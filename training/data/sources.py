@@ -29,6 +29,7 @@ from training.data.samples.hdri import (
     split_environments,
 )
 from training.data.samples.joint import joint_samples
+from training.data.samples.objects import ObjectSamples
 from training.data.samples.rooms import (
     DepthSamples,
     LayoutSamples,
@@ -43,6 +44,7 @@ from training.data.samples.self_depth import SelfDepthSamples, moments
 from training.data.sets.hdr_files import Radiance, place_of
 from training.data.sets.readers import kind_of
 from training.data.synthetic import RenderedRooms
+from training.data.synthetic.objects.rendered import RenderedObjects
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -202,7 +204,7 @@ def _depth(recipe: Recipe, samples: int) -> Split:
     return Split(training, validation, gathered.counts, gathered.scenes)
 
 
-def _self_depth(recipe: Recipe, samples: int, people: Finder | None) -> Split:
+def _self_depth(recipe: Recipe, samples: int, *, people: Finder | None) -> Split:
     """Footage: whole sequences are held out where there are enough, else the last part of each."""
     size = (recipe.input.width_px, recipe.input.height_px)
     if not recipe.data.sources:
@@ -311,6 +313,29 @@ def _joint(recipe: Recipe, samples: int) -> Split:
     return Split(training, validation, counts, [_room_parts(recipe, recipe.data.hold_out_hdri)[2]])
 
 
+def _objects(recipe: Recipe, samples: int) -> Split:
+    """Rendered things: the split by cluster that their folder came with."""
+    folder = recipe.data.objects
+    if folder is None:
+        raise DataError(
+            "things are learnt from renders: make some with `edge-train synthesize-objects`, give --objects"
+        )
+    found = RenderedObjects(folder)
+    parts = {part: found.of(part) for part in PARTS}
+    if not len(parts["train"]) or not len(parts["val"]):
+        raise DataError(f"{folder}: nothing to learn from, or nothing to validate on; synthesize more models")
+    entries = {
+        part: [
+            Entry(str(i), scene, partial(items.read, i)) for i, scene in zip(items.indices, items.clusters, strict=True)
+        ]
+        for part, items in parts.items()
+    }
+    counts = {"things": len(parts["train"]), "validation_things": len(parts["val"])}
+    training = ObjectSamples(parts["train"], recipe, samples)
+    validation = ObjectSamples(parts["val"], recipe, None, MOST_VALIDATION)
+    return Split(training, validation, counts, [splits.record("objects", str(folder), entries)])
+
+
 def datasets(recipe: Recipe, people: Finder | None = None) -> Split:
     """What a recipe learns from; `people` finds what footage is not learnt from.
 
@@ -318,7 +343,8 @@ def datasets(recipe: Recipe, people: Finder | None = None) -> Split:
         DataError: a folder that the recipe needs is not given, is laid out otherwise, or holds too little.
     """
     samples = recipe.optim.batch_size * recipe.optim.validate_every
-    if recipe.task == "self_depth":
-        return _self_depth(recipe, samples, people)
-    of_task = {"depth": _depth, "layout": _layout, "lighting": _lighting, "joint": _joint}
+    of_task: dict[str, Callable[[Recipe, int], Split]] = {
+        "depth": _depth, "self_depth": partial(_self_depth, people=people), "layout": _layout, "lighting": _lighting,
+        "joint": _joint, "object": _objects,
+    }  # fmt: skip
     return of_task[recipe.task](recipe, samples)

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from edge.inference.manifest import Manifest, Metric, Provenance
+from edge.inference.reference import Reference
 from training.export.proof.tables import not_better, tables, tried_table
+
+CARD_FILE = "card.md"
 
 Tried: TypeAlias = Sequence[tuple[str, tuple[Metric, ...]]]
 """Other runs by what was different, with what `evaluate` measured of them."""
@@ -18,6 +21,7 @@ _WHAT = {
     "depth": "Depth in metres from one perspective picture.",
     "layout": "Wall-ceiling and wall-floor boundary and corners of a room, from a panorama or a camera's part of one.",
     "lighting": "Ambient light as order-2 spherical harmonics, from a panorama or a camera's part of one.",
+    "object": "Shape and colours of one thing on a grid of cells, from one picture of it and its mask.",
     "joint": "Range, layout and ambient light of a room by one network, from a panorama or a camera's part of one.",
 }
 _MEASURED = {
@@ -29,6 +33,11 @@ _MEASURED = {
     "lighting": (
         "Nothing measured here was trained on, but the rows called validation watched the training and chose between "
         "checkpoints. Rooms of the test split are new; some skies behind their windows are training environments."
+    ),
+    "object": (
+        "Nothing measured here was trained on; what is alike is on one side of the split. Pictures are renders of "
+        "low-poly models, not photographs; no scan of a real thing was at hand. Levels are the validation split's. The "
+        "first stage learns from exact cells, which is more supervision than the method it follows has."
     ),
     "joint": (
         "Nothing measured here was trained on, but rows called validation chose between checkpoints. Depth's baseline "
@@ -64,6 +73,27 @@ def _files(files: FileTable) -> list[str]:
     ]
 
 
+_KNOWN = "## Pictures it knows"
+
+
+def _known(reference: Reference) -> str:
+    return (
+        f"`reference` in the manifest is of {reference.pictures} pictures of {reference.scenes} scenes: "
+        f"{reference.data}. A device tells when a camera's pictures are unlike all of them (docs/drift.md)."
+    )
+
+
+def with_reference(card: str, reference: Reference) -> str:
+    """A card that says which pictures the manifest's reference is of, in the place of what it said of another."""
+    lines = "\n".join([_KNOWN, "", _known(reference), ""])
+    head, found, rest = card.partition(f"{_KNOWN}\n")
+    if not found:
+        head, mark, after = card.partition("## Trained\n")
+        return f"{head}{lines}\n{mark}{after}"
+    _, mark, after = rest.partition("\n## ")
+    return f"{head}{lines}{mark}{after}"
+
+
 def card_text(
     manifest: Manifest,
     trained: tuple[str, ...],
@@ -95,6 +125,8 @@ def card_text(
     ]
     if files[0]:
         lines += ["", "## Files", "", *_files(files)]
+    if manifest.reference is not None:
+        lines += ["", _KNOWN, "", _known(manifest.reference)]
     lines += ["", "## Trained", "", *(trained or ("Not recorded.",))]
     lines += ["", "## Learnt from", "", "| what | licence | for |", "|---|---|---|"]
     lines += [f"| {d.name} | {d.licence} | {d.used_for} |" for d in origin.data]

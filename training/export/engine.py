@@ -30,27 +30,32 @@ from edge.inference.manifest import (
     write_manifest,
 )
 from edge.inference.ort import OrtBackend
-from edge.scene import ImageArray
 from training.config.recipe import Recipe
 from training.data.samples.rooms import assets_of
 from training.data.sets.readers import kind_of
-from training.export.card import Tried, card_text
+from training.data.synthetic.objects.rendered import RenderedObjects
+from training.export.card import CARD_FILE, Tried, card_text
 from training.export.macs import multiply_adds
 from training.export.onnx import BatchSize, properties_of, write_onnx
 from training.export.precision.quantize import FORMS
 from training.export.precision.variants import FILES, Outcome, Proof, Score, make_half, make_int8, row_of
 from training.export.proof.parity import Yardstick, check_outputs, golden_tolerances, require
 from training.export.proof.runners import TorchBackend, manifest_of
-from training.export.proof.views import View, tensors
-from training.export.reference import reference_of
+from training.export.proof.views import CutOut, View, tensors
+from training.export.reference import Known, reference_of
 from training.nets.encoders import IMAGENET
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 from training.tasks.weights import WEIGHTS_FILE, write_weights
 
-ONNX_FILE, GOLDEN_FILE, CARD_FILE = FILES["fp32"], "golden.npz", "card.md"
-_TORCHVISION = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18", "resnet50": "ResNet-50"}
+ONNX_FILE, GOLDEN_FILE = FILES["fp32"], "golden.npz"
+_TORCHVISION = {
+    "mobilenet_v2": "MobileNetV2",
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+}
 _RENDERS = "own renders of random rooms (training/data/synthetic)"
 
 
@@ -61,6 +66,8 @@ def sources_of(recipe: Recipe) -> tuple[DataSource, ...]:
     out = list(_room_sources(recipe.data.rooms)) if recipe.data.rooms is not None else []
     if recipe.task in ("lighting", "joint") and recipe.data.hdri is not None:
         out.append(DataSource(name="Poly Haven HDRIs", licence="CC0-1.0", used_for="training"))
+    if recipe.data.objects is not None:
+        out += _object_sources(recipe.data.objects)
     for source in recipe.data.sources:
         kind = kind_of(recipe.task, source.kind)
         out.append(DataSource(name=kind.title, licence=kind.licence, used_for="training"))
@@ -95,6 +102,21 @@ def _start_of(recipe: Recipe, weights: Path) -> DataSource:
     return DataSource(name=name, licence=licence, used_for="encoder's starting weights")
 
 
+def _object_sources(objects: Path) -> Iterator[DataSource]:
+    """What rendered things are made of, as their shards say."""
+    found = RenderedObjects(objects).of("train")
+    made = len(found.of("train", "made"))
+    files = len(set(found.of("train", "file").clusters))
+    yield DataSource(name=f"own renders of {len(found)} variants of things", licence="Apache-2.0", used_for="training")
+    if files:
+        name = f"{files} designs among CC0 models (Quaternius), of folders given to synthesize-objects"
+        yield DataSource(name=name, licence="CC0-1.0", used_for="rendering")
+    if made:
+        name = f"{made} pieces of furniture made from numbers (training/data/synthetic/objects/makers.py)"
+        yield DataSource(name=name, licence="Apache-2.0", used_for="rendering")
+    yield DataSource(name="Poly Haven HDRIs as their light", licence="CC0-1.0", used_for="rendering")
+
+
 def _room_sources(rooms: Path) -> Iterator[DataSource]:
     yield DataSource(name=_RENDERS, licence="Apache-2.0", used_for="training")
     count = assets_of(rooms)
@@ -118,7 +140,7 @@ class Files:
     precisions: tuple[Precision, ...] = ("fp32",)
     """float32 is always among them."""
     batch: BatchSize = "dynamic"
-    calibration: Sequence[View] = field(default_factory=tuple)
+    calibration: Sequence[View | CutOut] = field(default_factory=tuple)
     """Pictures that were learnt from: how large values get is measured on them."""
     score: Score | None = None
     """What int8's effect on the task is measured by, for the card."""
@@ -153,14 +175,16 @@ def write_golden(out: Path, name: str, given: npt.NDArray[np.float32], expected:
     np.savez_compressed(out / GOLDEN_FILE, **arrays)
 
 
-def _golden_pair(manifest: Manifest, network: TorchBackend, views: Sequence[View]) -> tuple[Any, Arrays]:
+def _golden_pair(manifest: Manifest, network: TorchBackend, views: Sequence[View | CutOut]) -> tuple[Any, Arrays]:
     """The recorded input and the network's answer; a network of one row is asked by the row."""
     inputs = tensors(manifest, views)
     given = inputs[recorded_rows(inputs, mask_channel=manifest.input.mask_channel)]
     return given, network.run(given)
 
 
-def _write_float32(task: NounTask, folder: Path, manifest: Manifest, views: Sequence[View], files: Files) -> Proof:
+def _write_float32(
+    task: NounTask, folder: Path, manifest: Manifest, views: Sequence[View | CutOut], files: Files
+) -> Proof:
     """model.onnx and golden.npz, proved; the manifest in what is returned knows both and the parity.
 
     Raises:
@@ -184,7 +208,7 @@ def _write_float32(task: NounTask, folder: Path, manifest: Manifest, views: Sequ
     return Proof(proved, yardstick, given, expected)
 
 
-def _variants(proof: Proof, folder: Path, views: Sequence[View], files: Files) -> list[Outcome]:
+def _variants(proof: Proof, folder: Path, views: Sequence[View | CutOut], files: Files) -> list[Outcome]:
     """The other precisions asked for, float16 first."""
     out, learnt = [], list(files.calibration)
     if "fp16" in files.precisions:
@@ -228,14 +252,16 @@ def _published(made: Path, out: Path) -> None:
 def write_engine(
     task: NounTask,
     out: Path,
-    views: Sequence[View],
+    views: Sequence[View | CutOut],
     *,
     origin: Origin,
     metrics: tuple[Metric, ...] = (),
     notes: str = "",
     tried: Tried = (),
     files: Files | None = None,
-    known: Sequence[ImageArray] = (),
+    known: Sequence[Known] = (),
+    known_data: str = "",
+    level: float | None = None,
 ) -> Manifest:
     """Write the model folder: all of it, or, when something fails, nothing.
 
@@ -249,7 +275,9 @@ def write_engine(
         notes: for the card.
         tried: other runs, for the card.
         files: which files to write; None = float32 alone, with a dynamic batch.
-        known: pictures such as the network was proved on, for the manifest's reference; too few: it has none.
+        known: pictures not learnt from, for the manifest's reference; of too few scenes: it has none.
+        known_data: what they are.
+        level: of a thing's grid, the probability from which a cell counts as filled.
 
     Raises:
         DataError: there are no pictures, or too few to calibrate int8, or the folder cannot be written.
@@ -257,13 +285,15 @@ def write_engine(
     """
     recipe, chosen = task.recipe, files or Files()
     manifest = manifest_of(recipe, commit=origin.commit, data=sources_of(recipe), metrics=metrics)
+    if level is not None:
+        manifest = manifest.model_copy(update={"output": manifest.output.model_copy(update={"level": level})})
     with new_folder(out) as folder:
         proof = _write_float32(task, folder, manifest, views, chosen)
         outcomes = _variants(proof, folder, views, chosen)
         variants = {o.precision: o.variant for o in outcomes if o.variant is not None}
         write_weights(task.inference_net, recipe, folder / WEIGHTS_FILE)
         weights = FileRef(file=WEIGHTS_FILE, sha256=sha256_of(folder / WEIGHTS_FILE))
-        reference = reference_of(known)
+        reference = reference_of(known, known_data)
         added = {"variants": variants, "weights": weights, "reference": reference}
         manifest = proof.manifest.model_copy(update=added)
         write_manifest(folder, manifest)
@@ -286,7 +316,7 @@ def write_engine(
 def export_checkpoint(
     checkpoint: Path,
     out: Path,
-    views: Sequence[View],
+    views: Sequence[View | CutOut],
     *,
     counts: dict[str, int],
     commit: str | None = None,
@@ -295,11 +325,13 @@ def export_checkpoint(
     tried: Sequence[tuple[str, Path]] = (),
     files: Files | None = None,
     version: str | None = None,
-    known: Sequence[ImageArray] = (),
+    known: Sequence[Known] = (),
+    known_data: str = "",
+    level: float | None = None,
 ) -> Manifest:
     """`write_engine` for a checkpoint file and metrics files; `counts` and `commit` as in `origin_of`.
 
-    `version`: instead of the recipe's.
+    `version`: instead of the recipe's; `level` as in `write_engine`.
 
     Raises:
         DataError: a file is not what it should be.
@@ -320,4 +352,6 @@ def export_checkpoint(
         tried=others,
         files=files,
         known=known,
+        known_data=known_data,
+        level=level,
     )

@@ -1,27 +1,84 @@
-"""The manifest's reference: what the pictures were like that a network was proved on."""
+"""The manifest's reference: what the pictures are like that a network was proved on, or could have been."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import h5py
 import numpy as np
 
+from edge.errors import DataError
+from edge.inference.manifest import read_manifest, write_manifest
 from edge.inference.reference import QUANTILES, FeatureReference, Reference
 from edge.perception.picture_features import PICTURE_FEATURES, picture_features
 from edge.scene import ImageArray
+from training.config.recipe import Recipe
+from training.data import evaluation
+from training.data.mix.entries import Part, spread
+from training.export.card import CARD_FILE, with_reference
+from training.export.proof.views import entries_of
 
 FEWEST = 20
-"""Of fewer pictures quantiles say nothing."""
+"""Of fewer rooms quantiles say nothing."""
 
 
-def reference_of(pictures: Sequence[ImageArray]) -> Reference | None:
-    """Of pictures that were not learnt from, each of another room; None: too few."""
-    if len(pictures) < FEWEST:
+@dataclass(frozen=True)
+class Known:
+    """A picture that was not learnt from, and the scene that it shows."""
+
+    scene: str
+    image: ImageArray
+
+
+def known_pictures(recipe: Recipe, parts: Collection[Part], count: int) -> Iterator[Known]:
+    """About `count` pictures of those parts of the recipe's data, evenly from its sets.
+
+    Panoramas come with what a perspective camera sees of them, where the network is told what is seen.
+    """
+    sets = [(place, entries) for part in parts for place, entries in enumerate(entries_of(recipe, part)) if entries]
+    share = -(-count // max(1, len(sets) * (2 if recipe.input.mask_channel else 1)))
+    for place, entries in sets:
+        for entry in spread(entries, share):
+            case, scene = entry.read(), f"{place} {entry.scene}"
+            yield Known(scene, case.image)
+            if recipe.input.mask_channel and case.camera.projection == "equirectangular":
+                yield Known(scene, evaluation.view_of(case.image, case.camera.camera_height_m)[0])
+
+
+def described(recipe: Recipe, parts: Sequence[Part]) -> str:
+    """What those pictures are, for manifest and card."""
+    data, said = recipe.data, []
+    if data.rooms is not None:
+        said.append(f"rendered rooms{_series(data.rooms)}")
+    if data.hdri is not None and recipe.noun == "lighting":
+        said.append("environments that were held out")
+    said += [f"{source.kind} ({source.path.name})" for source in data.sources if source.path is not None]
+    return f"{', '.join(said)}; {', '.join(parts)} split"
+
+
+def _series(rooms: Path) -> str:
+    """Seed and generator of rendered rooms; empty where their files do not say."""
+    path = next(iter(sorted(rooms.glob("*.h5"))), None)
+    if path is None:
+        return ""
+    with h5py.File(path, "r") as file:
+        seed, generator = file.attrs.get("seed"), file.attrs.get("generator")
+    return "" if seed is None else f" of seed {int(seed)} ({generator})"
+
+
+def reference_of(known: Sequence[Known], data: str) -> Reference | None:
+    """What they are like, in numbers of the device's own code; None: they show too few scenes."""
+    scenes = len({picture.scene for picture in known})
+    if scenes < FEWEST:
         return None
-    rows = [picture_features(picture) for picture in pictures]
+    rows = [picture_features(picture.image) for picture in known]
     values = {name: np.array([row[name] for row in rows]) for name in PICTURE_FEATURES}
     return Reference(
         pictures=len(rows),
+        scenes=scenes,
+        data=data,
         features={
             name: FeatureReference(
                 quantiles=tuple(np.quantile(v, np.linspace(0, 1, QUANTILES)).round(6).tolist()),
@@ -31,3 +88,25 @@ def reference_of(pictures: Sequence[ImageArray]) -> Reference | None:
             for name, v in values.items()
         },
     )
+
+
+def add_reference(folder: Path, known: Sequence[Known], data: str) -> Reference:
+    """Write the reference into the manifest and the card of a model folder that is there already; nothing is trained.
+
+    Raises:
+        DataError: the pictures show too few scenes, or the folder cannot be written.
+        ManifestError: the manifest is wrong.
+    """
+    manifest = read_manifest(folder)
+    reference = reference_of(known, data)
+    if reference is None:
+        scenes = len({picture.scene for picture in known})
+        raise DataError(f"{scenes} scenes are too few to say what pictures are like; give {FEWEST} or more")
+    try:
+        write_manifest(folder, manifest.model_copy(update={"reference": reference}))
+        card = folder / CARD_FILE
+        if card.is_file():
+            card.write_text(with_reference(card.read_text(encoding="utf-8"), reference), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); give a folder that you may write") from error
+    return reference

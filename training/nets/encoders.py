@@ -22,7 +22,7 @@ class ResNetEncoder(nn.Module):
     """torchvision's ResNet without its classifier."""
 
     def __init__(self, name: str, *, early_stride: bool = False) -> None:
-        """Build resnet18 or resnet50 with random weights.
+        """Build resnet18, resnet34 or resnet50 with random weights.
 
         `early_stride`: as the first paper and Caffe have it, a stage's first 1x1 convolution strides instead of its
         3x3 one, and pooling is padded at the far end alone; for pictures that are a multiple of 4 px either way.
@@ -36,7 +36,7 @@ class ResNetEncoder(nn.Module):
         self.stem = nn.Sequential(net.conv1, net.bn1, net.relu)
         self.pool = net.maxpool
         self.stages = nn.ModuleList([net.layer1, net.layer2, net.layer3, net.layer4])
-        base = 64 if name == "resnet18" else 256
+        base = 256 if name == "resnet50" else 64
         self.channels = (64, base, base * 2, base * 4, base * 8)
 
     def first(self, blocks: int) -> list[nn.Module]:

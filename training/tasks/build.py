@@ -15,6 +15,7 @@ from training.tasks.depth import DepthTask
 from training.tasks.joint import JointTask
 from training.tasks.layout import LayoutTask
 from training.tasks.lighting import LightingTask
+from training.tasks.objects import ObjectsTask
 from training.tasks.self_depth import SelfDepthTask
 from training.tasks.weights import read_weights
 
@@ -25,6 +26,7 @@ _TASKS: dict[str, Callable[[Recipe], NounTask]] = {
     "layout": LayoutTask,
     "lighting": LightingTask,
     "joint": JointTask,
+    "object": ObjectsTask,
 }
 
 

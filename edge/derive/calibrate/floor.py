@@ -16,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.derive.calibrate.boards import Sighting
-from edge.derive.calibrate.verticals import Level, angles_of_up, up_in_camera
+from edge.derive.calibrate.fitting import least_squares
+from edge.derive.calibrate.poses import board_poses
+from edge.derive.calibrate.verticals import Level, across, angles_of_up, tilt_errors, up_in_camera, worst_tilt_rad
 from edge.errors import CalibrationError
 from edge.geometry.rigid import rotation_room_camera
 
 Array = npt.NDArray[np.float64]
 
-_LEAST_NOISE_PX = 0.15
 _WORST_LEFT_PX = 1.5
 _LEAST_LEVEL_RAD = np.deg2rad(0.1)
 _STEEPEST_RAD = np.deg2rad(60.0)
-_ROUNDS, _STEP = 60, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +61,15 @@ def on_floor(points_m: Array, x_m: float, y_m: float, turn_rad: float) -> Array:
     return np.stack([x_m + c * right + s * down, y_m + s * right - c * down, np.zeros(len(right))], axis=1)
 
 
-def _poses(sighting: Sighting) -> list[tuple[Array, Array]]:
-    """The rotations (3, 3) and positions (3,), board to camera, that a flat board's picture allows: one or two."""
-    rays = sighting.rays
-    ahead = rays.mean(axis=0)
-    turn, _ = cv2.Rodrigues(_rotation_vector(ahead / np.linalg.norm(ahead)))
-    flat = rays @ np.asarray(turn, np.float64).T
-    flat = np.ascontiguousarray(flat[:, :2] / flat[:, 2:])
-    board = np.ascontiguousarray(np.column_stack([sighting.points_m, np.zeros(len(flat))]))
-    board -= board.mean(axis=0)
-    count, turns, places, _ = cv2.solvePnPGeneric(board, flat, np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
-    return [
-        (np.asarray(turn).T @ cv2.Rodrigues(turns[i])[0], np.asarray(turn).T @ np.ravel(places[i]))
-        for i in range(count)
-    ]
+def _start(sightings: Sequence[Sighting], expected: Array, tilt_known: bool = False) -> tuple[Array, Array]:
+    """A first guess: the tilt (3, 3), of the pose nearest to the expected one, and the unknowns with it.
 
-
-def _rotation_vector(direction: Array) -> Array:
-    """Of the shortest rotation that turns a direction forwards."""
-    axis = np.cross(direction, (0.0, 0.0, 1.0))
-    size = float(np.linalg.norm(axis))
-    angle = float(np.arctan2(size, direction[2]))
-    return np.asarray(axis / max(size, 1e-12) * angle)
-
-
-def _start(sightings: Sequence[Sighting], expected: Array) -> Array:
-    """A first guess of all unknowns: the tilt of the pose nearest to the expected one, then where the boards are."""
-    ups = [-turn[:, 2] for sighting in sightings for turn, _ in _poses(sighting)]
+    Those are how far the vertical is from there, along `across`, the height, and where each board is and how it lies.
+    """
+    ups = [-turn[:, 2] for sighting in sightings for turn, _ in board_poses(sighting.points_m, sighting.rays)]
     best = max(ups, key=lambda up: float(up @ expected), default=expected)
-    up = best if best @ expected > np.cos(_STEEPEST_RAD) else expected
-    pitch, roll = angles_of_up(up)
-    camera = rotation_room_camera(0.0, pitch, roll)
+    up = expected if tilt_known or best @ expected < np.cos(_STEEPEST_RAD) else best
+    camera = rotation_room_camera(0.0, *angles_of_up(up))
     heights, boards = [], []
     for sighting in sightings:
         rays = sighting.rays @ camera.T
@@ -113,51 +91,37 @@ def _start(sightings: Sequence[Sighting], expected: Array) -> Array:
         middle = on_floor(points.mean(axis=0)[None], 0.0, 0.0, turn)[0]
         heights.append(height)
         boards.append([*(place.mean(axis=0) - middle[:2]), turn])
-    return np.array([pitch, roll, float(np.median(heights)), *np.ravel(boards)])
+    return camera, np.array([0.0, 0.0, float(np.median(heights)), *np.ravel(boards)])
 
 
-def _misses(sightings: Sequence[Sighting], scales_px: Sequence[float], level: Level | None) -> Callable[[Array], Array]:
+def _tilted(base: Array, across_base: Array, unknowns: Array) -> Array:
+    """(3, 3) room from camera: a first guess turned so that the vertical moves along `across`, whatever the pitch."""
+    axis = np.cross(unknowns[:2] @ across_base, base[2])
+    return np.asarray(base @ cv2.Rodrigues(axis)[0])
+
+
+def _misses(
+    sightings: Sequence[Sighting], scales_px: Sequence[float], base: Array, level: Level | None
+) -> Callable[[Array], Array]:
     rays = [s.rays for s in sightings]
+    across_base = across(base[2])
+    if level is not None:
+        level_up = up_in_camera(level.pitch_rad, level.roll_rad)
+        noise = np.maximum((level.pitch_error_rad, level.roll_error_rad * np.cos(level.pitch_rad)), _LEAST_LEVEL_RAD)
 
     def misses(unknowns: Array) -> Array:
-        pitch, roll, height = unknowns[:3]
+        camera, height = _tilted(base, across_base, unknowns), unknowns[2]
         out = []
         for i, sighting in enumerate(sightings):
-            seen = in_camera(on_floor(sighting.points_m, *unknowns[3 + 3 * i : 6 + 3 * i]), pitch, roll, height)
+            there = on_floor(sighting.points_m, *unknowns[3 + 3 * i : 6 + 3 * i]) - (0.0, 0.0, height)
+            seen = there @ camera
             seen /= np.linalg.norm(seen, axis=1, keepdims=True)
             out.append(((seen - rays[i]) * scales_px[i]).ravel())
         if level is not None:
-            noise = (max(level.pitch_error_rad, _LEAST_LEVEL_RAD), max(level.roll_error_rad, _LEAST_LEVEL_RAD))
-            out.append(np.array([(pitch - level.pitch_rad) / noise[0], (roll - level.roll_rad) / noise[1]]))
+            out.append(across(level_up) @ (camera[2] - level_up) / noise)
         return np.concatenate(out)
 
     return misses
-
-
-def _jacobian(misses: Callable[[Array], Array], unknowns: Array, at: Array) -> Array:
-    steps = np.eye(len(unknowns)) * _STEP
-    return np.stack([(misses(unknowns + step) - at) / _STEP for step in steps], axis=1)
-
-
-def _solved(misses: Callable[[Array], Array], unknowns: Array) -> tuple[Array, Array]:
-    """The unknowns at the least square, and the inverse of the normal matrix there."""
-    damping, at = 1e-3, misses(unknowns)
-    for _ in range(_ROUNDS):
-        jacobian = _jacobian(misses, unknowns, at)
-        normal, slope = jacobian.T @ jacobian, jacobian.T @ at
-        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), -slope)
-        tried = misses(unknowns + step)
-        if tried @ tried < at @ at:
-            done = at @ at - tried @ tried < 1e-12 * (1 + at @ at)
-            unknowns, at, damping = unknowns + step, tried, damping / 5
-            if done:
-                break
-        else:
-            damping *= 10
-            if damping > 1e9:
-                break
-    jacobian = _jacobian(misses, unknowns, at)
-    return unknowns, np.linalg.pinv(jacobian.T @ jacobian)
 
 
 def hang(sightings: Sequence[Sighting], expected: tuple[float, float], level: Level | None = None) -> OnFloor:
@@ -171,29 +135,31 @@ def hang(sightings: Sequence[Sighting], expected: tuple[float, float], level: Le
     Raises:
         CalibrationError: what was found cannot lie on the floor.
     """
-    scales = [float(np.sqrt(s.view.k.fx_px * s.view.k.fy_px)) / _LEAST_NOISE_PX for s in sightings]
-    expected_up = up_in_camera(*((level.pitch_rad, level.roll_rad) if level else expected))
-    start = _start(sightings, expected_up)
-    alone = _misses(sightings, scales, None)
-    unknowns, inverse = _solved(alone, start)
-    own, own_inverse = unknowns[:2].copy(), inverse
-    if level is not None:
-        start[:2] = level.pitch_rad, level.roll_rad
-        unknowns, inverse = _solved(_misses(sightings, scales, level), start)
+    scales = [float(np.sqrt(s.view.k.fx_px * s.view.k.fy_px)) / s.noise_px for s in sightings]
+    level_up = up_in_camera(level.pitch_rad, level.roll_rad) if level else None
+    base, start = _start(sightings, up_in_camera(*expected) if level_up is None else level_up)
+    alone = _misses(sightings, scales, base, None)
+    unknowns, inverse = least_squares(alone, start)
+    own_up, own_inverse = _tilted(base, across(base[2]), unknowns)[2], inverse
+    if level_up is not None:
+        base, start = _start(sightings, level_up, tilt_known=True)
+        alone = _misses(sightings, scales, base, None)
+        unknowns, inverse = least_squares(_misses(sightings, scales, base, level), start)
     off = alone(unknowns)
     corners = sum(len(s.pixels) for s in sightings)
-    left_px = float(np.sqrt(off @ off / corners)) * _LEAST_NOISE_PX
+    left_px = float(np.sqrt(off @ off / corners) * np.mean([s.noise_px for s in sightings]))
     spread = max(1.0, float(off @ off) / max(2 * corners - len(unknowns), 1))
-    errors = np.sqrt(np.diag(inverse) * spread)
     if unknowns[2] <= 0:
         raise CalibrationError("the board is seen from below; lay it on the floor with its printed side up")
+    up = _tilted(base, across(base[2]), unknowns)[2]
+    pitch, roll = angles_of_up(up)
     apart, apart_error = None, 0.0
-    if level is not None:
-        apart = float(np.arccos(np.clip(up_in_camera(*own) @ up_in_camera(level.pitch_rad, level.roll_rad), -1, 1)))
+    if level_up is not None:
+        apart = float(np.arccos(np.clip(own_up @ level_up, -1, 1)))
         apart_error = float(np.sqrt((own_inverse[0, 0] + own_inverse[1, 1]) * spread + _LEAST_LEVEL_RAD**2))
     return OnFloor(
-        float(unknowns[2]), float(unknowns[0]), float(unknowns[1]), float(errors[2]), float(errors[0]),
-        float(errors[1]), left_px, len(sightings), apart, apart_error,
+        float(unknowns[2]), pitch, roll, float(np.sqrt(inverse[2, 2] * spread)),
+        *tilt_errors(up, inverse[:2, :2] * spread), left_px, len(sightings), apart, apart_error,
     )  # fmt: skip
 
 
@@ -210,7 +176,7 @@ def doubts(found: OnFloor) -> list[str]:
             f"the height is known to {100 * found.height_error_m:.0f} cm only: lay the board nearer, or in several "
             "places, one picture each"
         )
-    if max(found.pitch_error_rad, found.roll_error_rad) > np.deg2rad(0.75):
+    if worst_tilt_rad(found.pitch_rad, found.pitch_error_rad, found.roll_error_rad) > np.deg2rad(0.75):
         said.append("the tilt is hardly known: lay the board in several places, near and far, one picture each")
     apart, error = found.tilt_apart_rad, found.tilt_apart_error_rad
     if apart is not None and apart > max(np.deg2rad(1.0), 4 * error):

@@ -79,6 +79,37 @@ def angles_of_up(up: npt.ArrayLike) -> tuple[float, float]:
     return float(np.arcsin(np.clip(z, -1, 1))), float(np.arctan2(-x, -y))
 
 
+def across(up: Array) -> Array:
+    """(2, 3) unit directions in which the vertical moves when pitch grows, and when roll does."""
+    pitch, roll = angles_of_up(up)
+    by_pitch = (-np.sin(pitch) * -np.sin(roll), np.sin(pitch) * np.cos(roll), np.cos(pitch))
+    return np.array([by_pitch, (-np.cos(roll), np.sin(roll), 0.0)])
+
+
+def tilt_errors(up: Array, covariance: Array) -> tuple[float, float]:
+    """Standard deviations of pitch and roll, rad, from the covariance (2, 2) of the vertical along `across`.
+
+    Of a camera that looks straight down roll is any: what counts is `roll_error_rad` times the cosine of pitch.
+    """
+    level = max(float(np.cos(angles_of_up(up)[0])), 1e-6)
+    return float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1])) / level
+
+
+def worst_tilt_rad(pitch_rad: float, pitch_error_rad: float, roll_error_rad: float) -> float:
+    """By how much the vertical is uncertain where it is worst known."""
+    return max(pitch_error_rad, roll_error_rad * float(np.cos(pitch_rad)))
+
+
+def yaw_kept_rad(model: CameraModel, pitch_rad: float, roll_rad: float) -> float:
+    """The yaw with which a camera of that pitch and roll looks and lies as nearly as possible as it is said to.
+
+    Near straight down a small change of tilt is a large one of roll, which yaw must undo.
+    """
+    said = rotation_room_camera(model.yaw_rad, model.pitch_rad, model.roll_rad)
+    apart = rotation_room_camera(0.0, pitch_rad, roll_rad) @ said.T
+    return float(np.arctan2(apart[1, 0] - apart[0, 1], apart[0, 0] + apart[1, 1]))
+
+
 def _edges(views: Sequence[FlatView]) -> _Edges:
     normals, middles, noise, lengths = [], [], [], []
     for view in views:
@@ -112,25 +143,28 @@ def _candidates(edges: _Edges, expected: Array) -> Array:
     return np.asarray(ups[ups @ expected > np.cos(SEARCH_RAD)])
 
 
+def _unit(vector: Array) -> Array:
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
 def _fitted(edges: _Edges, up: Array) -> tuple[Array, Array, Array]:
-    """The direction by reweighted least squares, its covariance (2, 2) in pitch and roll, and each edge's weight."""
-    angles = np.array(angles_of_up(up))
+    """The direction by reweighted least squares, its covariance (2, 2) along `across`, and each edge's weight."""
     weights, jacobian = np.zeros(len(edges.noise_rad)), np.zeros((len(edges.noise_rad), 2))
     for _ in range(_ROUNDS):
-        off = edges.tilts(up_in_camera(*angles)) / edges.noise_rad
+        off, directions = edges.tilts(up) / edges.noise_rad, across(up)
         cut = _AGREE_RAD / edges.noise_rad
         weights = np.where(np.abs(off) < cut, (1 - (off / cut) ** 2) ** 2, 0.0)  # Tukey's
-        steps = [up_in_camera(*(angles + _STEP_RAD * e)) for e in np.eye(2)]
-        jacobian = np.stack([(edges.tilts(up) / edges.noise_rad - off) / _STEP_RAD for up in steps], axis=1)
+        moved = [edges.tilts(_unit(up + _STEP_RAD * direction)) for direction in directions]
+        jacobian = np.stack([(tilts / edges.noise_rad - off) / _STEP_RAD for tilts in moved], axis=1)
         normal = jacobian.T @ (weights[:, None] * jacobian) + 1e-9 * np.eye(2)
         step = np.linalg.solve(normal, jacobian.T @ (weights * off))
-        angles = angles - step
+        up = _unit(up - step @ directions)
         if np.abs(step).max() < 1e-8:
             break
-    off = edges.tilts(up_in_camera(*angles)) / edges.noise_rad
+    off = edges.tilts(up) / edges.noise_rad
     spread = max(1.0, float(np.sum(weights * off**2) / max(np.sum(weights) - 2, 1)))
     normal = jacobian.T @ (weights[:, None] * jacobian) + 1e-9 * np.eye(2)
-    return up_in_camera(*angles), np.linalg.inv(normal) * spread, weights
+    return up, np.linalg.inv(normal) * spread, weights
 
 
 def level(images: Sequence[ImageArray], model: CameraModel) -> Level:
@@ -163,15 +197,15 @@ def level(images: Sequence[ImageArray], model: CameraModel) -> Level:
             "two directions are as likely to be up; set pitch_deg and roll_deg to about what they are, or give a "
             "picture with more that is vertical: corners of the room, door frames, cupboards"
         )
-    errors = np.sqrt(np.diag(covariance) * len(images))  # several pictures show the same edges
-    if errors.max() > _WORST_RAD:
+    pitch, roll = angles_of_up(up)
+    errors = tilt_errors(up, covariance * len(images))  # several pictures show the same edges
+    if (worst := worst_tilt_rad(pitch, *errors)) > _WORST_RAD:
         raise CalibrationError(
-            f"the vertical edges are all in one place and leave pitch and roll open by {np.degrees(errors.max()):.1f} "
+            f"the vertical edges are all in one place and leave pitch and roll open by {np.degrees(worst):.1f} "
             "degrees; give a picture that shows some on its left and its right, or put the board on the floor"
         )
-    pitch, roll = angles_of_up(up)
     return Level(
-        pitch, roll, float(errors[0]), float(errors[1]), int(agree.sum()) // len(images),
+        pitch, roll, *errors, int(agree.sum()) // len(images),
         float(np.median(np.abs(edges.tilts(up)[agree]))),
     )  # fmt: skip
 

@@ -20,9 +20,17 @@ Array = npt.NDArray[np.float64]
 Grey = npt.NDArray[np.uint8]
 
 AROUND = tuple((yaw_deg, 0.0, 46.0, 96.0) for yaw_deg in range(-180, 180, 45))
-"""Views cut to look for vertical edges: yaw, pitch, field of view across and upright, degrees."""
+"""Views cut to look for vertical edges: yaw, pitch, field of view across and upright, degrees. Yaw is from where the
+camera looks, pitch from level, as the camera is said to hang."""
 DOWN = (*((yaw_deg, -40.0, 80.0, 80.0) for yaw_deg in range(-180, 180, 45)), (0.0, -90.0, 80.0, 80.0))
 """Views cut to look for something on the floor; they overlap, so that it is whole in one of them."""
+ALL_OVER = (
+    (0.0, 0.0, 80.0, 80.0),
+    *((yaw_deg, pitch_deg, 80.0, 80.0) for pitch_deg in (-45.0, 0.0, 45.0) for yaw_deg in (-45.0, 45.0)),
+    *((yaw_deg, 0.0, 80.0, 80.0) for yaw_deg in (-90.0, 90.0)),
+    *((0.0, pitch_deg, 80.0, 80.0) for pitch_deg in (-45.0, 45.0, -90.0, 90.0)),
+)
+"""Views cut to look for a board that is held anywhere before the lens: of a camera that is said to hang level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ def _cut(grey: Grey, usable: BoolArray, model: CameraModel, look: tuple[float, f
     f = pixels_per_radian(model, width, height)
     w, h = (2 * round(f * np.tan(angle / 2)) for angle in (across_rad, upright_rad))
     k = Intrinsics(w, h, f, f, w / 2, h / 2)
-    turn = LEVEL_FORWARD.T @ rotation_room_camera(yaw_rad, pitch_rad)
+    turn = rotation_room_camera(0.0, model.pitch_rad, model.roll_rad).T @ rotation_room_camera(yaw_rad, pitch_rad)
     own = replace(model, yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0)
     x, y, z = np.moveaxis((rays_from_pixels(k) @ (LEVEL_FORWARD @ turn).T).astype(np.float32), -1, 0)
     columns, rows, seen = picture_positions(x, y, z, own, width, height)

@@ -10,9 +10,10 @@ from edge.derive.formats.sizes import in_words
 from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.mesh import Array, Edge
 from edge.derive.model import RoomModel
+from edge.derive.objects import footprint
 from edge.derive.openings import Opening
 
-_LAYERS = {"WALLS": 7, "CUT": 8, "OPENINGS": 5, "DIMENSIONS": 3, "CAMERA": 1}
+_LAYERS = {"WALLS": 7, "CUT": 8, "OPENINGS": 5, "DIMENSIONS": 3, "CAMERA": 1, "OBJECTS": 6}
 """By name, the colour's number."""
 _METRES, _UNITLESS = 6, 0
 _OUT = 0.25
@@ -92,6 +93,16 @@ def _openings(drawing: _Drawing, openings: Sequence[Opening]) -> None:
         drawing.text("OPENINGS", (start + end) / 2 + into * 4, opening.kind)
 
 
+def _objects(drawing: _Drawing, model: RoomModel) -> None:
+    for found in model.objects:
+        box = footprint(found)
+        if box is None:
+            continue
+        for a, b in zip(box, np.roll(box, -1, axis=0), strict=True):
+            drawing.line("OBJECTS", a, b)
+        drawing.text("OBJECTS", box.mean(axis=0), found.label or found.name)
+
+
 def _camera(drawing: _Drawing, at: Array, model: RoomModel) -> None:
     """Where it is, and the room's name and sizes below it."""
     for arm in (np.array([0.1, 0.0]), np.array([0.0, 0.1])):
@@ -112,6 +123,7 @@ def dxf(model: RoomModel) -> bytes:
     drawing = _Drawing()
     _walls(drawing, model, model.edges)
     _openings(drawing, model.openings)
+    _objects(drawing, model)
     _camera(drawing, np.zeros(2), model)
     return _file(drawing, _METRES if model.scale == "metric" else _UNITLESS)
 

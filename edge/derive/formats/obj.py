@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import zipfile
 
+import numpy as np
+
 from edge.derive.formats.tessellated import PLAIN
 from edge.derive.model import RoomModel
+from edge.derive.objects import in_room, mean_colour, standing
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -35,11 +38,23 @@ def obj_files(model: RoomModel, stem: str = "room") -> dict[str, bytes]:
             lines.append("f " + " ".join(at))
         count += len(surface.vertices)
         textured += 0 if uv is None else len(surface.vertices)
-    files = {f"{stem}.obj": ("\n".join(lines) + "\n").encode(), f"{stem}.mtl": _materials(used, f"{stem}.jpg")}
+    normals = len(model.surfaces)
+    plain: dict[str, tuple[float, float, float]] = {}
+    for found in standing(model.objects):
+        points, directions, faces, colours = in_room(found)
+        plain[found.name] = mean_colour(found)
+        lines += [f"o {found.name}", f"usemtl {found.name}"]
+        at_rgb = np.hstack([points, colours / 255])
+        lines += ["v {:.6f} {:.6f} {:.6f} {:.4f} {:.4f} {:.4f}".format(*v) for v in at_rgb]
+        lines += ["vn {:.6f} {:.6f} {:.6f}".format(*n) for n in directions]
+        lines += ["f " + " ".join(f"{count + i + 1}//{normals + i + 1}" for i in face) for face in faces]
+        count, normals = count + len(points), normals + len(points)
+    files = {f"{stem}.obj": ("\n".join(lines) + "\n").encode(), f"{stem}.mtl": _materials(used, f"{stem}.jpg", plain)}
     return files if texture is None else files | {f"{stem}.jpg": texture.jpeg}
 
 
-def _materials(names: set[str], picture: str) -> bytes:
+def _materials(names: set[str], picture: str, plain: dict[str, tuple[float, float, float]]) -> bytes:
+    """`plain`: the colours of objects, which programs without colours of corners show."""
     lines: list[str] = []
     for name in sorted(names):
         lines += [f"newmtl {name}", "illum 0"]
@@ -47,6 +62,8 @@ def _materials(names: set[str], picture: str) -> bytes:
             lines += ["Kd 1 1 1", f"map_Kd {picture}"]
         else:
             lines.append("Kd {:.3f} {:.3f} {:.3f}".format(*(c / 255 for c in PLAIN[name])))
+    for name, rgb in plain.items():
+        lines += [f"newmtl {name}", "illum 1", "Kd {:.3f} {:.3f} {:.3f}".format(*rgb)]
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -15,8 +15,10 @@ from edge.derive.formats.sizes import Units, in_words, square_metres
 from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.mesh import Array, Edge
 from edge.derive.model import RoomModel
+from edge.derive.objects import footprint
 from edge.derive.openings import Opening
 from edge.errors import GeometryError
+from edge.scene import FoundObject
 
 SCALE = 50
 _MM = 1000.0 / SCALE
@@ -36,6 +38,8 @@ _STYLE = """
     .dimension { stroke: #888; stroke-width: .25 } .door, .swing { stroke: #a5501e; stroke-width: .5; fill: none }
     .gap { stroke: #f6f3ee; stroke-width: 2 } .window { stroke: #2b6ea8; stroke-width: .4 }
     .over { fill: #d4451a; fill-opacity: .25; stroke: #d4451a; stroke-width: .3 } .name { font-weight: 600 }
+    .object { fill: #e9e4da; stroke: #777; stroke-width: .3; stroke-dasharray: 1.2 .8 }
+    .front { stroke: #777; stroke-width: .9 }
     .camera { fill: #d4451a } .bar { fill: #222; stroke: #222; stroke-width: .2 } .open { fill: #fff }
 """
 
@@ -102,6 +106,23 @@ def _clockwise(a: Array, b: Array) -> bool:
     return bool(a[0] * b[1] - a[1] * b[0] > 0)
 
 
+def _object(found: FoundObject) -> list[str]:
+    """Its box on the floor, dashed as it is a guess, its front marked, and what it is called."""
+    corners = footprint(found)
+    if corners is None or found.size_m is None:
+        return []
+    box = _paper(corners)
+    middle = box.mean(axis=0)
+    width, depth, height = found.size_m
+    said = f' id={quoteattr(found.name)} data-width-m="{width:.4f}" data-depth-m="{depth:.4f}"'
+    said += f' data-height-m="{height:.4f}"'
+    return [
+        _polygon("object", box, said),
+        _line(box[3], box[0], "front"),
+        f'<text x="{middle[0]:.2f}" y="{middle[1]:.2f}" dy=".35em">{escape(found.label or found.name)}</text>',
+    ]
+
+
 def _camera(model: RoomModel) -> str:
     x, y = model.view.rotation[:2, 2]
     bearing = float(np.degrees(np.arctan2(x, y))) if np.hypot(x, y) > 1e-6 else 0.0
@@ -138,15 +159,17 @@ def plan_svg(model: RoomModel, units: Units = "both") -> bytes:
         drawn += _wall(edge, model, units)
     for opening in model.openings:
         drawn += _opening(opening)
+    for found in model.objects:
+        drawn += _object(found)
     drawn.append(_camera(model))
     area_unit, unit = ("m2", "m") if model.scale == "metric" else ("camera-heights2", "h")
     sheet = _Sheet(corners, margin_mm=_MARGIN_MM, least_width_mm=110.0)
     return sheet.file(model.camera, drawn, _room_words(model, units), unit, f'data-area-{area_unit}="{model.area:.4f}"')
 
 
-def _polygon(kind: str, corners: Array) -> str:
+def _polygon(kind: str, corners: Array, more: str = "") -> str:
     points = " ".join(f"{x:.3f},{y:.3f}" for x, y in corners)
-    return f'<polygon class="{kind}" points="{points}"/>'
+    return f'<polygon class="{kind}" points="{points}"{more}/>'
 
 
 class _Sheet:

@@ -6,6 +6,7 @@ import numpy as np
 
 from edge.derive.formats.tessellated import coloured
 from edge.derive.model import RoomModel
+from edge.derive.objects import in_room, standing
 
 _VERTEX = [("at", "<f4", 3), ("normal", "<f4", 3), ("colour", "u1", 3)]
 
@@ -16,12 +17,13 @@ def ply(model: RoomModel) -> bytes:
     Raises:
         GeometryError: the model's outline is none of a room.
     """
-    parts = coloured(model)
-    vertices = np.zeros(sum(len(points) for _, points, _, _ in parts), dtype=_VERTEX)
-    vertices["at"] = np.concatenate([points for _, points, _, _ in parts])
-    vertices["normal"] = np.concatenate([np.repeat(s.normal[None], len(points), axis=0) for s, points, _, _ in parts])
+    parts = [(p, np.repeat(s.normal[None], len(p), axis=0), faces, c) for s, p, faces, c in coloured(model)]
+    parts += [in_room(found) for found in standing(model.objects)]
+    vertices = np.zeros(sum(len(points) for points, _, _, _ in parts), dtype=_VERTEX)
+    vertices["at"] = np.concatenate([points for points, _, _, _ in parts])
+    vertices["normal"] = np.concatenate([normals for _, normals, _, _ in parts])
     vertices["colour"] = np.concatenate([colours for _, _, _, colours in parts])
-    starts = np.cumsum([0, *(len(points) for _, points, _, _ in parts)])
+    starts = np.cumsum([0, *(len(points) for points, _, _, _ in parts)])
     triangles = np.concatenate([faces + start for (_, _, faces, _), start in zip(parts, starts, strict=False)])
     faces = np.zeros(len(triangles), dtype=[("n", "u1"), ("i", "<i4", 3)])
     faces["n"], faces["i"] = 3, triangles

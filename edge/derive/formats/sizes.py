@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.derive.home import PlacedRoom, sizes_of
 from edge.derive.model import RoomModel
+from edge.derive.objects import footprint
 
 Units = Literal["m", "ft", "both"]
 
@@ -40,7 +41,7 @@ def square_metres(area_m2: float, units: Units = "both") -> str:
 
 
 def sizes_csv(model: RoomModel) -> bytes:
-    """One row for the room, each surface and each opening.
+    """One row for the room, each surface, each opening, and each object: its width, its footprint's area, its front.
 
     Raises:
         GeometryError: the model's outline is none of a room.
@@ -71,6 +72,12 @@ def sizes_csv(model: RoomModel) -> bytes:
         area = None if o.height is None else o.width * o.height
         ends = (*np.array(o.start).tolist(), *np.array(o.end).tolist())
         row(o.kind, f"{o.kind}-{number}", o.width, o.height, area, None, *ends, o.sill)
+    for found in model.objects:
+        box = footprint(found)
+        if box is not None and found.size_m is not None:
+            width, depth, tall = found.size_m
+            ends = (*box[3].tolist(), *box[0].tolist())  # of its front
+            row("object", found.name, width, tall, width * depth, None, *ends, None, found.confidence)
     return text.getvalue().encode()
 
 

@@ -13,7 +13,10 @@ from edge.derive.formats.tessellated import PLAIN
 from edge.derive.gltf import y_up
 from edge.derive.mesh import Surface
 from edge.derive.model import RoomModel
+from edge.derive.objects import in_room, mean_colour, standing
 from edge.errors import GeometryError
+from edge.geometry.colour import linear
+from edge.scene import FoundObject
 
 _ALIGNED_BYTES = 64
 _LOCAL_HEADER_BYTES = 30
@@ -82,9 +85,29 @@ _PICTURE = """        def Material "picture"
 """
 
 
+def _object(found: FoundObject) -> str:
+    points, normals, faces, colours = in_room(found)
+    name, points, normals = _name(found.name), y_up(points), y_up(normals)
+    return f"""    def Mesh "{name}" (prepend apiSchemas = ["MaterialBindingAPI"])
+    {{
+        uniform token subdivisionScheme = "none"
+        float3[] extent = [{_tuples([points.min(axis=0), points.max(axis=0)])}]
+        int[] faceVertexCounts = [{", ".join("3" for _ in faces)}]
+        int[] faceVertexIndices = [{", ".join(str(i) for i in faces.ravel())}]
+        point3f[] points = [{_tuples(points)}]
+        normal3f[] normals = [{_tuples(normals)}] (interpolation = "vertex")
+        color3f[] primvars:displayColor = [{_tuples(linear(colours))}] (interpolation = "vertex")
+        rel material:binding = </room/materials/{name}>
+    }}
+"""
+
+
 def _plain(kind: str) -> str:
     colour = ", ".join(f"{(c / 255) ** 2.2:.4f}" for c in PLAIN[kind])
-    opacity = "\n                float inputs:opacity = 0.15" if kind == "cut" else ""
+    return _material(kind, colour, "\n                float inputs:opacity = 0.15" if kind == "cut" else "")
+
+
+def _material(kind: str, colour: str, opacity: str = "") -> str:
     return f"""        def Material "{kind}"
         {{
             token outputs:surface.connect = </room/materials/{kind}/surface.outputs:surface>
@@ -105,6 +128,9 @@ def _layer(model: RoomModel) -> str:
     kinds = sorted({s.kind for s in model.surfaces if uvs[s.name] is None})
     materials = (_PICTURE if texture is not None else "") + "".join(_plain(kind) for kind in kinds)
     meshes = "".join(_mesh(s, uvs[s.name]) for s in model.surfaces)
+    for found in standing(model.objects):  # displayColor is for programs that show corners' colours, the material else
+        meshes += _object(found)
+        materials += _material(_name(found.name), ", ".join(f"{c:.4f}" for c in mean_colour(found)))
     return f"""#usda 1.0
 (
     defaultPrim = "room"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edge.derive.heat_loss.loads import Loads
 from edge.derive.heat_loss.settings import Settings, To
 from edge.derive.heat_loss.u_values import band, is_unread
@@ -20,6 +22,8 @@ _METHOD_AIR = {
     "q50": "estimated from how the building is made (CIBSE 2026, reduced EN method); a room on the windy side",
     "table": "the British design table, which is widely found to be high for old homes (0.5 to 0.7 were measured)",
 }
+_MEASURED_IN_OLD_HOMES = 0.7
+"""Air changes an hour: the upper end of what was measured where the British table has 1.5."""
 DISCLAIMER = "An estimate from a camera by a simplified method; not a certified calculation, not MCS/EN 12831 evidence."
 
 
@@ -78,6 +82,13 @@ def _air(settings: Settings, loads: Loads) -> list[str]:
     n = float(loads.air_changes_per_h[0])
     if settings.air_changes_per_h is None:
         said.append(f"{n:.2f} air changes an hour: {_METHOD_AIR[settings.method.ventilation]}.")
+        if settings.method.ventilation == "table" and not settings.mechanical_m3_h and n > _MEASURED_IN_OLD_HOMES:
+            whole, air = float(loads.total_w[0]), float(loads.ventilation_w[0])
+            measured = whole - air * (1 - _MEASURED_IN_OLD_HOMES / n)
+            said.append(
+                f"With {_MEASURED_IN_OLD_HOMES:g} an hour the load is {two_digits(measured)} W instead of "
+                f"{two_digits(whole)} W."
+            )
     if loads.too_tight:
         said.append("Less outside air comes in than half of the room's an hour: people there need more.")
     return said
@@ -96,3 +107,11 @@ def _rest(settings: Settings, loads: Loads) -> list[str]:
         f"Sizes are {settings.dimensions} dimensions, as the camera measured them; ceilings are taken as level."
     )
     return said
+
+
+def two_digits(value: float) -> str:
+    """A number of a heat loss in a text, with two significant digits: more would pretend to be sure."""
+    if abs(value) < 0.5:
+        return "0"
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    return f"{round(value / step) * step:,.0f}".replace(",", "\u202f")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 
-from edge.derive.heat_loss.assumptions import assumptions
+from edge.derive.heat_loss.assumptions import assumptions, two_digits
 from edge.derive.heat_loss.elements import Shape
 from edge.derive.heat_loss.loads import Loads, loads_of
 from edge.derive.heat_loss.settings import Settings
 from edge.derive.heat_loss.uncertainty import Measurement, Spread, spread_of
-from edge.scene import RoomLayout
+from edge.scene import RoomLayout, Scale
 
 _HOURS_A_DAY = 24.0
 _W_PER_KW = 1000.0
@@ -28,21 +29,35 @@ class HeatLoss:
     loads: Loads
     spread: Spread
     annual_kwh: float | None
-    """For heating, by degree days, without what sun and people give; None: degree days are not known."""
+    """Heat, by degree days, without what sun and people give; None: degree days are not known."""
+    annual_electricity_kwh: float | None
+    """What a heat pump takes to give it; None: heat or its seasonal performance are not known."""
     assumptions: tuple[str, ...]
 
     @property
     def per_m2_w(self) -> float:
         """Of floor."""
-        return float(self.loads.total_w[0] / self.loads.shell.floor_m2[0])
+        return _per_m2_w(self.loads)
 
     @property
     def plausible(self) -> bool:
         """Whether that is in the range of homes."""
-        return PLAUSIBLE_W_M2[0] <= self.per_m2_w <= PLAUSIBLE_W_M2[1]
+        return _is_plausible(self.per_m2_w)
 
 
-def why_not(layout: RoomLayout) -> str | None:
+class Measured(Protocol):
+    """A layout, or what a message says of one."""
+
+    @property
+    def scale(self) -> Scale:
+        """Whether in metres."""
+
+    @property
+    def extent(self) -> Literal["room", "visible"]:
+        """Whether the whole room."""
+
+
+def why_not(layout: Measured) -> str | None:
     """Why a layout has no heat loss; None if it has."""
     if layout.scale != "metric":
         return "sizes are not in metres; set camera_height_m of the camera"
@@ -51,21 +66,47 @@ def why_not(layout: RoomLayout) -> str | None:
     return None
 
 
+def implausible(layout: RoomLayout, settings: Settings) -> str | None:
+    """What is wrong with the loss of such a layout; None if it is in the range of homes."""
+    w_m2 = _per_m2_w(loads_of(_shape(layout), settings, {}))
+    if _is_plausible(w_m2):
+        return None
+    low, high = PLAUSIBLE_W_M2
+    return (
+        f"{two_digits(w_m2)} W for each m² of floor, homes have {low:.0f} to {high:.0f}; check the section heat_loss "
+        "(walls, u, air_changes_per_h, design) and camera_height_m"
+    )
+
+
+def _per_m2_w(loads: Loads) -> float:
+    return float(loads.total_w[0] / loads.shell.floor_m2[0])
+
+
+def _is_plausible(w_m2: float) -> bool:
+    return PLAUSIBLE_W_M2[0] <= w_m2 <= PLAUSIBLE_W_M2[1]
+
+
+def _shape(layout: RoomLayout) -> Shape:
+    return Shape(np.asarray(layout.polygon_m, dtype=np.float64), layout.ceiling_height_m)
+
+
 def heat_loss_of(layout: RoomLayout, settings: Settings) -> HeatLoss:
     """The heat loss of a layout of which `why_not` says nothing."""
-    shape = Shape(np.asarray(layout.polygon_m, dtype=np.float64), layout.ceiling_height_m)
-    return heat_loss(shape, settings, Measurement(layout.camera_height_m, layout.confidence))
+    return heat_loss(_shape(layout), settings, Measurement(layout.camera_height_m, layout.confidence))
 
 
 def heat_loss(shape: Shape, settings: Settings, measurement: Measurement) -> HeatLoss:
     """The heat loss of a room, however it was measured."""
     loads = loads_of(shape, settings, {})
+    annual_kwh = _annual_kwh(settings, loads)
+    scop = settings.climate.scop
     return HeatLoss(
         shape=shape,
         settings=settings,
         loads=loads,
         spread=spread_of(shape, settings, measurement, loads),
-        annual_kwh=_annual_kwh(settings, loads),
+        annual_kwh=annual_kwh,
+        annual_electricity_kwh=None if annual_kwh is None or scop is None else annual_kwh / scop,
         assumptions=assumptions(settings, loads),
     )
 

@@ -65,7 +65,7 @@ class Uncertainty:
     camera_height_m: float = 0.02
     ceiling_height_m: float = 0.03
     layout: float = 0.02
-    layout_doubt: float = 0.10
+    layout_doubt: float = 1.0
     """Added to `layout` times (1 - the layout's confidence)."""
     u_known: float = 0.10
     u_assumed: float = 0.25
@@ -82,6 +82,8 @@ class Climate:
     outside_c: float
     mean_outside_c: float = 10.0
     degree_days_k_day: float | None = None
+    scop: float | None = None
+    """Heat that the heat pump gives in a year for its electricity (seasonal coefficient of performance)."""
 
 
 @dataclass(frozen=True, slots=True)

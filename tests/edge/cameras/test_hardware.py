@@ -11,13 +11,14 @@ import numpy as np
 import psutil
 import pytest
 
-from edge.cameras.base import RtspSpec
+from edge.cameras.base import ComposedSpec, Member, RtspSpec, View
 from edge.cameras.decoder import Decoder, DecoderError, decoder_is_there, why_unusable
 from edge.cameras.hardware import HardwareSource
 from edge.cameras.process import CameraProcess
 from edge.cameras.sources import open_source, source_from_spec
 from edge.daemon.reports import degraded
 from edge.errors import CameraError
+from edge.scene import CameraModel
 from tests.edge.cameras import fake_gst
 from tests.edge.cameras.conftest import Until
 from tests.edge.cameras.streams import Rtsp, serving
@@ -171,3 +172,18 @@ def test_a_camera_that_hangs_up_is_the_cameras_fault(jetson: Path) -> None:
         source.open()
     assert "decoder" not in str(raised.value)
     source.close()
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_rigs_camera_that_the_cpu_decodes_is_said_in_degraded(
+    spec: RtspSpec, camera: Make, until: Until, monkeypatch: pytest.MonkeyPatch, members: int
+) -> None:
+    """As of a camera by itself, with which of the rig's it is; read in step (one) or each by itself (several)."""
+    monkeypatch.setenv("PATH", "/nowhere")  # no GStreamer, though the configuration asks for it
+    view = View(CameraModel("perspective", hfov_rad=1.6))
+    names = ["left", "right"][:members]
+    rig = camera("rig", ComposedSpec(tuple(Member(n, spec, (view,)) for n in names), 256, spread_s=60.0))
+    until(lambda: rig.poll() or (rig.captured > 0 and len(rig.degraded) == members), 60.0)
+    told = degraded([rig], (), {})
+    assert [text.split(" gst-launch")[0] for text in told] == [f"camera rig: {n}: the CPU decodes:" for n in names]
+    assert all("sudo apt-get install" in text for text in told)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,16 +15,20 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.__main__ import app
-from edge.commands.report_page import page, two_digits
+from edge.commands.report_page import page
 from edge.commands.report_plan import plan_svg, scale_of
 from edge.commands.report_rooms import Home, home_of_broker, home_of_file
+from edge.derive.heat_loss.assumptions import two_digits
 from edge.derive.home import PlacedRoom
 from edge.errors import ConfigErrors, EdgeError
 from edge.mqtt.broker import EmbeddedBroker
 from edge.mqtt.link import Link, Metadata
 from edge.mqtt.topics import home_topic
+from edge.publish.compose import Source, layout_message
+from edge.scene import Frame, RoomLayout
 from edge.subscribe.homes import home_message
 from tests.edge.derive.homes import room as a_room
+from tests.edge.viewer.chromium import EXECUTABLE
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "heat-loss.example.yaml"
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -163,6 +167,35 @@ def test_a_recording_is_read(home: Home, tmp_path: Path) -> None:
         home_of_file(path)
 
 
+def test_rooms_without_a_heat_loss_are_named_with_the_reason(
+    home: Home, frame: Frame, layout: RoomLayout, source: Source, tmp_path: Path
+) -> None:
+    """Not in metres, a part of a room, nothing configured: on the page, or, if there is no other, in the error."""
+    rooms = {
+        "attic": replace(layout, scale="relative"),
+        "bath": replace(layout, extent="visible"),
+        "cellar": layout,
+        "hall": layout,
+    }
+    lines = []
+    for name, room in rooms.items():
+        said = layout_message(replace(frame, camera=name), room, source, 0.1)
+        lines.append(json.dumps({"topic": f"edge/dev/{name}/layout", "payload": json.loads(said.encoded())}))
+    path = tmp_path / "seen.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(EdgeError, match=r"attic: sizes are not in metres; set camera_height_m .*; bath: only a part"):
+        home_of_file(path)
+    lines.append(json.dumps({"topic": "edge/dev/hall/heat_loss", "payload": json.loads(home.rooms[0].encoded())}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = home_of_file(path)
+    assert [camera for camera, _ in found.without] == ["attic", "bath", "cellar"]
+    assert "no section heat_loss" in dict(found.without)["cellar"]
+    text = "".join(Reader(page(found)).text)
+    assert "Rooms that are not in these sums." in text
+    assert all(f"{camera}: {why}" in text for camera, why in found.without)
+    assert "not in these sums" not in page(home)
+
+
 def test_rooms_of_a_broker(home: Home, embedded: EmbeddedBroker) -> None:
     """What devices left on a broker is the home; without any, the key to add is named."""
     with pytest.raises(EdgeError, match="add the section heat_loss"):
@@ -197,12 +230,12 @@ def test_rooms_of_a_broker(home: Home, embedded: EmbeddedBroker) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium-headless-shell") is None, reason="needs chromium-headless-shell")
+@pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
 def test_page_prints(home: Home, tmp_path: Path) -> None:
     """Chromium prints it: one page for the home and one for each room, on A4."""
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_text(page(home), encoding="utf-8")
-    command = ["chromium-headless-shell", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={pdf}"]
+    command = [str(EXECUTABLE), "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={pdf}"]
     subprocess.run([*command, "--no-pdf-header-footer", path.as_uri()], check=True, capture_output=True, timeout=120)
     data = pdf.read_bytes()
     assert len(re.findall(rb"/Type\s*/Page\b", data)) == 1 + len(home.rooms)

@@ -354,10 +354,11 @@ def _places(value: object, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[t
 def test_no_address_s_password_is_repeated_wherever_it_stands(folder: Path, address: str) -> None:
     """An address in the place of any value, section, list or key: what is said of it does not hold its password."""
     shipped = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+    shipped["cameras"] = shipped["cameras"][:1]
     refused = 0
     for keys, value in _places(shipped):
         for wrong in (address, {address: None}, [address]):
-            data = copy.deepcopy(shipped)
+            data = {k: copy.deepcopy(shipped[k]) for k in {"cameras", *map(str, keys[:1])}}  # the rest adds nothing
             inner: Any = {"": data}
             for key in ("", *keys)[:-1]:
                 inner = inner[key]

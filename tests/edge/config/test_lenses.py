@@ -93,11 +93,16 @@ def test_a_rig_is_its_cameras(folder: Path) -> None:
 
 
 def test_a_dual_fisheye_has_two_circles_to_start_with(folder: Path) -> None:
-    """Side by side, the left one ahead and the right one behind."""
+    """Side by side, the left one ahead and the right one behind; looked for unless something says where one is."""
     spec = composed_of(folder, "{type: dual_fisheye, source: {type: replay, path: clips}}")
     front, back = spec.members[0].views
-    assert front.model.fisheye == FisheyeCircle(np.deg2rad(190), (0.25, 0.5))
-    assert back.model.yaw_rad == pytest.approx(np.pi)
+    assert front.model.fisheye == FisheyeCircle(np.deg2rad(190), (0.25, 0.5)) and front.seek_circle
+    assert back.model.yaw_rad == pytest.approx(np.pi) and back.seek_circle
+    lenses = "[{fov_deg: 200}, {radius: 0.48, centre: [0.74, 0.5]}]"
+    spec = composed_of(folder, f"{{type: dual_fisheye, source: {{type: replay, path: clips}}, lenses: {lenses}}}")
+    front, back = spec.members[0].views
+    assert front.seek_circle and front.model.fisheye == FisheyeCircle(np.deg2rad(200), (0.25, 0.5))
+    assert not back.seek_circle and back.model.fisheye == FisheyeCircle(np.pi, (0.74, 0.5), 0.48)
 
 
 def test_a_cube_is_six_faces_in_an_order(folder: Path) -> None:

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from edge.config.review import ReviewConfig
+from edge.daemon.reports import review_lost
 from edge.daemon.review import ReviewWatch
 from edge.errors import EdgeError
 from edge.keep.review import Bounds, Review
+from edge.monitor.metrics import Metrics
 from edge.mqtt.messages import Message
+from edge.perception.picture_features import PICTURE_FEATURES
 from edge.perception.still import EVERY_S, SAMPLES
 from edge.pipeline.pipeline import Result
 from edge.publish import compose
@@ -25,6 +28,7 @@ from edge.publish.compose import Source
 from edge.scene import Frame, RoomLayout
 
 TOO_HIGH_M = 6.0
+METRICS = Metrics()
 Made = Callable[..., ReviewWatch]
 
 
@@ -71,8 +75,9 @@ def hall(frame: Frame, layout: RoomLayout) -> Hall:
 def made(tmp_path: Path) -> Made:
     """A watch as a daemon makes it."""
 
-    def make(*, people: str = "kept", automatic: bool = True) -> ReviewWatch:
-        review = Review(tmp_path / "review", Bounds(most_age_s=1e12, least_free_bytes=0))
+    def make(*, people: str = "kept", automatic: bool = True, **bounds: float) -> ReviewWatch:
+        kept = Bounds(**{"most_age_s": 1e12, "least_free_bytes": 0} | cast(Any, bounds))
+        review = Review(tmp_path / "review", kept, lambda reason, count: METRICS.review_dropped.add(reason, by=count))
         return ReviewWatch(review, people=cast(Any, people), automatic=automatic, said=said, infer=never)
 
     return make
@@ -127,6 +132,43 @@ def test_nobody_is_in_a_picture_unless_the_configuration_says_so(hall: Hall, mad
     kept = cv2.imdecode(np.frombuffer(watch.review.file(entry, "picture.jpg"), np.uint8), cv2.IMREAD_COLOR)
     assert kept is not None
     assert np.abs(kept.astype(int) - hall.frame.image).max() <= 6
+
+
+def test_numbers_alone_are_kept_if_the_configuration_says_so(hall: Hall, made: Made) -> None:
+    """No picture in the folder or its name in any file; features, room and rule are there."""
+    watch = made(people="no_picture")
+    hall.pass_by(watch, 0, 600)
+    (entry,) = watch.review.entries()
+    assert [path.name for path in (watch.review.folder / entry).iterdir()] == ["about.json"]
+    assert not watch.review.has_picture(entry)
+    about = json.loads(watch.review.file(entry, "about.json"))
+    assert set(PICTURE_FEATURES) < set(about["features"])
+    assert about["features"]["layout_height"] == pytest.approx(np.log(TOO_HIGH_M), abs=1e-5)
+    assert about["results"]["layout"]["metric"]["ceiling_height_m"] == TOO_HIGH_M
+    assert "by its configuration" in about["picture"]["missing"]
+
+
+def test_what_cannot_be_blurred_is_kept_without_its_picture(hall: Hall, made: Made) -> None:
+    """There is no depth here: who stands in the room cannot be told from it."""
+    watch = made(people="blurred")
+    hall.pass_by(watch, 0, 600)
+    (entry,) = watch.review.entries()
+    assert not watch.review.has_picture(entry)
+    about = json.loads(watch.review.file(entry, "about.json"))
+    assert "not both known in metres" in about["picture"]["missing"]
+
+
+def test_what_is_lost_to_a_bound_is_counted(hall: Hall, made: Made) -> None:
+    """The oldest for a newer one, what waited too long, what the disk does not take: in health, by reason."""
+    before = review_lost(METRICS)
+    watch = made(people="no_picture", most_entries=2)
+    hall.pass_by(watch, 0, 5 * 3600)
+    assert len(watch.review.entries()) == 2
+    watch.review.expire(now_s=3e12)
+    full = made(people="no_picture", least_free_bytes=2**62)
+    hall.pass_by(full, 0, 600)
+    lost = {reason: count - before.get(reason, 0) for reason, count in review_lost(METRICS).items()}
+    assert lost == {"review_full": 3, "review_expired": 2, "review_refused": 1}
 
 
 def test_a_disk_that_takes_nothing_is_told_and_ends_nothing(

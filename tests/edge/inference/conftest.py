@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +39,29 @@ def write_model(
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
 
 
+def made_model_folder(engines: Path, name: str = "depth", *, batch: int | str = 1, **overrides: Any) -> Path:
+    """Make `<engines>/<name>` with model, golden pair and manifest; keyword arguments override manifest keys."""
+    folder = engines / name
+    folder.mkdir(parents=True)
+    write_model(folder / "model.onnx", batch=batch)
+    picture = np.random.default_rng(0).random((1, 3, SIZE[1], SIZE[0]), dtype=np.float32)
+    np.savez(folder / "golden.npz", **{"input:image": picture, "output:depth": picture.mean(1, keepdims=True) * 2})
+    data: dict[str, Any] = {
+        "schema": "edge.manifest/1",
+        "name": name,
+        "version": "1",
+        "task": "depth",
+        "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
+        "input": {"name": "image", "width_px": SIZE[0], "height_px": SIZE[1], "projection": "perspective"},
+        "output": {"kind": "depth_metres", "depth": "depth"},
+        "golden": {"file": "golden.npz", "sha256": sha256_of(folder / "golden.npz"), "tolerance": {"depth": 1e-5}},
+        "provenance": {"recipe": "none", "created": "2026-01-01", "licence": "Apache-2.0"},
+    }
+    write_manifest(folder, Manifest.model_validate(data | overrides))
+    return folder
+
+
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Make `<tmp>/engines/<name>` with model, golden pair and manifest; keyword arguments override manifest keys."""
-
-    def make(name: str = "depth", *, batch: int | str = 1, **overrides: Any) -> Path:
-        folder = tmp_path / "engines" / name
-        folder.mkdir(parents=True)
-        write_model(folder / "model.onnx", batch=batch)
-        picture = np.random.default_rng(0).random((1, 3, SIZE[1], SIZE[0]), dtype=np.float32)
-        np.savez(folder / "golden.npz", **{"input:image": picture, "output:depth": picture.mean(1, keepdims=True) * 2})
-        data: dict[str, Any] = {
-            "schema": "edge.manifest/1",
-            "name": name,
-            "version": "1",
-            "task": "depth",
-            "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx")},
-            "input": {"name": "image", "width_px": SIZE[0], "height_px": SIZE[1], "projection": "perspective"},
-            "output": {"kind": "depth_metres", "depth": "depth"},
-            "golden": {"file": "golden.npz", "sha256": sha256_of(folder / "golden.npz"), "tolerance": {"depth": 1e-5}},
-            "provenance": {"recipe": "none", "created": "2026-01-01", "licence": "Apache-2.0"},
-        }
-        write_manifest(folder, Manifest.model_validate(data | overrides))
-        return folder
-
-    return make
+    """Makes model folders below `<tmp>/engines`."""
+    return partial(made_model_folder, tmp_path / "engines")

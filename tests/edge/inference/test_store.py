@@ -195,6 +195,40 @@ def test_a_manifest_of_one_noun_is_its_own_part(model_folder: Maker) -> None:
     assert manifest.part("depth") == manifest
 
 
+CUT_OUT = {"name": "image", "width_px": 96, "height_px": 96, "projection": "perspective", "mask_channel": True}
+GRID = {"kind": "object_grid", "occupancy": "occupancy", "colour": "colour"}
+
+
+def test_an_object_model_names_its_grid(model_folder: Maker) -> None:
+    """Occupancy and colour are read; it is no task of pictures; level, cube and axes have the contract's defaults."""
+    manifest = read_manifest(model_folder(task="object", input=CUT_OUT, output=GRID, golden=None))
+    assert manifest.output_names == ("occupancy", "colour")
+    assert manifest.parts == {}
+    assert manifest.output.model_dump() == GRID | {"level": 0.5, "extent": 1.0, "frame": "canonical_y_up"}
+
+
+@pytest.mark.parametrize(
+    ("given", "output", "word"),
+    [
+        (CUT_OUT | {"mask_channel": False}, GRID, "mask_channel"),
+        (CUT_OUT | {"width_px": 128}, GRID, "square"),
+        (PANORAMIC | {"mask_channel": True}, GRID, "projection"),
+        (CUT_OUT, GRID | {"colour": "occupancy"}, "its own"),
+        (CUT_OUT, GRID | {"level": 1.0}, "level"),
+        (CUT_OUT, GRID | {"frame": "z_up"}, "frame"),
+    ],
+)
+def test_an_object_model_that_cannot_be_read(
+    model_folder: Maker, given: dict[str, Any], output: dict[str, Any], word: str
+) -> None:
+    """A cut-out is square and has a mask; a grid has two outputs, a level between 0 and 1, known axes."""
+    folder = model_folder(task="object", input=CUT_OUT, output=GRID, golden=None)
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"input": given, "output": output}))
+    with pytest.raises(ManifestError, match=word):
+        read_manifest(folder)
+
+
 @pytest.mark.parametrize(
     ("task", "given", "output", "word"),
     [

@@ -37,9 +37,11 @@ from edge.mqtt.verbs import VERBS, VerbName
 from edge.publish.compose import Source, calibrated_lens, depth_message, layout_message, lighting_message, pose
 from edge.publish.discovery import CameraDevice, camera_device
 from edge.publish.heat_loss import of_layout
+from edge.publish.objects import objects_message
 from edge.scene import DepthMap, Frame, Intrinsics, Lighting, RoomLayout
 from edge.subscribe.homes import home_message
 from tests.edge.derive.rooms import model
+from tests.edge.things import CHAIR, LOST
 
 
 @pytest.fixture
@@ -117,6 +119,7 @@ def messages(
             out_of_training=True,
             outside={"sharpness": {"side": "below", "rank": 0.001, "share": 0.4, "remedy": None}},
         ),
+        "objects": objects_message("a", [CHAIR, LOST], source, 0.0),
         "heat_loss": of_layout(frame, layout, source, Settings(Climate(-3.0))),
         "discovery": camera_device(Topics("d"), device, verbs=()),
         "home": home_message("flat 3", [PlacedRoom(model()), PlacedRoom(model(), 5.1)]),
@@ -139,8 +142,9 @@ def test_schemas_are_schemas_and_messages_fit_them(messages: dict[Kind, Message]
 
 def test_every_field_is_checked(messages: dict[Kind, Message]) -> None:
     """Taking any one field away from a message makes it unfit."""
+    schemas = json_schemas()
     for kind, message in messages.items():
-        validator = Draft202012Validator(json_schemas()[kind])
+        validator = Draft202012Validator(schemas[kind])
         body = json.loads(message.encoded())
         for name in body:
             assert not validator.is_valid({k: v for k, v in body.items() if k != name}), (kind, name)

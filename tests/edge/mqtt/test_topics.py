@@ -23,6 +23,8 @@ CONTRACT = {
     "edge/dev/cam/room": (True, 1),
     "edge/dev/cam/heat_loss": (True, 1),
     "edge/dev/cam/drift": (True, 1),
+    "edge/dev/cam/objects": (True, 1),
+    "edge/dev/cam/objects/model": (True, 1),
     "edge/dev/cam/depth/view": (False, 0),
     "edge/dev/cam/picture": (False, 0),
 }

@@ -1,12 +1,10 @@
-"""The panorama canvas, the input tensor, and smoothing."""
+"""The panorama canvas and the input tensor."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edge.errors import GeometryError, ImageError
 from edge.geometry.mask import covered
@@ -16,7 +14,6 @@ from edge.geometry.rigid import rotation_room_camera
 from edge.inference.manifest import InputSpec
 from edge.perception.canvas import CanvasMap, visible_mask
 from edge.perception.preprocess import tensor_from_image
-from edge.perception.smoothing import ExponentialSmoother, SceneCut
 from edge.scene import CameraModel, Intrinsics, Projection
 
 SPEC = InputSpec(
@@ -107,38 +104,6 @@ def test_tensor_of_another_size_is_refused() -> None:
     """Resizing is a separate, shared step."""
     with pytest.raises(ImageError, match="resize"):
         tensor_from_image(np.zeros((10, 10, 3), np.uint8), SPEC)
-
-
-@given(steps=st.lists(st.floats(0.01, 3.0), min_size=1, max_size=20))
-def test_smoothing_does_not_depend_on_the_frame_rate(steps: list[float]) -> None:
-    """After a step from 0 to 1 the value is 1 - exp(-t / tau), however t was divided."""
-    smoother = ExponentialSmoother(2.0)
-    smoother.update(0.0, 0.0)
-    at = 0.0
-    for step in steps:
-        at += step
-        value = smoother.update(1.0, at)
-    assert float(value) == pytest.approx(1 - np.exp(-at / 2.0))
-
-
-def test_smoothing_starts_afresh() -> None:
-    """After a reset, or with another shape, the sample passes unchanged."""
-    smoother = ExponentialSmoother(10.0)
-    smoother.update([0.0, 0.0], 0.0)
-    assert smoother.update([1.0], 0.1) == pytest.approx([1.0])
-    smoother.reset()
-    assert smoother.update([5.0], 0.2) == pytest.approx([5.0])
-
-
-def test_scene_cut_sees_another_place_but_not_noise() -> None:
-    """Sensor noise and slow dimming are one scene; another picture is a cut."""
-    rng = np.random.default_rng(4)
-    cut = SceneCut(0.2)
-    ramp = np.linspace(0, 200, 320)[None, :, None].repeat(240, 0).repeat(3, 2)
-    assert not cut.update(ramp.astype(np.uint8))
-    for dim in (1.0, 0.95, 0.9):
-        assert not cut.update(np.clip(ramp * dim + rng.normal(0, 8, ramp.shape), 0, 255).astype(np.uint8))
-    assert cut.update(ramp[:, ::-1].astype(np.uint8))
 
 
 def test_intrinsics_of_another_shape_are_refused() -> None:

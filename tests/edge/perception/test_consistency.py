@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -98,3 +99,23 @@ def test_light_from_where_it_is_dark(seen: Seen) -> None:
     away = replace(light, dominant_direction=tuple(direction_from_angles(2.4, 0.3)))
     assert only(contradictions(changed(seen, lighting=away))) == "light_off_picture"
     assert contradictions(changed(seen, lighting=replace(away, dominant_strength=0.1))) == []
+
+
+def test_a_camera_that_hangs_other_than_it_is_said_to(seen: Seen) -> None:
+    """Edges of cupboards say where up is: five degrees off the configuration; not one, not in a blurred picture."""
+    image, (h, w) = seen.frame.image.copy(), WH[::-1]
+    image = cv2.resize(image, (4 * w, 4 * h), interpolation=cv2.INTER_NEAREST)
+    for x in range(30, 4 * w, 60):
+        image[200:320, x : x + 24] = 20
+    level = replace(seen.frame, image=image)
+    assert contradictions(Seen(level, {})) == []
+    for off in ({"pitch_rad": np.deg2rad(1.0)}, {"roll_rad": np.deg2rad(-1.0)}):
+        assert contradictions(Seen(replace(level, model=replace(PANORAMA, **off)), {})) == []
+    for off in ({"pitch_rad": np.deg2rad(5.0)}, {"roll_rad": np.deg2rad(-5.0)}):
+        tilted = replace(level, model=replace(PANORAMA, **off))
+        (found,) = contradictions(Seen(tilted, {}))
+        assert (found.rule, found.limit) == ("gravity", 3.0)
+        assert found.value == pytest.approx(5.0, abs=0.3)
+        assert "pitch_deg 0.0" in found.text.replace("-0.0", "0.0")
+        assert contradictions(Seen(replace(tilted, image=cv2.GaussianBlur(image, (0, 0), 12)), {})) == []
+        assert contradictions(Seen(replace(tilted, seen=np.ones((4 * h, 4 * w), np.bool_)), {})) == []

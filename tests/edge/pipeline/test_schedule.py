@@ -66,7 +66,7 @@ jobs = st.lists(st.builds(Job, cadences, seconds, seconds), min_size=1, max_size
 @given(jobs)
 def test_nothing_starves(some: list[Job]) -> None:
     """A job that is due and has a frame waits for what is running and one turn of each other, however slow they are."""
-    simulate(some, 30.0)
+    simulate(some, 15.0)
     a_turn_of_all = sum(job.service_s for job in some)
     for job in some:
         period = job.cadence.every_s or 0.0
@@ -91,10 +91,10 @@ def test_an_accelerator_that_can_keep_up_does(some: list[Job]) -> None:
         scale = 0.4 / max(load, longest / min(job.cadence.every_s or 1.0 for job in some))
         for job in some:
             job.service_s *= scale
-    simulate(some, 20.0)
+    simulate(some, 8.0)
     for job in some:
         assert job.cadence.every_s is not None
-        assert len(job.served_s) >= int(20.0 / (job.cadence.every_s + 0.02)) - 1
+        assert len(job.served_s) >= int(8.0 / (job.cadence.every_s + 0.02)) - 1
         assert job.missed == 0
 
 

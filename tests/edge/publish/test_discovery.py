@@ -41,6 +41,7 @@ HALL = CameraDevice(
     picture=True,
     depth_view=True,
     heat_loss=True,
+    objects=True,
 )
 ALL_VERBS = ("ping", "info", "set", "snapshot", "restart-camera", "flag")
 
@@ -256,7 +257,7 @@ def test_what_is_gone_is_removed() -> None:
         assert {key: c["platform"] for key, c in body["components"].items()} == platforms
         for key in set(platforms) - set(present(message)):
             assert body["components"][key] == {"platform": platforms[key]}
-    assert set(present(less[0])) == {"state", "picture"}
+    assert set(present(less[0])) == {"state", "picture", "objects"}
     assert set(platforms) - set(present(less[1])) == {"picture", "depth_view"}
     assert set(platforms) - set(present(less[2])) == {"area", "volume", "height"}
 
@@ -312,6 +313,15 @@ def test_it_is_quick_and_small() -> None:
     begun_s = time.perf_counter()
     assert len(camera_device(TOPICS, HALL, verbs=ALL_VERBS).encoded()) < 16_000
     assert time.perf_counter() - begun_s < 0.5
+
+
+def test_objects_are_counted_where_they_are_reconstructed() -> None:
+    """How many have a mesh, with the whole list as attributes; it does not grow old."""
+    entity = hall()["objects"]
+    assert (entity.state_topic, entity.expire_after) == ("edge/dev/hall/objects", None)
+    assert entity.value_template == "{{ value_json.count }}"
+    assert entity.json_attributes_topic == entity.state_topic
+    assert "objects" not in hall(objects=False)
 
 
 def test_a_heat_loss_is_a_sensor_where_it_is_configured() -> None:

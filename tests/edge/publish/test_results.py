@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from typing import Any
@@ -100,6 +101,25 @@ def test_why_there_is_none_is_told_once(
     assert kinds(messages, higher, frame, source) == ["layout", "room"]
     assert kinds(messages, layout, frame, source) == ["layout", "room", "heat_loss"]
     assert kinds(messages, other, frame, source) == ["layout", "room", "bridge_event"]
+
+
+def test_a_loss_that_no_home_has_is_told_once(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """Beside the message: an event says what to check, when it begins and when it comes back, not with each room."""
+    colder = replace(BORDERS, climate=replace(BORDERS.climate, outside_c=-60.0), air_changes_per_h=9.0)
+    messages = ResultMessages(TOPICS, heat_losses={frame.camera: colder})
+    planned = dict(messages.of(layout, frame, source, 0.1))
+    event = planned["bridge_event"]()
+    assert isinstance(event, BridgeEvent)
+    assert event.type == "heat_loss_implausible"
+    assert re.search(
+        r"\d{3}0? W for each m² of floor, homes have 10 to 200; check the section heat_loss", event.message
+    )
+    assert not planned["heat_loss"]().plausible  # type: ignore[union-attr]
+    higher = replace(layout, ceiling_height_m=layout.ceiling_height_m + 0.5)
+    assert kinds(messages, higher, frame, source) == ["layout", "room", "heat_loss"]
+    hidden = replace(layout, extent="visible")
+    assert kinds(messages, hidden, frame, source) == ["layout", "room", "bridge_event"]
+    assert kinds(messages, layout, frame, source) == ["layout", "room", "heat_loss", "bridge_event"]
 
 
 def test_a_heat_loss_is_fast(frame: Frame, layout: RoomLayout, source: Source) -> None:

@@ -103,8 +103,9 @@ class Browser:
 
     def key(self, name: str) -> None:
         """Press and release a key, by its name in JavaScript."""
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name)
+        typed = {"text": "\r", "windowsVirtualKeyCode": 13} if name == "Enter" else {}  # else it presses no button
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=name, **typed)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=name)
 
     def press(self, label: str) -> None:
         """Press the button that says `label`."""

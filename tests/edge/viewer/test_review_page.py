@@ -100,6 +100,20 @@ def test_a_label_is_horizonnets_and_its_picture_leaves_the_queue(review: Review,
         assert np.abs(corners[1::2] - (column, row)).max(axis=1).min() < 1e-3
 
 
+def test_an_entry_without_a_picture_is_shown_and_cannot_be_labelled(review: Review) -> None:
+    """What is known of it, why there is none, and a refusal that keeps it waiting."""
+    name = "20260131T140000.000Z-hall-3"
+    said = json.loads(about())
+    said["picture"]["missing"] = "numbers alone"
+    review.keep(name, {"about.json": json.dumps(said).encode()})
+    page = ReviewPage(review)
+    (entry,) = [e for e in asked(page, list=True)["entries"] if e["name"] == name]
+    assert (entry["picture"], entry["editable"], entry["missing"]) == (False, False, "numbers alone")
+    assert page.get(f"/entry/{name}/picture.jpg") is None
+    assert "no picture" in asked(page, save=name, room=room())["error"]
+    assert review.labelled() == []
+
+
 @pytest.mark.parametrize(
     ("drawn", "why"),
     [

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from edge.geometry.two_views import Motion
 from edge.scene import ImageArray
 from tests.training.conftest import RECIPES
 from tests.training.textured_room import BOX, LENS, SIZE_PX, pose, seen_from, speckled
@@ -18,7 +19,6 @@ from training.config.file import load_recipe
 from training.config.nets import Monodepth2Config
 from training.config.recipe import Recipe
 from training.data.motion.pairs import Source, Studied
-from training.data.motion.two_views import Motion
 from training.data.samples.self_depth import SOURCES, SelfDepthSamples, moments
 from training.losses.photometric import compared, motion_from_vector
 from training.nets.monodepth2 import Monodepth2

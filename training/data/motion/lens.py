@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from edge.errors import DataError
+from edge.geometry.two_views import FEWEST_MATCHES, Common, Points, disagreement, in_both
 from training.arrays import Array, Lens
-from training.data.motion.two_views import FEWEST_MATCHES, Common, Points, disagreement, in_both
 
 _HFOV_DEG = (35.0, 115.0)
 _TRIED = 9

@@ -14,12 +14,7 @@ import cv2
 import numpy as np
 
 from edge.errors import DataError
-from edge.perception.preprocess import resize
-from edge.scene import BoolArray, ImageArray
-from training.arrays import Array, Lens
-from training.data.motion.footage import LARGEST_PX, Finder, Footage, Regions
-from training.data.motion.lens import lens_found
-from training.data.motion.two_views import (
+from edge.geometry.two_views import (
     STILL,
     Motion,
     Points,
@@ -29,6 +24,11 @@ from training.data.motion.two_views import (
     points_in_second,
     points_of,
 )
+from edge.perception.preprocess import resize
+from edge.scene import BoolArray, ImageArray
+from training.arrays import Array, Lens
+from training.data.motion.footage import LARGEST_PX, Finder, Footage, Regions
+from training.data.motion.lens import lens_found
 
 APART = (1, 2, 3, 5, 8, 13, 20)
 """How many frames before and after one are tried as its sources, nearest first."""

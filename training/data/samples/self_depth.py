@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from edge.geometry.two_views import Motion
 from edge.perception.preprocess import tensor_from_image
 from edge.scene import BoolArray, ImageArray
 from training.arrays import Array, Lens
 from training.config.recipe import Recipe
 from training.data.motion.pairs import Studied
-from training.data.motion.two_views import Motion
 from training.data.samples.rooms import Sample
 from training.data.vary.photometric import sensor
 

@@ -10,13 +10,14 @@ from collections import Counter
 from functools import cache, partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import OpenEXR
 
-from edge.errors import DataError
+from edge.cameras import largest
+from edge.errors import DataError, ImageError
 from training.data.mix.entries import Entry
+from training.data.sets.pictures import as_stored
 
 Radiance = npt.NDArray[np.float32]
 ENDINGS = (".hdr", ".exr")
@@ -60,7 +61,7 @@ def environment_files(folder: Path) -> list[Path]:
 
 def _hdr(path: Path) -> Radiance:
     """RGB of a Radiance file."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    image = as_stored(path)
     if image is None:
         raise DataError(f"{path}: no Radiance .hdr picture, or cut short; download it again or remove it")
     if image.dtype != np.float32 or image.ndim != 3:
@@ -71,10 +72,15 @@ def _hdr(path: Path) -> Radiance:
 def _exr(path: Path) -> Radiance:
     """RGB of an OpenEXR file's first part."""
     try:
+        with OpenEXR.File(str(path), header_only=True) as file:
+            low, high = file.header()["dataWindow"]
+        largest.refuse_larger(*(int(high[i]) - int(low[i]) + 1 for i in (0, 1)))
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = file.channels()
             planes = {name: np.asarray(channels[name].pixels) for name in "RGB" if name in channels}
             known = sorted(channels)
+    except ImageError as e:
+        raise DataError(f"{path}: {e}") from e
     except (RuntimeError, ValueError) as e:
         raise DataError(f"{path}: no OpenEXR picture, or cut short ({e}); download it again or remove it") from e
     if len(planes) < 3:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.cameras import largest
 from edge.cameras.picture import decoded
 from edge.errors import DataError, ImageError
 from edge.scene import ImageArray
@@ -27,13 +28,30 @@ def read_picture(path: Path) -> ImageArray:
         raise DataError(f"{path}: {error}; or remove it") from error
 
 
+def as_stored(path: Path) -> npt.NDArray[np.generic] | None:
+    """A picture's numbers, of whatever type and channels (in OpenCV's order); None: it cannot be decoded.
+
+    Raises:
+        DataError: it declares more than is decoded.
+    """
+    try:
+        data = path.read_bytes()
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:
+        if largest.is_refusal(str(error)):
+            raise DataError(f"{path}: {largest.refusal()}") from error
+        return None
+    except (OSError, MemoryError):
+        return None
+
+
 def read_depth(path: Path, units_per_m: float, unknown: int = 0) -> npt.NDArray[np.float32]:
     """(H, W) metres of a picture with one 16-bit channel; 0 where it holds 0 or `unknown`.
 
     Raises:
         DataError: it cannot be decoded or is of another type.
     """
-    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    raw = as_stored(path)
     if raw is None:
         raise DataError(f"{path}: cannot be read as a picture; replace or remove it")
     if raw.dtype != np.uint16 or raw.ndim != 2:

@@ -1,7 +1,8 @@
 """Footage of a moving camera: video files and folders of frames, and what says which lens took them.
 
 A folder of frames holds pictures (their names in natural order), and may hold `K.txt` (3x3, px) and `camera.json` with
-`hfov_deg` (a number, or "find") or `fx_px`, `fy_px`, `cx_px`, `cy_px`, and with `camera_height_m` above the floor; of a
+`hfov_deg` (a number, or "find") or `fx_px`, `fy_px`, `cx_px`, `cy_px`, and with
+`camera_height_m` above the floor and `rate_hz`, as `edge record` writes it; of a
 video this is in `<name>.json` beside it. Pictures must be of a pinhole: undistort others first. A folder `masks/` in
 one of frames holds a picture for each, `<frame's name>.png`, not black where people are or anything else moves by
 itself.
@@ -20,7 +21,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from edge.errors import DataError
+from edge.cameras import largest
+from edge.errors import CameraError, DataError
 from edge.scene import BoolArray, ImageArray
 from training.arrays import Lens
 from training.config.values import Positive
@@ -123,6 +125,13 @@ def _capture(path: Path) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise DataError(f"{path}: cannot be read as a video; convert it: ffmpeg -i {path.name} film.mp4")
+    try:
+        largest.refuse_larger_stream(
+            str(path), capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+    except CameraError as e:
+        capture.release()
+        raise DataError(str(e)) from e
     return capture
 
 
@@ -174,8 +183,22 @@ def _folder(folder: Path, hfov_deg: float | Literal["find"] | None) -> Footage:
     paths = pictures_in(folder)[:MOST_FRAMES]
     first = read_picture(paths[0])
     lens = lens_of(folder, (first.shape[1], first.shape[0]), hfov_deg)
-    height_m = _height_m(folder / "camera.json")
-    return Footage(folder.name, partial(frames_of, paths), lens, masks=_masks(folder, paths), camera_height_m=height_m)
+    said = folder / "camera.json"
+    return Footage(
+        folder.name, partial(frames_of, paths), lens, _rate_hz(said),
+        masks=_masks(folder, paths), camera_height_m=_height_m(said),
+    )  # fmt: skip
+
+
+def _rate_hz(said: Path) -> float | None:
+    """How many frames a second a folder's `camera.json` says it has, if it does."""
+    if not said.is_file():
+        return None
+    try:
+        rate = json.loads(said.read_text(encoding="utf-8")).get("rate_hz")
+        return None if rate is None else float(rate)
+    except (OSError, ValueError, TypeError, AttributeError) as e:
+        raise DataError(f"{said}: rate_hz is not how many frames a second there are ({e!r}); correct it") from e
 
 
 def _masks(folder: Path, frames: list[Path]) -> Callable[[], Iterator[BoolArray]] | None:

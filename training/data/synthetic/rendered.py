@@ -184,11 +184,13 @@ def write_part(out: Path, item: Item, about: dict[str, Any]) -> Path:
     return path
 
 
-def merge_parts(out: Path, shard: int, about: dict[str, Any]) -> Path | None:
+def merge_parts(
+    out: Path, shard: int, about: dict[str, Any], *, each: int = SHARD_ROOMS, stem: str = "rooms"
+) -> Path | None:
     """Join a shard's parts (and what the shard holds already) into its file, then remove the parts."""
-    first = shard * SHARD_ROOMS
-    parts = [p for i in range(first, first + SHARD_ROOMS) if (p := out / f"part-{i:06d}.h5").is_file()]
-    path = out / f"rooms-{shard:05d}.h5"
+    first = shard * each
+    parts = [p for i in range(first, first + each) if (p := out / f"part-{i:06d}.h5").is_file()]
+    path = out / f"{stem}-{shard:05d}.h5"
     if not parts:
         return path if path.is_file() else None
     temporary = path.with_suffix(f".tmp{os.getpid()}")

@@ -1,46 +1,22 @@
-"""Making many rooms: worker processes, resuming, progress."""
+"""Making many rooms: in processes or on a cluster, resuming, progress."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import h5py
 
 from edge.errors import DataError
 from training.data.sets.hdr_files import environment_files, place_of
 from training.data.synthetic.cluster import rendered_on_cluster
 from training.data.synthetic.jobs import Job, render
+from training.data.synthetic.processes import check_same_run, in_processes
 from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, scan, write_part
-
-POOL_ROOMS = 128
-"""Rooms after which worker processes are replaced, so that no renderer's memory grows for ever."""
 
 
 def _render(job: Job, index: int) -> int:
     write_part(job.out, render(job, index), job.about)
     return index
-
-
-def _check_same_run(job: Job) -> None:
-    for path in sorted(job.out.glob("*.h5"))[:1]:
-        with h5py.File(path, "r") as file:
-            for key, value in job.about.items():
-                there = file.attrs.get(key)
-                if there is not None and list(map(str, _flat(there))) != list(map(str, _flat(value))):
-                    raise DataError(
-                        f"{path} was made with {key} = {there}, this run has {value}; use the same, or another --out"
-                    )
-
-
-def _flat(value: Any) -> list[Any]:
-    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
 def _held_out(assets: Path | None, places: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,34 +32,6 @@ def _held_out(assets: Path | None, places: tuple[str, ...]) -> tuple[str, ...]:
                 "give a file's name without its kind and ending"
             )
     return tuple(n for n in names if place_of(n) in places)
-
-
-def _end_with_parent() -> None:
-    """Watch in a worker that its parent lives: one that was killed would leave workers that render for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _in_processes(job: Job, todo: list[int], workers: int) -> Iterator[int]:
-    context = multiprocessing.get_context("spawn")
-    for start in range(0, len(todo), POOL_ROOMS):
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-            waiting = [pool.submit(_render, job, i) for i in todo[start : start + POOL_ROOMS]]
-            try:
-                for done in as_completed(waiting):
-                    yield done.result()
-            except BrokenProcessPool as error:
-                raise DataError(
-                    "a rendering process died (out of memory?); run again with fewer --workers, finished rooms are kept"
-                ) from error
-            finally:
-                pool.shutdown(cancel_futures=True)
 
 
 def _on_cluster(job: Job, todo: list[int], workers: int, address: str) -> Iterator[int]:
@@ -131,13 +79,15 @@ def synthesize(
     out.mkdir(parents=True, exist_ok=True)
     job = Job(out, seed, assets, pictures, size_px, view_size_px, samples, views, threads,
               _held_out(assets, hold_out_skies))  # fmt: skip
-    _check_same_run(job)
+    check_same_run(job.out, job.about)
     have = set(scan(out))
     todo = [i for i in range(rooms) if i not in have]
     done = rooms - len(todo)
     if progress:
         progress(done, rooms)
-    finished = _in_processes(job, todo, workers) if ray is None else _on_cluster(job, todo, workers, ray)
+    finished = (
+        in_processes(partial(_render, job), todo, workers) if ray is None else _on_cluster(job, todo, workers, ray)
+    )
     for index in finished:
         have.add(index)
         done += 1

@@ -17,11 +17,16 @@ from training.export.card import with_file
 from training.export.precision.quantize import Form
 from training.export.precision.variants import FILES, Outcome, Proof, Score, make_int8
 from training.export.proof.parity import Yardstick
-from training.export.proof.views import View, tensors
+from training.export.proof.views import CutOut, View, tensors
 
 
 def add_int8(
-    folder: Path, views: Sequence[View], learnt: Sequence[View], form: Form, *, score: Score | None = None
+    folder: Path,
+    views: Sequence[View | CutOut],
+    learnt: Sequence[View | CutOut],
+    form: Form,
+    *,
+    score: Score | None = None,
 ) -> Outcome:
     """Write an int8 file into a model folder, and manifest and card with it, if it is close enough and faster here.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,10 @@ from edge.geometry.harmonics import irradiance_over_pi
 from edge.geometry.panorama import rays, solid_angles
 from edge.geometry.polygon import iou
 from edge.inference.base import Arrays, Backend
-from edge.inference.manifest import Manifest, Parity, Precision
+from edge.inference.manifest import Manifest, ObjectGrid, Parity, Precision
 from edge.perception.readers import Reader, reader_of
 from edge.scene import DepthMap, Lighting, RoomLayout, Task
-from training.export.proof.views import View
+from training.export.proof.views import CutOut, View, tensors
 
 GOLDEN_SHARE = 0.005
 """Golden tolerance as a share of an output's range: room for other processors, none for wrong weights."""
@@ -25,7 +26,10 @@ GOLDEN_MARGIN = 3.0
 """Golden tolerance of another precision over the difference measured on the golden input: GPUs round elsewhere."""
 LARGEST_DIFFERENCE = 1e-4
 """Difference between torch and ONNX Runtime, as a share of the output's range, above which an export is refused."""
-Values = Mapping[Task, DepthMap | RoomLayout | Lighting | None]
+Noun = Task | Literal["object"]
+Grid = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
+"""What a network says of a thing: which cells are filled, and colours."""
+Values = Mapping[Noun, DepthMap | RoomLayout | Lighting | Grid | None]
 _ROWS = 16
 _LOG = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ def _quantity(name: str, unit: str, fp32: float, fp16: float, int8: float) -> Qu
 
 # float32: what another order of summing gives. float16: an order less than anything the shipped models can tell (their
 # errors are about 20 % of depth, 2.5 degrees of an edge, 0.14 of a plan, 15 % of irradiance). int8: a tenth of that.
-QUANTITIES: Mapping[Task, tuple[Quantity, ...]] = {
+QUANTITIES: Mapping[Noun, tuple[Quantity, ...]] = {
     "depth": (_quantity("depth", "cm", 0.01, 2.0, 6.0), _quantity("depth", "%", 0.01, 0.5, 2.0)),
     "layout": (
         _quantity("floor plan", "1 - IoU", 1e-3, 0.01, 0.02),
@@ -53,6 +57,7 @@ QUANTITIES: Mapping[Task, tuple[Quantity, ...]] = {
         _quantity("ceiling height", "cm", 0.01, 1.0, 5.0),
     ),
     "lighting": (_quantity("irradiance", "% of its RMS", 0.01, 0.5, 2.0),),
+    "object": (_quantity("shape", "1 - IoU", 1e-3, 0.01, 0.03), _quantity("colour", "of 255", 0.01, 1.0, 4.0)),
 }
 
 
@@ -76,6 +81,13 @@ def _lighting_differences(a: Lighting, b: Lighting) -> tuple[float, ...]:
     return (100 * float(np.sqrt(((p - q) ** 2 * share).sum() / (p**2 * share).sum())),)
 
 
+def _object_differences(a: Grid, b: Grid) -> tuple[float, ...]:
+    """Of filled cells, and of colours where either is filled."""
+    both, either = (a[0] & b[0]), (a[0] | b[0])
+    off = np.abs(a[1] - b[1]).mean(axis=0)[either]
+    return 1 - float(both.sum()) / max(1, int(either.sum())), 255 * float(off.mean()) if off.size else 0.0
+
+
 def _differences(a: object, b: object, count: int) -> tuple[float, ...]:
     """Of two values of one noun, in the order of its quantities; infinite where only one picture got an answer."""
     if isinstance(a, DepthMap) and isinstance(b, DepthMap):
@@ -84,6 +96,8 @@ def _differences(a: object, b: object, count: int) -> tuple[float, ...]:
         return _layout_differences(a, b)
     if isinstance(a, Lighting) and isinstance(b, Lighting):
         return _lighting_differences(a, b)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return _object_differences(a, b)
     return (0.0 if a is b else np.inf,) * count
 
 
@@ -97,7 +111,7 @@ class _Seen:
 
 
 def _read(readers: Mapping[Task, Reader], outputs: Arrays) -> Values:
-    values: dict[Task, DepthMap | RoomLayout | Lighting | None] = {}
+    values: dict[Noun, DepthMap | RoomLayout | Lighting | Grid | None] = {}
     for task, reader in readers.items():
         try:
             values[task] = reader.read(outputs, 0.0)
@@ -107,25 +121,36 @@ def _read(readers: Mapping[Task, Reader], outputs: Arrays) -> Values:
     return values
 
 
+def _read_object(manifest: Manifest, outputs: Arrays) -> Values:
+    output = manifest.output
+    assert isinstance(output, ObjectGrid)
+    return {"object": (outputs[output.occupancy][0, 0] > output.level, outputs[output.colour][0].copy())}
+
+
 class Yardstick:
     """What the trained network says of some pictures, to hold files against."""
 
-    def __init__(self, manifest: Manifest, network: Backend, views: Sequence[View]) -> None:
+    def __init__(self, manifest: Manifest, network: Backend, views: Sequence[View | CutOut]) -> None:
         """Run the network on pictures, at least one, through the device's own preparation and readers."""
         self._manifest = manifest
         self._seen = [self._look(network, view) for view in views]
 
-    def _look(self, network: Backend, view: View) -> _Seen:
+    def _look(self, network: Backend, view: View | CutOut) -> _Seen:
         manifest = self._manifest
+        if isinstance(view, CutOut):
+            given = tensors(manifest, [view])
+            return _Seen({}, given, _read_object(manifest, network.run(given)))
         readers = {task: reader_of(task, manifest.part(task), view.camera) for task in manifest.parts}
         given = [reader.prepare(view.image) for reader in readers.values()][0]
         return _Seen(readers, given, _read(readers, network.run(given)))
 
     def measure(self, candidate: Backend, precision: Precision) -> tuple[Parity, ...]:
         """How far another backend of the same model is off: for each quantity the worst picture's mean."""
-        found: dict[Task, list[tuple[float, ...]]] = {task: [] for task in self._manifest.parts}
+        nouns: tuple[Noun, ...] = tuple(self._manifest.parts) or ("object",)
+        found: dict[Noun, list[tuple[float, ...]]] = {noun: [] for noun in nouns}
         for seen in self._seen:
-            values = _read(seen.readers, candidate.run(seen.given))
+            outputs = candidate.run(seen.given)
+            values = _read(seen.readers, outputs) if seen.readers else _read_object(self._manifest, outputs)
             for task in found:
                 found[task].append(_differences(seen.values[task], values[task], len(QUANTITIES[task])))
         return tuple(

@@ -22,6 +22,7 @@ from edge.inference.manifest import (
     JointOutputs,
     Manifest,
     Metric,
+    ObjectGrid,
     Output,
     Precision,
     Provenance,
@@ -30,7 +31,7 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from edge.inference.store import ModelStore
-from training.config.nets import FcrnConfig, HorizonNetConfig, JointConfig, Monodepth2Config
+from training.config.nets import FcrnConfig, HorizonNetConfig, JointConfig, Monodepth2Config, ObjectsConfig
 from training.config.recipe import Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
@@ -48,6 +49,8 @@ def output_of(recipe: Recipe) -> Output:
         spread = "depth_spread" if net.depth_spread else None
         depth = DepthMetres(kind="depth_metres", depth="depth", spread=spread)
         return JointOutputs(kind="joint", depth=depth, layout=_columns(net.layout), lighting=_LIGHTING)
+    if isinstance(net, ObjectsConfig):
+        return ObjectGrid(kind="object_grid", occupancy="occupancy", colour="colour")
     if isinstance(net, HorizonNetConfig):
         return _DISTANCE if net.head == "horizon_depth" else _columns(net)
     if isinstance(net, FcrnConfig):
@@ -74,7 +77,7 @@ def manifest_of(
     onnx: FileRef = _NO_FILE,
 ) -> Manifest:
     """The manifest of a recipe's model, without a golden pair."""
-    stem = f"{recipe.name}_edge" if recipe.name == recipe.noun else recipe.name
+    stem = f"{recipe.name}_edge" if recipe.name in (recipe.noun, f"{recipe.noun}s") else recipe.name
     return Manifest(
         name=recipe.name,
         version=recipe.version,

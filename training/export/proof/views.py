@@ -18,8 +18,10 @@ from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import Entry, Part, spread
 from training.data.motion.footage import Footage
+from training.data.samples.objects import tensor_of
 from training.data.sets.video import lens_from_fov
 from training.data.sources import TRAINED_SHARE, parts_of
+from training.data.synthetic.objects.rendered import RenderedObjects
 
 _HEIGHT_M = 1.6
 """Of a camera whose height a data set does not tell."""
@@ -35,7 +37,15 @@ class View:
     camera: CameraModel
 
 
-def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32]:
+@dataclass(frozen=True)
+class CutOut:
+    """A picture of one thing and its mask, of the network's size."""
+
+    image: ImageArray
+    mask: npt.NDArray[np.uint8]
+
+
+def tensors(manifest: Manifest, views: Sequence[View | CutOut]) -> npt.NDArray[np.float32]:
     """(N, C, H, W) what the device gives the network of these pictures.
 
     Raises:
@@ -43,12 +53,25 @@ def tensors(manifest: Manifest, views: Sequence[View]) -> npt.NDArray[np.float32
     """
     if not views:
         raise DataError("no pictures: give --rooms, --hdri or --source with held-out ones; noise proves nothing")
+    return np.concatenate([_tensor(manifest, view) for view in views])
+
+
+def _tensor(manifest: Manifest, view: View | CutOut) -> npt.NDArray[np.float32]:
+    if isinstance(view, CutOut):
+        return tensor_of(view.image, view.mask, manifest.input).numpy()[None]
     task = next(iter(manifest.parts))
-    part = manifest.part(task)
-    return np.concatenate([reader_of(task, part, view.camera).prepare(view.image) for view in views])
+    return np.asarray(reader_of(task, manifest.part(task), view.camera).prepare(view.image))
 
 
-def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
+def cut_outs(objects: Path, part: Part, count: int) -> list[CutOut]:
+    """About `count` pictures of that part of rendered things, evenly."""
+    found = RenderedObjects(objects).of(part)
+    chosen = found.indices[:: -(-len(found) // count) or 1]
+    items = [found.read(index) for index in chosen]
+    return [CutOut(item["image"][0], item["mask"][0]) for item in items]
+
+
+def entries_of(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
     """Every set of data that the recipe learns from: its entries of that part."""
     data, task = recipe.data, "layout" if recipe.task == "joint" else recipe.noun
     rooms: dict[str, Callable[[Path, str, int], list[Any]]] = {
@@ -63,7 +86,7 @@ def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
         if names:
             yield from evaluation.hdri_cases(data.hdri, names).values()
     for source in data.sources:
-        if source.path is None or recipe.task == "self_depth":  # footage has no truth: `_of_footage` shows it
+        if source.path is None or recipe.task == "self_depth":  # footage has no truth: `footage_views` shows it
             continue
         found = evaluation.Source(source.kind, source.path, part, source, data.split_seed, data.hold_out_hdri)
         if task == "lighting":
@@ -72,7 +95,7 @@ def _entries(recipe: Recipe, part: Part) -> Iterator[list[Entry[Any]]]:
             yield found.depth_cases() if task == "depth" else found.layout_cases()
 
 
-def _of_footage(recipe: Recipe, part: Part, count: int) -> list[View]:
+def footage_views(recipe: Recipe, part: Part, count: int) -> list[View]:
     """About `count` frames of the footage that a recipe learns from, evenly from its clips.
 
     Held out are whole clips where there are enough of them, else the end of each, as in training.
@@ -105,18 +128,20 @@ def _part_of_clip(total: int, part: Part) -> tuple[int, int]:
     return (0, end) if part == "train" else (min(end, total - 1), total)
 
 
-def views_of(recipe: Recipe, part: Part, count: int) -> list[View]:
+def views_of(recipe: Recipe, part: Part, count: int) -> list[View | CutOut]:
     """About `count` pictures of that part of the recipe's data, evenly from its sets.
 
     Panoramas alternate with what a perspective camera sees of them, where the network is told what is seen.
     """
-    sets = [entries for entries in _entries(recipe, part) if entries]
+    if recipe.data.objects is not None and recipe.noun == "object":
+        return list(cut_outs(recipe.data.objects, part, count))
+    sets = [entries for entries in entries_of(recipe, part) if entries]
     share = -(-count // max(1, len(sets)))
     cases = [entry.read() for entries in sets for entry in spread(entries, share)]
-    views = _of_footage(recipe, part, count)
+    views = footage_views(recipe, part, count)
     views += [View(c.image, replace(c.camera, camera_height_m=c.camera.camera_height_m or _HEIGHT_M)) for c in cases]
     if not recipe.input.mask_channel:
-        return views
+        return list(views)
     turned = {i for i, v in enumerate(views) if i % 2 and v.camera.projection == "equirectangular"}
     return [
         View(*evaluation.view_of(v.image, v.camera.camera_height_m)) if i in turned else v for i, v in enumerate(views)

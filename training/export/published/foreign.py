@@ -21,8 +21,8 @@ from edge.inference.proving import check_golden, check_outputs
 from edge.inference.store import ModelStore
 from edge.perception.preprocess import resize, tensor_from_image
 from training.data.sets.pictures import read_picture
-from training.export.card import card_text
-from training.export.engine import CARD_FILE, GOLDEN_FILE, ONNX_FILE, new_folder, write_golden
+from training.export.card import CARD_FILE, card_text
+from training.export.engine import GOLDEN_FILE, ONNX_FILE, new_folder, write_golden
 from training.export.proof.parity import golden_tolerances
 
 _DEMO = Path(str(files("edge"))) / "demo"

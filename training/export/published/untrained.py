@@ -10,8 +10,8 @@ import torch
 from edge.errors import DataError
 from edge.inference.manifest import FileRef, Manifest, Provenance, sha256_of, write_manifest
 from training.config.file import load_recipe
-from training.export.card import card_text
-from training.export.engine import CARD_FILE, ONNX_FILE
+from training.export.card import CARD_FILE, card_text
+from training.export.engine import ONNX_FILE
 from training.export.macs import multiply_adds
 from training.export.onnx import properties_of, write_onnx
 from training.export.proof.runners import manifest_of

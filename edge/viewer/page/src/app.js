@@ -13,10 +13,11 @@ import { drawPicture } from "./picture.js";
 import { plan } from "./plan.js";
 import { decodePng16 } from "./png16.js";
 import { Room3D } from "./room3d.js";
+import { Things } from "./things.js";
 
 const text = new TextDecoder();
-const KINDS = { depth: 1, layout: 1, lighting: 1, state: 1, room: 1, picture: 1, heat_loss: 1 };
-const BINARY = new Set(["depth/image", "depth/view", "room", "picture"]);
+const KINDS = { depth: 1, layout: 1, lighting: 1, state: 1, room: 1, picture: 1, heat_loss: 1, objects: 1 };
+const BINARY = new Set(["depth/image", "depth/view", "room", "picture", "objects/model"]);
 const EVENTS = 5;
 const VIEWS = { dollhouse: "Dollhouse", top: "Top", inside: "Inside", plan: "Plan", picture: "Camera", home: "Home", all: "All" };
 const FLAT = { plan: "plan", picture: "picture", home: "home", all: "all" };
@@ -56,6 +57,7 @@ const connection = new Connection({
 });
 const home = new HomeView($("home"), { ask: (draft) => connection.home(draft), cameras: allCameras, changed: soon });
 home.unit = unit;
+const things = new Things($("picture").querySelector("canvas"), { ask: (...what) => connection.thing(...what), changed: () => thingsChanged() });
 
 // What comes in ------------------------------------------------------------------------------------------------------
 
@@ -129,11 +131,23 @@ async function shown(camera, kind) {
       await showDepth(camera); // else nobody sees it
     }
     if (kind === "layout" || kind === "heat_loss") drawn();
-    if (kind === "picture" || kind === "layout" || kind === "depth/image") await drawPicture($("picture"), camera, infoOf(camera));
+    if (["picture", "layout", "depth/image", "objects"].includes(kind)) await showPicture(camera);
   } catch (error) {
     window.state.error = `${kind}: ${error.message}`;
   }
   if (window.state.glb && window.state.light) window.state.readyMs ??= performance.now();
+}
+
+async function showPicture(camera) {
+  await drawPicture($("picture"), camera, infoOf(camera));
+  if (camera.picture || camera.grey) things.draw(camera);
+}
+
+/** A box is being drawn, or an answer came. */
+function thingsChanged() {
+  const camera = current();
+  if (camera) showPicture(camera);
+  soon();
 }
 
 /** Something about walls changed: openings, colours, what is behind them. */
@@ -208,7 +222,7 @@ function redraw() {
   const seen = { plan: room, picture: camera?.picture || camera?.grey, home: true, all: camera }[view] ?? camera?.room;
   $("empty").hidden = Boolean(seen);
   $("empty").textContent = emptyText(camera);
-  Object.assign(window.state, { view, unit, painted, cameras: allCameras().map(({ id }) => id), chosen, openings: camera ? openings.all(camera).length : 0 });
+  Object.assign(window.state, { view, unit, painted, cameras: allCameras().map(({ id }) => id), chosen, openings: camera ? openings.all(camera).length : 0, things: room3d.things ?? 0 });
 }
 
 /** Every camera of every device: its picture or its plan, what it measures, and whether it is well. */
@@ -259,13 +273,13 @@ async function choose(id) {
   openings.first = null;
   window.state.points = 0;
   const camera = current();
-  for (const kind of ["layout", "lighting", "room", "depth/image"]) await shown(camera, kind);
+  for (const kind of ["layout", "lighting", "room", "depth/image", "objects"]) await shown(camera, kind);
   soon();
 }
 
 function drawFacts(camera) {
   if (!camera) return;
-  const cards = view === "home" ? home.cards() : [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), downloadsCard(camera, unit), healthCard(camera.device)];
+  const cards = view === "home" ? home.cards() : [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), things.card(camera, unit), downloadsCard(camera, unit), healthCard(camera.device)];
   if ($("cards").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return; // somebody types
   const open = $("cards").querySelector("details")?.open;
   const scroll = $("facts").scrollTop;
@@ -279,6 +293,7 @@ function drawFacts(camera) {
 
 function showView(name) {
   view = name;
+  if (name !== "picture" && things.asking) things.start(false);
   for (const [key, id] of Object.entries(FLAT)) $(id).hidden = key !== name;
   const flat = Boolean(FLAT[name]);
   $("room3d").hidden = flat;
@@ -303,19 +318,25 @@ function changeUnit() {
   showView(view);
 }
 
-const layers = { room: true, ceiling: true, light: true, points: false, openings: true };
-const LAYERS = { room: "Walls", ceiling: "Ceiling", openings: "Doors", light: "Light probe", points: "Depth points" };
+const layers = { room: true, ceiling: true, light: true, points: false, openings: true, objects: true };
+const LAYERS = { room: "Walls", ceiling: "Ceiling", openings: "Doors", objects: "Objects", light: "Light probe", points: "Depth points" };
 
 const trueLength = calibration(() => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
 
 /** The buttons below the room: layers, walls in colours, measuring, adding doors and windows. */
 function drawTools() {
   const model = !FLAT[view];
-  $("tools").hidden = !model && view !== "plan";
+  const asks = view === "picture" && !saved && Things.may(current());
+  $("tools").hidden = !model && view !== "plan" && !asks;
+  if (asks) {
+    fill($("tools"), button("Reconstruct a thing", things.asking, () => (things.start(!things.asking), drawTools())));
+    return;
+  }
   const parts = [];
   if (model) {
     for (const [name, label] of Object.entries(LAYERS)) {
       if (name === "ceiling" && view !== "inside") continue; // from above it is in the way
+      if (name === "objects" && !current()?.objects?.count) continue;
       parts.push(button(label, layers[name], () => setLayer(name, !layers[name])));
     }
     const measure = button("Measure", room3d.measuring, () => act("measure", !room3d.measuring));
@@ -328,8 +349,9 @@ function drawTools() {
   const heat = button("Heat loss", painted === "heat", () => paint("heat"));
   heat.title = "Walls in the colour of what they lose; click one to say what is behind it";
   parts.push(heat);
+  if (painted === "heat" && camera?.layout?.metric) parts.push(button("What is behind the walls", null, () => (behind.clicked(camera, null), $("behind").querySelector("select")?.focus())));
   if (!saved) parts.push(button("Add door or window", openings.adding, () => act("opening", !openings.adding)));
-  const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click a wall to say what is behind it." }) : legend(painted);
+  const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click or tap a wall to say what is behind it, or press the button." }) : legend(painted);
   fill($("tools"), said, ...parts);
 }
 
@@ -402,7 +424,7 @@ function setLive(on) {
 
 addEventListener("keydown", ({ key, target }) => {
   const views = Object.keys(VIEWS);
-  if (key === "Escape") act(null, false);
+  if (key === "Escape") (act(null, false), things.start(false), drawTools());
   if (!["INPUT", "SELECT"].includes(target.tagName) && key >= "1" && key <= String(views.length)) showView(views[key - 1]);
 });
 for (const [name, on] of Object.entries(layers)) room3d.setLayer(name, on);

@@ -42,6 +42,12 @@ export class Connection {
     this.#send({ flag: camera });
   }
 
+  /** Ask a device about a thing that a camera shows; `then` is called with {object, error}. */
+  thing(camera, request, then) {
+    this.answered = then;
+    this.#send({ thing: { camera, ...request } });
+  }
+
   #send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -58,6 +64,7 @@ export class Connection {
       if (typeof data === "string") {
         const said = JSON.parse(data);
         if ("flagged" in said) this.flagged?.(said);
+        else if ("object" in said) this.answered?.(said);
         else this.onAnswer(said);
         return;
       }

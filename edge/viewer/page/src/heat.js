@@ -1,6 +1,6 @@
 // What a room loses: walls in colours, a table, and what is behind each wall as lines of configuration.
 
-import { $, button, card, choice, element, fill, lines, paragraph, rows } from "./elements.js";
+import { $, button, card, choice, element, fill, lines, paragraph, percent, rows } from "./elements.js";
 import { heatLossYaml } from "./yaml.js";
 
 /** Up to so many W for each square metre of a wall with its openings; the report's colours. */
@@ -38,7 +38,20 @@ export function legend(as) {
   return element("p", { className: "legend" }, as === "heat" ? "W for each m² of wall: " : "How sure the layout is of a wall: ", ...spots);
 }
 
-const watts = (value) => `${Math.round(value)} W`;
+/** What to measure next, by the message's name of an input; the report's words. */
+const INPUTS = {
+  camera_height: "the camera's height", ceiling_height: "the ceiling's height", layout: "the plan's lengths",
+  air_changes: "how much outside air comes in", openings: "the windows' sizes", mean_outside: "the mean temperature outside",
+  "u.wall": "the walls' U-value", "u.window": "the windows' U-value", "u.door": "the doors' U-value", "u.floor": "the floor's U-value", "u.ceiling": "the ceiling's U-value",
+};
+const NEXT = 3;
+
+/** Two significant digits: more would pretend to be sure. */
+export function watts(value) {
+  if (Math.abs(value) < 0.5) return "0 W";
+  const step = 10 ** (Math.floor(Math.log10(Math.abs(value))) - 1);
+  return `${Math.round(Math.round(value / step) * step).toLocaleString("en").replaceAll(",", "\u202f")} W`;
+}
 
 export function heatCard({ heat_loss: heat }) {
   if (!heat) return null;
@@ -48,6 +61,7 @@ export function heatCard({ heat_loss: heat }) {
     paragraph(watts(heat.total_w.p50), "big"),
     paragraph(`${watts(heat.total_w.p05)} to ${watts(heat.total_w.p95)} in 9 of 10 cases, ${heat.inside_c} °C inside, ${heat.outside_c} °C outside`),
     table,
+    paragraph(`Measure next, for a narrower range: ${heat.largest.slice(0, NEXT).map(({ input, share }) => `${INPUTS[input] ?? input} (${percent(share)} of it)`).join(", ")}.`),
     paragraph(`* assumed. ${heat.disclaimer}`),
   );
 }
@@ -69,7 +83,7 @@ export class Behind {
     return this.byCamera.get(camera.id);
   }
 
-  /** A wall was clicked: begin with what is configured, or all outside. */
+  /** A wall was clicked, or null: all are to be said from the keyboard. Begins with what is configured, or all outside. */
   clicked(camera, side) {
     const draft = this.of(camera);
     if (!draft.touched) {

@@ -1,4 +1,4 @@
-// The room's model: binary glTF as this project writes it (one buffer, flat surfaces, one JPEG), as three.js has it.
+// The room's model: binary glTF as this project writes it (one buffer, surfaces in one colour or with one JPEG, things with colours at corners), as three.js has it.
 
 import * as THREE from "three";
 
@@ -29,7 +29,7 @@ export async function modelOf(bytes) {
   };
   const meshOf = ({ primitives: [{ attributes, indices, material }] }) => {
     const geometry = new THREE.BufferGeometry();
-    for (const [name, ours] of [["POSITION", "position"], ["NORMAL", "normal"], ["TEXCOORD_0", "uv"]]) {
+    for (const [name, ours] of [["POSITION", "position"], ["NORMAL", "normal"], ["TEXCOORD_0", "uv"], ["COLOR_0", "color"]]) {
       if (name in attributes) geometry.setAttribute(ours, attribute(attributes[name]));
     }
     geometry.setIndex(attribute(indices));
@@ -61,5 +61,5 @@ function materialOf({ name, pbrMetallicRoughness: look, alphaMode, doubleSided }
   const [r, g, b, opacity] = look.baseColorFactor;
   const colour = new THREE.Color().setRGB(r, g, b, THREE.LinearSRGBColorSpace);
   if (alphaMode === "BLEND") return new THREE.MeshBasicMaterial({ name, side, color: colour, transparent: true, opacity, depthWrite: false });
-  return new THREE.MeshLambertMaterial({ name, side, color: colour });
+  return new THREE.MeshLambertMaterial({ name, side, color: colour, vertexColors: name === "object" });
 }

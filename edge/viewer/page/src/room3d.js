@@ -47,7 +47,7 @@ export class Room3D {
     this.renderer.domElement.addEventListener("wheel", (e) => this.#zoomInside(e.deltaY * 0.03), { passive: true });
     this.probe = new THREE.LightProbe();
     this.scene.add(this.probe);
-    this.layers = { room: new THREE.Group(), ceiling: true, points: new THREE.Group(), light: new THREE.Group() };
+    this.layers = { room: new THREE.Group(), ceiling: true, points: new THREE.Group(), light: new THREE.Group(), objects: true };
     this.marks = new THREE.Group();
     this.layers.openings = new THREE.Group();
     this.scene.add(this.layers.room, this.layers.points, this.layers.light, this.layers.openings, this.marks);
@@ -87,6 +87,7 @@ export class Room3D {
     this.room = { box, centre: box.getCenter(new THREE.Vector3()), size: box.getSize(new THREE.Vector3()) };
     this.layers.light.position.set(0, Math.max(0.3, box.min.y + this.room.size.y * 0.45), 0);
     this.#showCeiling();
+    this.#showObjects();
     this.#showOpenings();
     this.paint(this.colours);
     if (first) this.look(this.view ?? "dollhouse", { at: "once" });
@@ -134,6 +135,15 @@ export class Room3D {
     });
   }
 
+  #showObjects() {
+    this.things = 0;
+    this.layers.room.traverse((node) => {
+      if (node.userData.kind !== "object") return;
+      node.visible = this.layers.objects;
+      this.things++;
+    });
+  }
+
   /** Lengths of the walls, written on them: [{start, end, length_m}] in the room's axes. */
   showWalls(walls, heightM) {
     this.walls = walls.slice(0, LABELS).map(({ start_m: a, end_m: b, length_m }) => ({
@@ -167,12 +177,13 @@ export class Room3D {
     this.draw();
   }
 
-  /** Show or hide a layer: room, ceiling, points, light, openings. */
+  /** Show or hide a layer: room, ceiling, points, light, openings, objects. */
   setLayer(name, shown) {
-    if (name === "ceiling") this.layers.ceiling = shown;
+    if (name === "ceiling" || name === "objects") this.layers[name] = shown;
     else this.layers[name].visible = shown;
     if (name === "light") this.lightWanted = shown;
     if (name === "openings") this.#showOpenings();
+    this.#showObjects();
     this.#showCeiling();
     this.draw();
   }

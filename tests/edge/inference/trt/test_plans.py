@@ -25,7 +25,7 @@ from edge.inference.trt.build_process import BuildProgress
 from edge.inference.trt.building import ensure_plan
 from edge.inference.trt.plans import Plan, PlanStore
 from edge.inference.trt.platform import Platform
-from tests.edge.inference.conftest import write_model
+from tests.edge.inference.conftest import made_model_folder, write_model
 from tests.plans import REPOSITORY, here, needs_rtx
 
 Maker = Callable[..., Path]
@@ -45,6 +45,22 @@ def model(model_folder: Maker) -> StoredModel:
 def store(tmp_path: Path) -> PlanStore:
     """An empty store."""
     return PlanStore(tmp_path / "plans")
+
+
+@pytest.fixture(scope="module")
+def first_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the plan of the tiny model, and the key that signed it."""
+    folder = tmp_path_factory.mktemp("first")
+    made_model_folder(folder / "engines", batch="batch")
+    build(PlanStore(folder / "plans"), ModelStore(folder / "engines").find("depth"))
+    return folder / "plans"
+
+
+@pytest.fixture
+def plan(store: PlanStore, model: StoredModel, first_build: Path) -> Plan:
+    """The plan of the tiny model, in the test's store as it was built: a copy, with its key and rights."""
+    shutil.copytree(first_build, store.root)
+    return store.find(model, "fp32", here(), OPTIONS)
 
 
 def build(store: PlanStore, model: StoredModel, options: BuildOptions = OPTIONS) -> Plan:
@@ -137,10 +153,9 @@ DAMAGE = [
 
 @pytest.mark.parametrize(("what", "damage", "why"), DAMAGE, ids=[f"{d[0]}-{i}-{d[2]}" for i, d in enumerate(DAMAGE)])
 def test_what_cannot_be_trusted_is_refused_and_built_anew(
-    store: PlanStore, model: StoredModel, what: str, damage: Callable[[Path], None], why: str
+    store: PlanStore, model: StoredModel, plan: Plan, what: str, damage: Callable[[Path], None], why: str
 ) -> None:
     """Each is refused with its reason; the next build puts a sound one in its place, and no link is followed."""
-    plan = build(store, model)
     damage({"plan": plan.path, "record": record_of(plan), "key": store.key_file}[what])
     assert reason(store, model) == why
     assert [e.role for e in store.list(here())] == [""]
@@ -150,6 +165,7 @@ def test_what_cannot_be_trusted_is_refused_and_built_anew(
     assert not anew.path.is_symlink()
 
 
+@pytest.mark.usefixtures("plan")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -164,7 +180,6 @@ def test_a_key_that_others_may_know_signs_nothing(
     store: PlanStore, model: StoredModel, damage: Callable[[Path], None]
 ) -> None:
     """It is neither used nor replaced behind the owner's back: the message says to remove it."""
-    build(store, model)
     damage(store.key_file)
     assert reason(store, model) == "key"
     with pytest.raises(PlanError, match="remove it and build all plans anew"):
@@ -182,6 +197,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path, model: StoredMod
     assert store.key_file.read_bytes() == key
 
 
+@pytest.mark.usefixtures("plan")
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -195,14 +211,13 @@ def test_a_plan_of_another_machine_is_not_this_ones(
     store: PlanStore, model: StoredModel, change: dict[str, str], why: str
 ) -> None:
     """Another TensorRT, GPU or driver: the message says which there is and which here."""
-    build(store, model)
     assert reason(store, model, replace(here(), **change)) == why
 
 
-def test_another_gpu_gets_a_plan_of_its_own(store: PlanStore, model: StoredModel) -> None:
+def test_another_gpu_gets_a_plan_of_its_own(store: PlanStore, model: StoredModel, plan: Plan) -> None:
     """Building for another one leaves the first in place, and each machine finds its own."""
     ada = replace(here(), compute_capability="8.9", device="RTX 4090", driver="13.0")
-    first, second = build(store, model), ensure_plan(store, model, "fp32", ada, OPTIONS)
+    first, second = plan, ensure_plan(store, model, "fp32", ada, OPTIONS)
     assert store.find(model, "fp32", here(), OPTIONS) == first
     assert store.find(model, "fp32", ada, OPTIONS) == second
     assert {(e.path, e.problem.reason if e.problem else "") for e in store.list(ada)} == {
@@ -211,9 +226,9 @@ def test_another_gpu_gets_a_plan_of_its_own(store: PlanStore, model: StoredModel
     }
 
 
-def test_a_plan_under_anothers_name_is_refused(store: PlanStore, model: StoredModel) -> None:
+def test_a_plan_under_anothers_name_is_refused(store: PlanStore, model: StoredModel, plan: Plan) -> None:
     """Signed by this device, but renamed: the record tells what it is of."""
-    plan, other = build(store, model), build(store, model, SLOWER)
+    other = build(store, model, SLOWER)
     shutil.copy2(other.path, plan.path)
     shutil.copy2(record_of(other), record_of(plan))
     assert reason(store, model) == "options"
@@ -221,9 +236,9 @@ def test_a_plan_under_anothers_name_is_refused(store: PlanStore, model: StoredMo
     assert reason(store, model) == ""
 
 
+@pytest.mark.usefixtures("plan")
 def test_another_model_gets_another_plan(store: PlanStore, model: StoredModel) -> None:
     """A new ONNX file under the same name is built anew; the plan of the old one is not used for it."""
-    build(store, model)
     newer = other_version(model, gain=3.0)
     assert reason(store, newer) == "changed-model"
     build(store, newer)
@@ -247,10 +262,10 @@ def golden(difference: float = 0.0) -> GoldenResult:
     return GoldenResult({"depth": difference}, {"depth": 1.0})
 
 
-def test_a_rejected_plan_gives_way_to_the_accepted_one_before(store: PlanStore, model: StoredModel) -> None:
+def test_a_rejected_plan_gives_way_to_the_accepted_one_before(store: PlanStore, model: StoredModel, plan: Plan) -> None:
     """It is rolled back to, though of another version of the model; the rejected one is not tried again by itself."""
     newer = other_version(model, gain=3.0)
-    first = store.accept(build(store, model), golden(0.25))
+    first = store.accept(plan, golden(0.25))
     assert first.record.golden == {"depth": 0.25}
     second = build(store, newer)
     assert store.previous(newer, "fp32", here(), OPTIONS) == first
@@ -281,9 +296,9 @@ def test_only_an_accepted_sound_plan_of_this_machine_and_interface_is_gone_back_
     assert store.reject(asked, "fails") is None
 
 
-def test_rolling_back_by_hand_needs_something_to_go_back_to(store: PlanStore, model: StoredModel) -> None:
+def test_rolling_back_by_hand_needs_something_to_go_back_to(store: PlanStore, model: StoredModel, plan: Plan) -> None:
     """The current plan is rejected only if an accepted one takes over; an unknown name lists those there."""
-    first = store.accept(build(store, model), None)
+    first = store.accept(plan, None)
     with pytest.raises(PlanError, match="no earlier accepted plan"):
         store.rollback("depth", here())
     assert reason(store, model) == ""
@@ -298,9 +313,11 @@ def test_rolling_back_by_hand_needs_something_to_go_back_to(store: PlanStore, mo
         store.rollback("depht", here())
 
 
-def test_what_is_rolled_back_is_what_the_configuration_asks_for(store: PlanStore, model: StoredModel) -> None:
+def test_what_is_rolled_back_is_what_the_configuration_asks_for(
+    store: PlanStore, model: StoredModel, plan: Plan
+) -> None:
     """With the options of the older of two plans, that one serves, and is rejected; the newer one takes over."""
-    older = store.accept(build(store, model), golden())
+    older = store.accept(plan, golden())
     newer = store.accept(build(store, model, SLOWER), golden())
     taken = store.rollback(model.folder.name, here(), older.record.key)
     assert taken.record.key == newer.record.key
@@ -364,9 +381,8 @@ ensure_plan(PlanStore(root), model, "fp32", here(), BuildOptions(workspace_mib=6
 """
 
 
-def test_no_room_on_the_disk_leaves_the_old_plan(store: PlanStore, model: StoredModel) -> None:
+def test_no_room_on_the_disk_leaves_the_old_plan(store: PlanStore, model: StoredModel, plan: Plan) -> None:
     """Writing fails, the message says to make room, and what was there before is untouched."""
-    plan = build(store, model)
     assert len(plan.data) > 10_000
     call = [sys.executable, "-c", FULL, str(store.root), str(model.folder.parent)]
     done = subprocess.run(call, capture_output=True, text=True, cwd=REPOSITORY, timeout=60, check=False)
@@ -423,6 +439,7 @@ def test_giving_up_leaves_nothing_half_written(store: PlanStore, model: StoredMo
     assert [p.name for p in (store.root / "depth").iterdir()] == [".lock"]
 
 
+@pytest.mark.usefixtures("plan")
 def test_waiting_for_another_builder_can_be_given_up(store: PlanStore, model: StoredModel) -> None:
     """While another process holds the lock, progress is told, and the stop event ends the wait."""
     stop, said = threading.Event(), list[BuildProgress]()
@@ -431,7 +448,6 @@ def test_waiting_for_another_builder_can_be_given_up(store: PlanStore, model: St
         said.append(progress)
         stop.set()
 
-    build(store, model)
     hold = (
         "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
     )
@@ -461,9 +477,8 @@ def test_leftovers_of_a_power_cut_are_cleared_away(store: PlanStore, model: Stor
     assert {p.name for p in folder.iterdir()} == {plan.path.name, record_of(plan).name, ".lock"}
 
 
-def test_the_record_says_all_that_the_plan_depends_on(store: PlanStore, model: StoredModel) -> None:
+def test_the_record_says_all_that_the_plan_depends_on(model: StoredModel, plan: Plan) -> None:
     """Whoever reads the file learns model, machine, options, size and time; the digest of these is the file's name."""
-    plan = build(store, model)
     record = json.loads(record_of(plan).read_text())["record"]
     assert record["key"]["onnx_sha256"] == model.manifest.onnx.sha256
     assert record["key"]["sdk_version"] == here().version

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
-from tests.training.data.motion.test_two_views import LENS, SIZE_PX, picture
+from edge.geometry.two_views import points_of
+from tests.edge.geometry.test_two_views import LENS, SIZE_PX, picture
 from tests.training.textured_room import pose
 from training.data.motion.lens import lens_found
-from training.data.motion.two_views import points_of
 
 
 @pytest.mark.slow

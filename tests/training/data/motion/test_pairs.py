@@ -9,7 +9,7 @@ import pytest
 
 from edge.errors import DataError
 from edge.scene import ImageArray
-from tests.training.data.motion.test_two_views import LENS, picture
+from tests.edge.geometry.test_two_views import LENS, picture
 from tests.training.textured_room import pose
 from training.arrays import Array
 from training.data.motion import pairs

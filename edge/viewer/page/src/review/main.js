@@ -60,14 +60,14 @@ async function opened(name) {
   armed(false);
   const entry = entries.find((e) => e.name === name);
   $("nothing").hidden = Boolean(entry);
-  $("picture").hidden = !entry;
-  if (entry) {
+  $("picture").hidden = !entry?.picture;
+  if (entry) $("entries").value = name;
+  if (entry?.picture) {
     const about = await (await fetched(name, "about.json")).json();
     const image = await createImageBitmap(await (await fetched(name, "picture.jpg")).blob());
     const layout = about.results?.layout;
     const found = edit.roomOf(layout, about.picture.camera_height_m);
     const room = about.label?.room ? labelled(about.label) : edit.simplified(found);
-    $("entries").value = name;
     editor.show(image, room, entry.editable);
     editor.before = edit.scaled(found, room.cameraHeight);
     room3d.clear();
@@ -87,7 +87,8 @@ function labelled({ room }) {
 
 function reasons(entry) {
   const said = entry ? [...entry.reasons.slice(0, RULES_SHOWN), ...(entry.note ? [`“${entry.note}”`] : [])] : [];
-  if (entry && !entry.editable) said.push("This camera sees a part of its room, whose corners cannot be labelled: look, then keep waiting or delete.");
+  if (entry && !entry.picture) said.push(`No picture: ${entry.missing ?? "none was kept"}. There are numbers alone, to look at and delete.`);
+  else if (entry && !entry.editable) said.push("A label has every corner of a room, and this camera sees a part of it: add a panorama from its place with edge review --add, or look and delete.");
   $("reasons").replaceChildren(...said.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.geometry.two_views import STILL, Array, Motion, motion_between, points_in_second, points_of
 from edge.scene import ImageArray
 from tests.training.textured_room import BOX, pose, seen_from, speckled
-from training.arrays import Array
-from training.data.motion.two_views import STILL, Motion, motion_between, points_in_second, points_of
 
 LENS, SIZE_PX = (265.0, 265.0, 160.0, 120.0), (320, 240)
 

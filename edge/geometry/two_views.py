@@ -9,15 +9,18 @@ points off by chance hardly pull. The length of the way cannot be seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from edge.scene import BoolArray, ImageArray
-from training.arrays import Array, Lens
+
+Array = npt.NDArray[np.float64]
+Lens = tuple[float, float, float, float]
+"""fx, fy, cx, cy in px."""
 
 MOST_POINTS = 1500
 MOST_CORNERS = 800
@@ -30,6 +33,7 @@ STILL = 0.002
 _FOLLOWING = {"winSize": (15, 15), "maxLevel": 3, "criteria": (3, 30, 0.01), "minEigThreshold": 1e-4}
 _THERE_AND_BACK_PX = 0.3
 _LEAST_PARALLAX_RAD = np.radians(0.2)
+_MOST_STEPS, _NUDGE, _SETTLED = 60, 1e-7, 1e-8
 
 
 @dataclass(frozen=True)
@@ -247,9 +251,36 @@ def _refined(R: Array, t: Array, a: Array, b: Array, focal_px: float, accuracy_p
         size = np.sqrt(lines[:, 0] ** 2 + lines[:, 1] ** 2 + back[:, 0] ** 2 + back[:, 1] ** 2)
         return np.asarray((y * lines).sum(1) / np.maximum(size, 1e-12) * focal_px)
 
-    found = least_squares(distance, np.zeros(5), loss="cauchy", f_scale=accuracy_px, max_nfev=60)
-    cost = 2 * float(found.cost) / accuracy_px**2
-    return *moved(found.x), cost
+    step, cost = _least_cauchy(distance, np.zeros(5), accuracy_px)
+    return *moved(step), cost
+
+
+def _least_cauchy(residuals: Callable[[Array], Array], x: Array, s: float) -> tuple[Array, float]:
+    """Where the sum of ln(1 + (r/s)^2) is least, and that sum.
+
+    Levenberg and Marquardt's steps, reweighted as Cauchy's loss asks.
+    """
+
+    def cost(r: Array) -> float:
+        return float(np.log1p((r / s) ** 2).sum())
+
+    r, damping = residuals(x), 1e-3
+    before = cost(r)
+    for _ in range(_MOST_STEPS):
+        J = np.stack([(residuals(x + h) - r) / _NUDGE for h in _NUDGE * np.eye(len(x))], axis=1)
+        weighted = J / (1 + (r / s) ** 2)[:, None]
+        A, g = weighted.T @ J, weighted.T @ r
+        step = np.linalg.lstsq(A + damping * np.diag(np.diag(A)), -g, rcond=None)[0]
+        tried = residuals(x + step)
+        now = cost(tried)
+        if now >= before:
+            damping *= 10
+            continue
+        x, r, damping = x + step, tried, damping / 10
+        if before - now < _SETTLED * before:
+            break
+        before = now
+    return x, cost(r)
 
 
 def _triangulated(R: Array, t: Array, a: Array, b: Array, focal_px: float) -> tuple[Array, npt.NDArray[np.bool_]]:
