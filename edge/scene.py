@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ OpeningSource = Literal["configured", "found"]
 
 
 @dataclass(frozen=True, slots=True)
-class Intrinsics:
-    """Pinhole intrinsics in px of a picture `width_px` x `height_px`; distortion as OpenCV's k1 k2 p1 p2 k3."""
+class _Calibrated:
+    """What every calibrated lens has: px of a picture `width_px` x `height_px`."""
 
     width_px: int
     height_px: int
@@ -43,56 +43,8 @@ class Intrinsics:
     fy_px: float
     cx_px: float
     cy_px: float
-    k1: float = 0.0
-    k2: float = 0.0
-    p1: float = 0.0
-    p2: float = 0.0
-    k3: float = 0.0
 
-    @property
-    def distorted(self) -> bool:
-        """Whether any distortion coefficient is set."""
-        return any((self.k1, self.k2, self.p1, self.p2, self.k3))
-
-    def resized(self, width_px: int, height_px: int) -> Intrinsics:
-        """The same lens for the picture stretched to another size."""
-        sx, sy = width_px / self.width_px, height_px / self.height_px
-        return Intrinsics(
-            width_px,
-            height_px,
-            self.fx_px * sx,
-            self.fy_px * sy,
-            self.cx_px * sx,
-            self.cy_px * sy,
-            self.k1,
-            self.k2,
-            self.p1,
-            self.p2,
-            self.k3,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Fisheye:
-    """A fisheye lens in px of a picture `width_px` x `height_px`: OpenCV's fisheye model (Kannala and Brandt, 2006).
-
-    What lies at the angle t from the axis is t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) focal lengths from the centre;
-    all 0: equidistant. `fov_rad`: the angle across the circle that the lens shows.
-    """
-
-    width_px: int
-    height_px: int
-    fx_px: float
-    fy_px: float
-    cx_px: float
-    cy_px: float
-    k1: float = 0.0
-    k2: float = 0.0
-    k3: float = 0.0
-    k4: float = 0.0
-    fov_rad: float = math.pi
-
-    def resized(self, width_px: int, height_px: int) -> Fisheye:
+    def resized(self: _Lens, width_px: int, height_px: int) -> _Lens:
         """The same lens for the picture stretched to another size."""
         sx, sy = width_px / self.width_px, height_px / self.height_px
         return replace(
@@ -104,6 +56,40 @@ class Fisheye:
             cx_px=self.cx_px * sx,
             cy_px=self.cy_px * sy,
         )
+
+
+_Lens = TypeVar("_Lens", bound=_Calibrated)
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics(_Calibrated):
+    """Pinhole intrinsics in px of a picture `width_px` x `height_px`; distortion as OpenCV's k1 k2 p1 p2 k3."""
+
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+
+    @property
+    def distorted(self) -> bool:
+        """Whether any distortion coefficient is set."""
+        return any((self.k1, self.k2, self.p1, self.p2, self.k3))
+
+
+@dataclass(frozen=True, slots=True)
+class Fisheye(_Calibrated):
+    """A fisheye lens in px of a picture `width_px` x `height_px`: OpenCV's fisheye model (Kannala and Brandt, 2006).
+
+    What lies at the angle t from the axis is t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) focal lengths from the centre;
+    all 0: equidistant. `fov_rad`: the angle across the circle that the lens shows.
+    """
+
+    k1: float = 0.0
+    k2: float = 0.0
+    k3: float = 0.0
+    k4: float = 0.0
+    fov_rad: float = math.pi
 
 
 @dataclass(frozen=True, slots=True)

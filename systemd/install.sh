@@ -34,13 +34,17 @@ while [ $# -gt 0 ]; do
     --no-venv) make_venv=no ;;
     --no-start) start=no ;;
     --rollback) rollback=yes ;;
+    -h | --help)
+        sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$here/install.sh"
+        exit 0
+        ;;
     --built) built=$(cd "${2:?--built needs a folder}" && pwd) && shift ;;
     --uninstall)
         for i in "${!arguments[@]}"; do [ "${arguments[i]}" != --uninstall ] || unset "arguments[i]"; done
         exec "$here/uninstall.sh" "${arguments[@]}"
         ;;
     *)
-        echo "unknown argument $1; see the head of $0" >&2
+        echo "unknown argument $1; $0 --help lists them" >&2
         exit 2
         ;;
     esac
@@ -174,6 +178,18 @@ use() { # the name of a version that is laid out: its code, models and unit are 
     for i in 0 1 2; do
         run mv -f "$root/${units[i]}.new" "$root/${units[i]}"
     done
+    put_on_path
+}
+
+put_on_path() { # `edge` as a command of everybody's; another program of that name stays
+    local command=$root/usr/local/bin/edge
+    if [ "$make_venv" = no ]; then return; fi
+    if [ -e "$command" ] && [ "$(readlink "$command")" != /opt/edge/venv/bin/edge ]; then
+        echo "= $command is another program and stays: ours is /opt/edge/venv/bin/edge"
+        return
+    fi
+    run install -d -m 0755 "$root/usr/local/bin"
+    run ln -sfn /opt/edge/venv/bin/edge "$command"
 }
 
 adopt_unversioned() { # what an installer without versions left becomes the version before, so that it can be gone back to
@@ -327,7 +343,7 @@ remove_other_versions
 cat <<'END'
 
 Next:  edit /etc/edge/config.yaml (cameras, mqtt), then
-       sudo -u edge /opt/edge/venv/bin/edge check --config /etc/edge/config.yaml
+       sudo -u edge edge check --config /etc/edge/config.yaml
        sudo systemctl restart edge && journalctl -fu edge
 Back to the version before:  sudo /opt/edge/current/install.sh --rollback
 The broker's password: docs/updates.md, "Secrets".

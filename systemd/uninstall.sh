@@ -11,8 +11,12 @@ for argument in "$@"; do
     case $argument in
     --dry-run) dry_run=yes ;;
     --purge) purge=yes ;;
+    -h | --help)
+        sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
+        exit 0
+        ;;
     *)
-        echo "unknown argument $argument; see the head of $0" >&2
+        echo "unknown argument $argument; $0 --help lists them" >&2
         exit 2
         ;;
     esac
@@ -34,6 +38,7 @@ if [ -z "$root" ] && [ -e /etc/systemd/system/edge.service ]; then
 fi
 run rm -rf "$root/opt/edge" "$root/etc/systemd/system/edge.service" "$root/etc/systemd/system/edge.service.d" \
     "$root/var/cache/edge"
+if [ "$(readlink "$root/usr/local/bin/edge")" = /opt/edge/venv/bin/edge ]; then run rm -f "$root/usr/local/bin/edge"; fi
 run rm -f "$root/usr/lib/sysusers.d/edge.conf" "$root/usr/lib/tmpfiles.d/edge.conf"
 [ -n "$root" ] || run systemctl daemon-reload
 if [ "$purge" = no ]; then

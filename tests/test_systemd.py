@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -426,6 +427,35 @@ def test_uninstall_removes_every_version(device: Device) -> None:
         assert device.install(version=version).returncode == 0
     assert device.install("--uninstall").returncode == 0
     assert not (device.root / "opt/edge").exists()
+
+
+def test_the_command_is_on_everybodys_path(device: Device) -> None:
+    """After an installation `edge` is found by its name; another program of that name stays, also at the end."""
+    command = device.root / "usr/local/bin/edge"
+    assert device.install(version="1").returncode == 0
+    assert os.readlink(command) == "/opt/edge/venv/bin/edge"
+    assert device.install("--uninstall").returncode == 0
+    assert not command.is_symlink()
+    command.write_text("of somebody else")
+    done = device.install(version="2")
+    assert done.returncode == 0
+    assert "another program" in done.stdout
+    assert device.install("--uninstall").returncode == 0
+    assert command.read_text() == "of somebody else"
+
+
+@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_is_given_and_nothing_done(tmp_path: Path, script: str, option: str) -> None:
+    """Every option of the script is in it, as text without comment signs; nobody must be root for it."""
+    result = run(SYSTEMD / script, option, DESTDIR=str(tmp_path))
+    assert (result.returncode, result.stderr) == (0, "")
+    text = (SYSTEMD / script).read_text(encoding="utf-8")
+    taken = set(re.findall(r"(?m)^ +(--[a-z-]+)\)", text))
+    assert len(taken) > 1
+    assert [name for name in taken if name not in result.stdout] == []
+    assert not any(line.startswith("#") for line in result.stdout.splitlines())
+    assert tree(tmp_path) == set()
 
 
 @pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])

@@ -39,13 +39,17 @@ class _Table:
     """Where one view is read, and how much it counts by itself."""
 
     region: Region
+    part: tuple[slice, slice]
+    """Rows and columns of the picture that are read at all."""
     source_wh: tuple[int, int]
+    """Of that part, as it is read."""
     maps: tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.integer[Any]]]
     wraps: bool
     raw: FloatMap
 
     def read(self, picture: ImageArray) -> ImageArray:
         """(h, w, 3) the view's picture as it lies in its region."""
+        picture = picture[self.part]
         if picture.shape[1::-1] != self.source_wh:
             picture = np.asarray(cv2.resize(picture, self.source_wh, interpolation=cv2.INTER_AREA), np.uint8)
         if self.wraps:
@@ -61,7 +65,7 @@ class _Blend:
     shared: dict[int, ByteMap]
     """By view, (h, w, 3) weights in its region."""
     alone: dict[int, ByteMap]
-    """By view that shares nothing with others, (h, w) where it sees."""
+    """By view that shares nothing with others, (h, w) other than 0 where it sees."""
     base: npt.NDArray[np.uint16] | ImageArray
     """(H, W, 3) the panorama before any view, as sums of weighted bytes if any are shared."""
     seen: BoolArray | None
@@ -122,7 +126,6 @@ class Composer:
             blend = self._blends[there] = self._blend(sorted(there, key=lambda i: repr(self.views[i])))
         if self._exposure is not None and blend.shared:
             self._exposure.measure(pictures, blend.overlap, at_s)
-            pictures = {i: self._exposure.applied(picture, i) for i, picture in pictures.items()}
         return self._laid(pictures, blend), blend.seen
 
     def overlap(self, images: Sequence[ImageArray]) -> tuple[Overlap, dict[int, ImageArray]]:
@@ -162,9 +165,6 @@ class Composer:
         model, wh = self.views[i].model, self._sizes[i]
         coarse = camera_pixels(model, rays(*_COARSE_WH) @ rotation(model), wh)[1]
         region = region_of(coarse, self.width_px, self.height_px) or Region(0, 1, 0, 1)
-        shrink = self.width_px / self._finest_px(i)
-        shrink = shrink if shrink < 1 / _FINER else 1.0
-        source_wh = max(2, round(wh[0] * shrink)), max(2, round(wh[1] * shrink))
         part = model.part or WHOLE
         wraps = model.projection == "equirectangular" and part.right_rad - part.left_rad > 2 * np.pi - 1e-9
         shape = (region.bottom - region.top, region.width)
@@ -179,11 +179,27 @@ class Composer:
             seen &= up >= self._lowest_rad
             band = slice(first, first + len(up))
             raw[band] = raw_weight(model, room @ turn, pixels, seen, wh)
-            at = np.where(seen[..., None], pixels, 0) * np.divide(source_wh, wh) - 0.5
-            x[band], y[band] = at[..., 0] + wraps, at[..., 1]
+            x[band], y[band] = np.moveaxis(np.where(seen[..., None], pixels, np.nan), -1, 0)
+        own, source_wh = self._read_part(i, x, y, wraps)
+        for axis, at in enumerate((x, y)):
+            first = own[1 - axis].start
+            at -= first
+            at *= source_wh[axis] / (own[1 - axis].stop - first)
+            at -= np.float32(0.5 if axis or not wraps else -0.5)
+            np.nan_to_num(at, copy=False)
         whole, fractions = cv2.convertMaps(x, y, cv2.CV_16SC2)
         maps = np.asarray(whole, np.int16), np.asarray(fractions, np.uint16)
-        return _Table(region, source_wh, maps, wraps, raw)
+        return _Table(region, own, source_wh, maps, wraps, raw)
+
+    def _read_part(self, i: int, x: FloatMap, y: FloatMap, wraps: bool) -> tuple[tuple[slice, slice], tuple[int, int]]:
+        """Which rows and columns of a view's picture are read at these px, and to which size they are averaged down."""
+        shrink = self.width_px / self._finest_px(i)
+        shrink = shrink if shrink < 1 / _FINER else 1.0
+        margin = int(np.ceil(2 / shrink))
+        columns, rows = (_reached(at, size, margin) for at, size in zip((x, y), self._sizes[i], strict=True))
+        columns = slice(0, self._sizes[i][0]) if wraps else columns
+        width, height = (max(2, round((one.stop - one.start) * shrink)) for one in (columns, rows))
+        return (rows, columns), (width, height)
 
     def _blend(self, order: list[int]) -> _Blend:
         tables = [self._tables[i] for i in order]
@@ -212,19 +228,32 @@ class Composer:
 
     # Pictures --------------------------------------------------------------------------------------------------------
 
+    def _read(self, i: int, picture: ImageArray, blend: _Blend) -> ImageArray:
+        """A view as it lies in its region, as bright as the others: fewer px than its picture has."""
+        read = self._tables[i].read(picture)
+        return read if self._exposure is None or not blend.shared else self._exposure.applied(read, i)
+
     def _laid(self, pictures: Mapping[int, ImageArray], blend: _Blend) -> ImageArray:
         out = blend.base.copy()
         for i, weight in blend.shared.items():
-            part = cv2.multiply(self._tables[i].read(pictures[i]), weight, dtype=cv2.CV_16U)
+            part = cv2.multiply(self._read(i, pictures[i], blend), weight, dtype=cv2.CV_16U)
             for here, there in self._tables[i].region.pieces(self.width_px):
                 out[there] += part[:, here]
         if blend.shared:
             out = np.asarray(cv2.convertScaleAbs(out, alpha=1 / FULL), np.uint8)
         for i, weight in blend.alone.items():
-            part = self._tables[i].read(pictures[i])
+            part = self._read(i, pictures[i], blend)
             for here, there in self._tables[i].region.pieces(self.width_px):
-                np.copyto(out[there], part[:, here], where=weight[:, here, None] > 0)
+                cv2.copyTo(part[:, here], weight[:, here], out[there])
         return np.asarray(out, np.uint8)
+
+
+def _reached(at: FloatMap, size_px: int, margin_px: int) -> slice:
+    """From the first to the last px of a side that is read, and some around them."""
+    if np.isnan(at).all():
+        return slice(0, size_px)
+    low, high = int(np.nanmin(at)) - margin_px, int(np.nanmax(at)) + 1 + margin_px
+    return slice(max(0, low), min(size_px, high))
 
 
 def _cropped(image: ImageArray, view: View) -> ImageArray:

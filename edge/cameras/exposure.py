@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.05
 """(256,) linear light of each sRGB byte."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Overlap:
     """Where views see the same: a grid of directions, and where each view shows them."""
 
@@ -42,6 +43,7 @@ class Overlap:
         """(H, W, 3) each view's colours in those directions."""
         return {i: pictures[i][y, x] for i, (x, y, _) in self.at.items()}
 
+    @cached_property
     def pairs(self) -> list[tuple[int, int, BoolArray]]:
         """Views that see something both, the first with the smaller number, and (H, W) where."""
         found = [(i, j, self.at[i][2] & self.at[j][2]) for i in sorted(self.at) for j in sorted(self.at) if i < j]
@@ -54,7 +56,7 @@ def gains_of(pictures: Mapping[int, ImageArray], overlap: Overlap, views: int) -
     useful = {i: ((c >= _DARK) & (c <= _SATURATED)).all(axis=-1) for i, c in colours.items()}
     normal = np.repeat(np.eye(views)[None] * (_TOWARDS_ONE * views), 3, axis=0)
     wanted = np.full((3, views), _TOWARDS_ONE * views)
-    for i, j, both in overlap.pairs():
+    for i, j, both in overlap.pairs:
         shared = both & useful[i] & useful[j]
         if shared.sum() < _LEAST_SAMPLES:
             continue

@@ -185,7 +185,7 @@ def meetings(composer: Composer, images: Sequence[ImageArray]) -> tuple[list[Mee
     colours = overlap.samples(pictures)
     matched = overlap.samples({i: exposed(picture, gains[i]) for i, picture in pictures.items()})
     found = []
-    for i, j, both in overlap.pairs():
+    for i, j, both in overlap.pairs:
         share = float(solid_angles(both.shape[1], both.shape[0])[both].sum() / (4 * np.pi))
         before, after = (float(np.abs(c[i].astype(np.int16) - c[j])[both].mean()) for c in (colours, matched))
         found.append(Meeting(i, j, share, before, after))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PLAIN_TABLE_EVERY_S = 5.0
+_BESIDE_S = 2.0
+"""How long the end of what is shown is waited for, once the daemon has stopped."""
 
 
 def run(
@@ -76,23 +78,32 @@ def run(
                 raise
             err.print(str(e), style="dim", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(0) from None  # it was told to end, and did
+        beside = ExitStack()
         try:
             daemon.start()
             visible = show if show is not None else not log_json and "INVOCATION_ID" not in os.environ
-            with ExitStack() as beside:
-                shown = visible if page is None else page
-                beside.enter_context(_served(daemon, page_host, page_port, homes, page=shown))
-                if visible:
-                    beside.enter_context(_shown(daemon, for_s))
-                daemon.supervise(for_s)
+            shown = visible if page is None else page
+            beside.enter_context(_served(daemon, page_host, page_port, homes, page=shown))
+            if visible:
+                beside.enter_context(_shown(daemon, for_s))
+            daemon.supervise(for_s)
         finally:
-            tally = daemon.stop()
+            tally = _stopped(daemon, beside)
     console.print(_last_line(tally), markup=False, highlight=False, soft_wrap=True)
     complaints = list(_complaints(tally, daemon))
     for complaint in complaints:
         err.print(complaint, style="red", markup=False, highlight=False, soft_wrap=True)
     if for_s is not None and complaints:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _stopped(daemon: Daemon, beside: ExitStack) -> Tally:
+    """Stop the daemon and, meanwhile, what is shown of it: on a busy processor each takes seconds."""
+    closing = threading.Thread(target=beside.close, name="edge-beside", daemon=True)
+    closing.start()
+    came_to = daemon.stop()
+    closing.join(_BESIDE_S)
+    return came_to
 
 
 def _last_line(tally: Tally) -> str:

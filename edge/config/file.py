@@ -99,7 +99,7 @@ def _text(path: Path) -> str:
                 raise ConfigError("", "is no regular file", "Name a file with --config FILE", path=path)
             data = file.read(_LARGEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        remedy = "Say which with --config FILE, or see that its disk is mounted"
+        remedy = "Say which with --config FILE (the service has /etc/edge/config.yaml), or see that its disk is mounted"
         raise NotThereError("", "there is no such file", remedy, path=path) from error
     except IsADirectoryError as error:
         raise ConfigError("", "is a folder", "Name a file with --config FILE", path=path) from error

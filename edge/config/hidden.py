@@ -18,7 +18,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from edge.cameras.address import HIDDEN, AmbiguousAddressError, quoted, shown, without_addresses
-from edge.config.values import HOLDS_A_SECRET
+from edge.config.values import HOLDS_A_SECRET, is_secret
 
 _SOUNDS_SECRET = re.compile(r"(?i)pass|secret|token|key|cred|auth|private|user|login|url")
 _ADDRESS = re.compile(r"(?i)^[a-z][a-z0-9+.-]*:/+")
@@ -35,7 +35,7 @@ def without_secrets(section: BaseModel) -> dict[str, Any]:
 def _shown(value: object, field: FieldInfo) -> Any:
     if value is None:
         return None
-    if _is_secret(value, field):
+    if is_secret(field, type(value)):
         return shown(value) if isinstance(value, str) and _ADDRESS.match(value) else HIDDEN
     return _plain(value)
 
@@ -50,11 +50,6 @@ def _plain(value: object) -> Any:
     if isinstance(value, str):
         return without_addresses(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
-
-
-def _is_secret(value: object, field: FieldInfo) -> bool:
-    extra = field.json_schema_extra
-    return isinstance(value, SecretStr) or (isinstance(extra, dict) and bool(extra.get("writeOnly")))
 
 
 class Secrets:
@@ -102,7 +97,7 @@ def _secrets_of(section: BaseModel) -> Iterator[str]:
                 yield one.get_secret_value()
             elif isinstance(one, Path) and _holds_a_secret(field):
                 yield from _lines_of(one)
-            elif isinstance(one, str) and _is_secret(one, field):
+            elif isinstance(one, str) and is_secret(field):
                 yield from _parts_of(one)
 
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from edge.cameras.address import without_addresses
+from edge.cameras.address import HIDDEN, without_addresses
+from edge.config.values import is_secret
 from edge.errors import dotted
 
 Key = str | int
@@ -42,7 +43,7 @@ def explained(
     """
     where = _place(model, location, str(keys[-1]) if keys else "the file")
     if where.secret:
-        detail = {**detail, "input": "***"}
+        detail = {**detail, "input": HIDDEN}
     problem, remedy = _EXPLANATIONS.get(detail["type"], _other)(detail, where)
     key = dotted(shown_keys(keys, detail, where.siblings))
     return without_addresses(key), without_addresses(problem), remedy  # which has examples, and nothing of the file
@@ -64,7 +65,7 @@ def shown_keys(keys: Sequence[Key], detail: Detail, siblings: Sequence[str]) -> 
     if detail["type"] == "extra_forbidden":
         named = detail["input"] is not None and _NAME.fullmatch(str(last)) is not None
         slipped = not named and _nearest(last, siblings) is None
-    return [*above, "***"] if slipped else list(keys)
+    return [*above, HIDDEN] if slipped else list(keys)
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,7 @@ class _Place:
 
     @property
     def secret(self) -> bool:
-        extra = None if self.field is None else self.field.json_schema_extra
-        return SecretStr in self.types or (isinstance(extra, dict) and bool(extra.get("writeOnly")))
+        return is_secret(self.field, *self.types)
 
     @property
     def sample(self) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 _LONGEST_PATH = 1024
@@ -22,6 +23,12 @@ def problem(what: str, remedy: str, *key: str | int) -> PydanticCustomError:
     """An error for a validator to raise; `key` is the path from the validated value to the culprit."""
     context = {"remedy": remedy, "key": list(key)}
     return PydanticCustomError("edge", "{problem}", context | {"problem": what})
+
+
+def is_secret(field: FieldInfo | None, *kinds: object) -> bool:
+    """Whether a key's value may not be shown: it is marked `writeOnly`, or `SecretStr` is among what it may be."""
+    extra = None if field is None else field.json_schema_extra
+    return SecretStr in kinds or (isinstance(extra, dict) and bool(extra.get("writeOnly")))
 
 
 def host_name(value: str) -> str:

@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 _DRIFT_EVERY_S = 60.0
 
 _POLL_S = 0.1
-_LAST_INFERENCE_S = 2.0
+_LAST_INFERENCE_S = 1.0
 _CLOSE_S = 1.0
 _SWITCH_S = 0.0005
 """How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""

@@ -382,5 +382,5 @@ def _said_of_arguments(verb: str, spec: Verb, error: ValidationError) -> str:
         else:
             text = found["msg"].removeprefix("Value error, ")
             said.append(f"{name}: {text}" if name else text)
-    takes = ", ".join(spec.arguments.model_fields) or "no arguments"
+    takes = ", ".join(f.alias or name for name, f in spec.arguments.model_fields.items()) or "no arguments"
     return f"{'; '.join(said)}; {verb} takes {takes}"

@@ -37,6 +37,8 @@ _HEADERS = {
 }
 _TRIES = 20
 _START_TIMEOUT_S = 5.0
+_ANSWER_WITHIN_S = 120.0
+"""A room for other programs takes a busy device long to make; a browser that waits for less is sent nothing at all."""
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +145,7 @@ class PageServer:
                     self._host,
                     port,
                     process_request=self._answer,
+                    open_timeout=_ANSWER_WITHIN_S,
                     compression=None,
                     max_size=self._site.longest_message_bytes if self._site is not None else 0,
                     server_header=None,

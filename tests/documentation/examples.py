@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from edge.mqtt.verbs import (
     CameraAnswer,
     FlagAnswer,
     InstallAnswer,
+    ObjectsAnswer,
     Picture,
     Pong,
     ReloadAnswer,
@@ -50,6 +52,7 @@ from edge.mqtt.verbs import (
 from edge.publish.compose import Source, depth_message, depth_picture, layout_message, lighting_message, pose
 from edge.publish.discovery import CameraDevice, camera_device
 from edge.publish.heat_loss import of_layout
+from edge.publish.objects import object_part, objects_message, objects_model
 from edge.publish.pictures import PictureOptions, camera_picture, depth_view
 from edge.publish.rooms import room_model
 from edge.scene import DepthMap, Frame
@@ -57,15 +60,17 @@ from edge.subscribe.homes import home_message
 from tests.documentation.pages import REPOSITORY
 from tests.edge.derive.homes import room
 from tests.edge.derive.rooms import LIGHT, PANORAMA, layout
+from tests.edge.things import CHAIR
 
-AT = "2026-11-28T10:09:20.682558Z"
+AT, AT_S = "2026-11-28T10:09:20.682558Z", 1795860560.682558
 SHA = "1be7893376e2" + "0" * 52
 TOPICS = Topics("edge-demo")
 HALL = "hall"
 WIDTH = 120
 BEGIN, END = "<!-- examples: python -m tests.documentation.examples -->", "<!-- end of examples -->"
-FRAME = Frame(HALL, 57, 1795860560.682558, 0.0, np.full((256, 512, 3), 120, np.uint8), PANORAMA)
+FRAME = Frame(HALL, 57, AT_S, 0.0, np.full((256, 512, 3), 120, np.uint8), PANORAMA)
 ROOM = layout(columns=8)
+THING = replace(CHAIR, name="object-1", seen_at=FRAME.captured_at)
 DEPTH = DepthMap(np.linspace(0.8, 4.2, 64 * 128, dtype=np.float32).reshape(64, 128), "range", "metric", 1.02)
 SOURCE = Source("edge-demo", "layout", SHA)
 HOME = Settings(Climate(-3.0), built=1930, walls=(WallStretch(-45, 120, Border("outside")),))
@@ -98,6 +103,7 @@ def of_cameras() -> dict[Kind, Message]:
             out_of_training=True,
             outside={"sharpness": OutsideFeature(side="below", rank=0.001, share=0.4, remedy="clean the lens; focus")},
         ),
+        "objects": objects_message(HALL, [THING], Source("edge-demo", "objects", SHA), FRAME.captured_at),
         "discovery": camera_device(TOPICS, device, verbs=()),
     }
 
@@ -157,7 +163,7 @@ def of_the_device() -> dict[Kind, Message]:
             device="edge-demo", at=AT, type="camera_state", camera=HALL, message="hall is stalled: no picture for 10 s"
         ),
         "bridge_probe": BridgeProbe(),
-        "home": home_message("flat", [PlacedRoom(here), PlacedRoom(there, 4.6)], saved_at_s=1795860560.682558),
+        "home": home_message("flat", [PlacedRoom(here), PlacedRoom(there, 4.6)], saved_at_s=AT_S),
     }
 
 
@@ -174,6 +180,7 @@ def properties() -> dict[Kind, dict[str, str]]:
         "depth_view": depth_view(FRAME, DEPTH, source).properties,
         "picture": camera_picture(FRAME, "edge-demo", PictureOptions())().properties,
         "room": room_model(FRAME, ROOM, SOURCE, LIGHT).properties,
+        "objects_model": objects_model(HALL, [THING], SOURCE, FRAME.captured_at).properties,
     }
 
 
@@ -207,10 +214,15 @@ def asked_and_answered() -> dict[str, tuple[dict[str, Any], Response]]:
             {"camera": HALL, "note": "the ceiling is wrong"},
             FlagAnswer(camera=HALL, frame=57, entry="20261128T100920-hall"),
         ),
+        "objects": (
+            {"camera": HALL, "box": [0.1, 0.2, 0.3, 0.4], "class": "chair"},
+            ObjectsAnswer(camera=HALL, object=object_part(THING), count=1),
+        ),
     }
     return {
         verb: (
-            VERBS[verb].arguments(**asked).model_dump(mode="json", exclude_unset=True) | {"transaction": "7"},
+            VERBS[verb].arguments(**asked).model_dump(mode="json", exclude_unset=True, by_alias=True)
+            | {"transaction": "7"},
             Response(status="ok", data=answer.model_dump(mode="json", by_alias=True), transaction="7"),
         )
         for verb, (asked, answer) in found.items()

@@ -79,7 +79,9 @@ RUN: dict[str, dict[str, Run]] = {
         "edge export flat.svg flat.glb flat.dxf flat.csv --home flat": Run(
             writes=("flat.svg", "flat.glb", "flat.dxf", "flat.csv")
         ),
-        "edge watch --json > seen.jsonl": Run(writes=("seen.jsonl",), stopped_after_s=12),
+        "edge watch --json > seen.jsonl": Run(
+            says="/heat_loss", here={"> seen": "| tee seen"}, writes=("seen.jsonl",), stopped_after_s=2, status=(0, 130)
+        ),
         "edge report --rooms seen.jsonl": Run(writes=("heat-loss.html",)),
         "edge report --host broker --out heat-loss.html": Run(writes=("heat-loss.html",)),
         "edge engines pack engines/depth depth-2.tar": Run(writes=("depth-2.tar",)),
@@ -133,7 +135,7 @@ RUN: dict[str, dict[str, Run]] = {
     },
     "of training": {
         "edge-train synthesize --out rooms --rooms 500 --sheet rooms.png": Run(
-            here={"500": "24 --size 256x128 --samples 4 --views 1"}, writes=("rooms.png",)
+            here={"500": "30 --size 256x128 --samples 4 --views 0"}, writes=("rooms.png",)
         ),
         "edge-train skies --out skies": Run(here={"skies --out skies": "skies --out skies --count 3"}),
         "edge-train fit training/recipes/layout_edge.yaml --rooms rooms --out runs/layout --weights imagenet": Run(
@@ -158,6 +160,8 @@ PARSED: dict[str, tuple[str, ...]] = {
         "sudo /opt/edge/current/install.sh --uninstall",
         "sudoedit /etc/edge/config.yaml",
         "sudo systemctl restart edge",
+        "sudo systemctl stop edge",
+        "sudo -u edge /opt/edge/venv/bin/edge record hall -c /etc/edge/config.yaml",
         "systemctl reload edge",
         "systemctl restart edge",
         "systemctl status edge",
@@ -174,6 +178,7 @@ PARSED: dict[str, tuple[str, ...]] = {
         "sudo apt install ./build/deb/edge-reconstruction_*.deb",
         ".ci/deb",
         "sudo make deb-test",
+        "make container-test",
     ),
     "needs a Jetson, or a GPU": (
         "sudo apt install nvidia-jetpack python3-libnvinfer",
@@ -217,12 +222,16 @@ PARSED: dict[str, tuple[str, ...]] = {
         "make mutate MODULES=training/metrics SAMPLE=0",
         "pytest -s -m slow tests/integration/test_review_loop.py",
     ),
-    "is run by a test of its own: test_train_demo, test_bundle, test_fleet, test_report, test_calibration_rooms": (
+    "is run by a test of its own: test_record, test_review, test_train_demo, test_bundle, test_fleet,"
+    " test_report, test_calibration_rooms, test_messages": (
+        "edge record --delete all",
+        "edge review review --add hall.jpg --camera-height 2.1",
         "make train-demo",
         "make page",
         "chrt -f 40 python -m tests.fleet_devices --devices 300",
         "chromium --headless --print-to-pdf=heat-loss.pdf heat-loss.html",
         "python -m tests.training.calibration_rooms render FOLDER --assets ASSETS",
+        "python -m tests.documentation.examples",
     ),
     "speaks to an EMQX or to a server of models, which is not here": (
         "emqx ctl conf load --check",
@@ -238,6 +247,16 @@ PARSED: dict[str, tuple[str, ...]] = {
         "edge-train calibrate engines/layout --rooms ROOMS --split train",
         "edge-train distill encoder --pictures DIR --weights NPZ --width 0.5 --out NPZ",
         "edge-train distill label --pictures DIR --segmenter NPZ --teacher CKPT --out pseudo",
+        "edge-train distill objects --start runs/objects/final.ckpt --teacher seat=runs/seat/final.ckpt"
+        " --pictures objects/wild --objects objects --out runs/one.ckpt",
+        "edge-train evaluate runs/one.ckpt --objects objects --json metrics.json",
+        "edge-train export runs/one.ckpt --objects objects --metrics metrics.json --out engines/objects",
+        "edge-train fit training/recipes/objects_edge.yaml --objects DIR",
+        "edge-train fit training/recipes/objects_edge.yaml --objects objects --weights imagenet --out runs/objects",
+        "edge-train selftrain runs/objects/final.ckpt --images objects/wild/seat/images --masks objects/wild/seat/masks"
+        " --category seat --out runs/seat",
+        "edge-train synthesize-objects --out objects --models assets/furniture --models assets/objects --made 100"
+        " --hdri assets/hdri --sheet objects.png",
         "edge-train evaluate --real eval",
         "edge-train evaluate engines/depth/model.int8-cpu.onnx --real eval",
         "edge-train evaluate runs/home/final.ckpt --rooms rooms --json runs/home/metrics.json",
@@ -256,6 +275,9 @@ PARSED: dict[str, tuple[str, ...]] = {
         " --out DIR",
         "edge-train fit training/recipes/depth_self.yaml --video film.mp4 --rooms rooms --out runs/home"
         " --weights engines/depth/weights.safetensors --max-minutes 60",
+        "edge-train fit training/recipes/depth_self.yaml --video 20261201T101500Z-hall --rooms rooms --out runs/hall"
+        " --weights engines/depth/weights.safetensors",
+        "edge-train reference engines/depth --rooms rooms --split val --split test",
         "edge-train import onnx FILE --manifest JSON --out engines/NAME",
         "edge-train quantize engines/NAME --rooms ROOMS",
         "edge-train synthesize --out rooms --rooms 300",

@@ -70,7 +70,7 @@ def misunderstood(program: Any, command: Command) -> str | None:
         return None if command.inline else str(e.format_message())
     except refusals.ClickException as e:
         return str(e.format_message())
-    except refusals.Exit:
+    except typer.Exit:
         return None
     return None
 

@@ -104,7 +104,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     try:
         assert wait_until(lambda: "serving until" in (place.folder / "run.log").read_text(), 120)
         subscriber.start()
-        subscriber.wait("edge/north-1/hall/room", timeout_s=60)
+        subscriber.wait("edge/north-1/hall/room", timeout_s=240)
         flat = home_message("flat", [PlacedRoom(room("hall", 4, 3)), PlacedRoom(room("living", 5, 4), 5.1)])
         assert subscriber.client is not None
         subscriber.client.publish(home_topic("flat"), flat.encoded(), qos=1, retain=True).wait_for_publish(5)

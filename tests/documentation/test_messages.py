@@ -16,6 +16,7 @@ from edge.mqtt.verbs import READ_ONLY, VERBS
 from tests.documentation import examples
 from tests.documentation.pages import REPOSITORY
 
+SCHEMAS, REQUEST_SCHEMAS = json_schemas(), request_schemas()
 KINDS = [kind for kind in CHANNELS if kind not in ("request", "response")]
 
 
@@ -60,7 +61,7 @@ def test_every_topic_has_an_example(kind: Kind) -> None:
     found = values(text)
     if channel.content_type == JSON:
         (value,) = found
-        Draft202012Validator(json_schemas()[kind]).validate(value)
+        Draft202012Validator(SCHEMAS[kind]).validate(value)
         assert alike(value, examples.body(examples.messages()[kind])), "python -m tests.documentation.examples"
     elif kind in examples.properties():
         assert found == [examples.properties()[kind]]
@@ -73,9 +74,9 @@ def test_every_request_has_an_example(verb: str) -> None:
     """It stands on the page with its answer, both valid by their schemas."""
     slug = re.sub("[/-]", "_", verb)
     asked, response = examples.asked_and_answered()[verb]
-    Draft202012Validator(request_schemas()[f"request_{slug}"]).validate(asked)
+    Draft202012Validator(REQUEST_SCHEMAS[f"request_{slug}"]).validate(asked)
     answered = examples.body(response)
-    Draft202012Validator(request_schemas()[f"response_{slug}"]).validate(answered)
+    Draft202012Validator(REQUEST_SCHEMAS[f"response_{slug}"]).validate(answered)
     text = section("docs/requests.md", verb)
     if verb in ("info", "health"):
         assert values(text) == [asked]
@@ -89,5 +90,6 @@ def test_verbs_of_the_table_are_those_there_are() -> None:
     page = (REPOSITORY / "docs/requests.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z/-]+)` \|(.*?)\|.*\| (yes|no) \| (\d+) s \|$", page, re.MULTILINE)
     told = {v: (set(re.findall(r"`(\w+)`", takes)), allowed == "yes", float(s)) for v, takes, allowed, s in rows}
-    said = {name: (set(v.arguments.model_fields), name in READ_ONLY, v.within_s) for name, v in VERBS.items()}
+    takes = {name: {f.alias or key for key, f in v.arguments.model_fields.items()} for name, v in VERBS.items()}
+    said = {name: (takes[name], name in READ_ONLY, v.within_s) for name, v in VERBS.items()}
     assert told == said

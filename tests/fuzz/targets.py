@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 from rich.console import Console
 
-from edge.cameras import jpeg
+from edge.cameras import jpeg, largest
 from edge.cameras.address import AmbiguousAddressError, quoted, shown, without_addresses
 from edge.cameras.picture import decoded
 from edge.config.sections import Config, load_config
@@ -287,7 +287,7 @@ def _network(data: bytes, folder: Path) -> None:
 
 
 def _picture(data: bytes, _folder: Path) -> None:
-    """A picture of three channels and 8 bits, or refused."""
+    """A picture of three channels and 8 bits, no larger than may be declared, or refused."""
     jpeg.walk(data)
     with contextlib.suppress(ImageError):
         image = decoded(data)
@@ -295,6 +295,7 @@ def _picture(data: bytes, _folder: Path) -> None:
         assert image.ndim == 3
         assert image.shape[2] == 3
         assert min(image.shape[:2]) >= 16
+        assert image.shape[0] * image.shape[1] <= largest.most_pixels()
 
 
 def _picture_seeds() -> list[bytes]:
@@ -304,7 +305,8 @@ def _picture_seeds() -> list[bytes]:
     grey16 = (small[..., 0].astype(np.uint16)) << 6
     jpegs = [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 4]]
     coded = [cv2.imencode(".jpg", small, how)[1].tobytes() for how in jpegs]
-    return [*coded, cv2.imencode(".png", small)[1].tobytes(), cv2.imencode(".png", grey16)[1].tobytes()]
+    others = [cv2.imencode(ending, small)[1].tobytes() for ending in (".png", ".webp", ".tif", ".bmp", ".gif", ".jp2")]
+    return [*coded, *others, cv2.imencode(".png", grey16)[1].tobytes()]
 
 
 # Addresses ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.cameras import largest
 from tests.fuzz.__main__ import fed
 from tests.fuzz.targets import TARGETS
 
@@ -27,10 +29,12 @@ _FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_nonsense_breaks_no_law(name: str) -> None:
-    """No exception that the place does not promise, no broken law, no growth."""
+    """No exception that the place does not promise, no broken law, no growth, and never much memory."""
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     came = fed(name, max(60, round(_IN_ALL * TARGETS[name].share)), seed=2)
     assert came["findings"] == []
     assert not came["grew"]
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024 < 25 * largest.MOST_MEGAPIXELS
 
 
 def _as_json(value: Any) -> bytes:

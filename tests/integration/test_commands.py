@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,15 +72,20 @@ def test_check_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_watch_prints_one_json_message_a_line(daemon: Starter, mosquitto: Callable[..., Mosquitto]) -> None:
-    """Every line is JSON with a topic; results carry their schema."""
+    """Every line is JSON with a topic; results carry their schema; Ctrl-C ends it well."""
     broker = mosquitto()
-    run = daemon(cameras=[PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": broker.port})
-    assert run.said("serving")
-    done = edge("watch", "--port", str(broker.port), "--json", "--for", "6")
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    schemas = {line["payload"].get("schema") for line in lines if "payload" in line}
-    assert {"edge.depth/1", "edge.layout/1", "edge.lighting/1", "edge.info/1"} <= schemas
+    daemon(cameras=[PERSPECTIVE], mqtt={"host": "127.0.0.1", "port": broker.port})
+    missing = {"edge.depth/1", "edge.layout/1", "edge.lighting/1", "edge.info/1"}
+    call = [sys.executable, "-m", "edge", "watch", "--port", str(broker.port), "--json"]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as watching:
+        assert watching.stdout is not None
+        while missing and (line := watching.stdout.readline()):
+            said = json.loads(line)
+            assert said["topic"].startswith("edge/test/")
+            missing.discard(said.get("payload", {}).get("schema"))
+        watching.send_signal(signal.SIGINT)
+        watching.stdout.read()
+    assert (missing, watching.returncode) == (set(), 0)
 
 
 def here(*arguments: str) -> Any:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
 from click.testing import Result
 from paho.mqtt.client import topic_matches_sub
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from typer.testing import CliRunner
 
 from edge.commands.fleet import app
@@ -19,6 +22,7 @@ from edge.mqtt.link import Incoming
 from edge.subscribe.fleet import Answer, Device, Filter, Fleet, _Said
 from tests.brokers import Mosquitto, wait_until
 from tests.fleet_devices import SimulatedDevice, simulated, some
+from tests.test_systemd import program
 
 Brokers = Callable[..., Mosquitto]
 BROKERS = Path(__file__).resolve().parents[2] / "systemd"
@@ -139,25 +143,55 @@ def emqx_allows(user: str, action: str, topic: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    ("user", "action", "topic", "allowed"),
-    [
-        ("cam-1", "publish", "edge/cam-1/hall/layout", True),
-        ("cam-1", "subscribe", "edge/cam-1/request/ping", True),
-        ("cam-1", "publish", "edge/cam-2/hall/layout", False),
-        ("cam-1", "publish", "homeassistant/device/cam-1/hall/config", True),
-        ("cam-1", "publish", "homeassistant/device/cam-2/hall/config", False),
-        ("cam-1", "publish", "homeassistant/status", False),
-        ("cam-1", "publish", "edge/home/flat 3", True),
-        ("cam-1", "publish", "edge/home/flat 3/layout", False),
-        ("homeassistant", "subscribe", "edge/cam-1/hall/layout", True),
-        ("homeassistant", "publish", "edge/cam-1/hall/layout", False),
-        ("homeassistant", "publish", "edge/cam-1/request/ping", True),
-    ],
-)
+VERDICTS = [
+    ("cam-1", "publish", "edge/cam-1/hall/layout", True),
+    ("cam-1", "subscribe", "edge/cam-1/request/ping", True),
+    ("cam-1", "publish", "edge/cam-2/hall/layout", False),
+    ("cam-1", "publish", "homeassistant/device/cam-1/hall/config", True),
+    ("cam-1", "publish", "homeassistant/device/cam-2/hall/config", False),
+    ("cam-1", "publish", "homeassistant/status", False),
+    ("cam-1", "publish", "edge/home/flat 3", True),
+    ("cam-1", "publish", "edge/home/flat 3/layout", False),
+    ("homeassistant", "subscribe", "edge/cam-1/hall/layout", True),
+    ("homeassistant", "publish", "edge/cam-1/hall/layout", False),
+    ("homeassistant", "publish", "edge/cam-1/request/ping", True),
+]
+
+
+@pytest.mark.parametrize(("user", "action", "topic", "allowed"), VERDICTS)
 def test_emqx_keeps_devices_apart_as_mosquitto_does(user: str, action: str, topic: str, allowed: bool) -> None:
     """A device writes its own topics only; a reader reads all and may only ask."""
     assert emqx_allows(user, action, topic) == allowed
+
+
+def test_mosquitto_takes_what_emqx_would(tmp_path: Path, mosquitto: Brokers) -> None:
+    """What may be published, by its own answer to each message: the same as EMQX's rules say."""
+    rules_of(tmp_path, ("cam-1", "homeassistant"))
+    broker = mosquitto(settings=f"allow_anonymous false\npassword_file {tmp_path}/passwd\nacl_file {tmp_path}/acl\n")
+    said: dict[tuple[str, str], bool] = {}
+    for user in ("cam-1", "homeassistant"):
+        taken: dict[int, bool] = {}
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        client.username_pw_set(user, "pw")
+        client.on_publish = lambda _c, _d, mid, reason, *_, taken=taken: taken.update({mid: not reason.is_failure})
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        assert wait_until(client.is_connected)
+        sent = {t: client.publish(t, "x", 1).mid for u, action, t, _ in VERDICTS if (u, action) == (user, "publish")}
+        assert wait_until(lambda sent=sent, taken=taken: len(taken) == len(sent))
+        said |= {(user, topic): taken[mid] for topic, mid in sent.items()}
+        client.disconnect()
+        client.loop_stop()
+    assert said == {(u, t): emqx_allows(u, action, t) for u, action, t, _ in VERDICTS if action == "publish"}
+
+
+def rules_of(folder: Path, users: tuple[str, ...]) -> None:
+    """The shipped rules, and users who may log in with `pw`."""
+    (folder / "acl").write_text((BROKERS / "mosquitto/edge.acl").read_text(encoding="utf-8"))
+    (folder / "passwd").touch(mode=0o600)
+    for user in users:
+        command = [program("mosquitto_passwd"), "-b", folder / "passwd", user, "pw"]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def test_emqx_configuration_is_hocon_and_denies_what_no_rule_allows() -> None:

@@ -107,7 +107,7 @@ def test_the_commands_know_its_engine(tmp_path: Path) -> None:
                 "cameras": [{"name": "hall", "source": {"type": "replay", "path": str(tmp_path), "fps": 5.0},
                              "hfov_deg": 75.0, "tasks": ["depth"]}],
                 "tasks": {"objects": {"engine": engine}},
-                "inference": {"engines": str(engines), "backend": "cpu", "threads": 1},
+                "inference": {"engines": str(engines), "backend": "ort-cpu", "threads": 1},
             })
         )  # fmt: skip
 

@@ -33,6 +33,8 @@ _BIT = 8, 0.3
 _LEAST_OFF_PX, _OFF_SQUARES = 0.6, 0.04
 _LEAST_REACH_PX, _REACH_SQUARES, _PLAIN_REACH_SQUARES, _SADDLE_STEPS = 2, 0.08, 0.15, 6
 _LARGEST_PX = 4096
+_LEAST_BEND = 4.0
+"""Of a corner between squares that differ by 20 of 255, out of focus by a pixel and a half."""
 
 
 class _Effort(NamedTuple):
@@ -180,6 +182,8 @@ def _in_view(view: FlatView, board: Board, effort: _Effort) -> Sighting | None:
         )
     if board.markers is not None:
         return _numbered(view, board, board.markers, grey, effort.times)
+    if _crossings(view.grey) < board.columns * board.rows:
+        return None  # which OpenCV takes seconds to see
     flags = _FLAGS | (cv2.CALIB_CB_EXHAUSTIVE if effort.exhaustive else 0)
     found, corners = cv2.findChessboardCornersSB(grey, (board.columns, board.rows), flags=flags)
     if not found:
@@ -189,6 +193,15 @@ def _in_view(view: FlatView, board: Board, effort: _Effort) -> Sighting | None:
         return None
     pixels = _saddles(view.grey, pixels, max(_LEAST_REACH_PX, int(_PLAIN_REACH_SQUARES * np.min(_spacing(pixels)))))
     return Sighting(board.name, _facing(board, pixels), pixels, view)
+
+
+def _crossings(grey: Grey) -> int:
+    """How many places could be corners of a checkerboard: bent upwards one way and downwards the other."""
+    soft = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
+    xx, yy, xy = (cv2.Sobel(soft, cv2.CV_32F, *order, scale=0.25) for order in ((2, 0), (0, 2), (1, 1)))
+    bend = np.asarray(xy * xy - xx * yy)
+    peaks = (bend == cv2.dilate(bend, np.ones((3, 3), np.uint8))) & (bend > _LEAST_BEND)
+    return int(np.count_nonzero(peaks))
 
 
 def _chequered(grey: Grey, pixels: Array, board: Board) -> bool:

@@ -89,7 +89,7 @@ def test_the_command_needs_no_camera_and_no_broker(other: Path, tmp_path: Path) 
     mqtt = {"host": "127.0.0.1", "port": 1}
     settings = {"device": {"name": "test"}, "cameras": [camera], "inference": {"engines": str(ENGINES)}, "mqtt": mqtt}
     config.write_text(yaml.safe_dump(settings))
-    call = ("bench", "-c", str(config), "--against", str(other), "--seconds", "1")
+    call = ("bench", "-c", str(config), "--against", str(other), "--seconds", "2")
     done = edge(*call, "--manifest", str(other.parent / "manifest.json"), "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

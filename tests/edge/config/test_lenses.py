@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge.cameras.base import ComposedSpec, ReplaySpec
+from edge.config.lenses import FisheyeConfig, IntrinsicsConfig
+from edge.config.values import Section
 from edge.errors import ConfigError, ConfigErrors
-from edge.scene import CameraModel, Fisheye, FisheyeCircle, PanoramaPart
+from edge.scene import CameraModel, Fisheye, FisheyeCircle, Intrinsics, PanoramaPart
 from tests.edge.config.test_config import CAMERA, load
 
 CALIBRATION = "width_px: 1920, height_px: 1080, fx_px: 402, fy_px: 403, cx_px: 958, cy_px: 541"
 
 
-def complaint(folder: Path, lens: str) -> ConfigError:
-    """What is wrong with a camera of that lens."""
+def complaint(folder: Path, text: str) -> ConfigError:
+    """The first thing that is wrong with a configuration."""
     with pytest.raises(ConfigError) as caught:
-        load(folder, CAMERA.replace("hfov_deg: 75", lens))
-    (problem,) = caught.value.problems if isinstance(caught.value, ConfigErrors) else (caught.value,)
-    return problem
+        load(folder, text)
+    return caught.value.problems[0] if isinstance(caught.value, ConfigErrors) else caught.value
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_a_fisheye_is_a_circle_or_a_calibration(folder: Path) -> None:
 )
 def test_a_lens_that_does_not_fit_is_said(folder: Path, lens: str, key: str, says: str) -> None:
     """Each mistake: the key, and what to write instead."""
-    problem = complaint(folder, lens)
+    problem = complaint(folder, CAMERA.replace("hfov_deg: 75", lens))
     assert problem.key == f"cameras[0].{key}".rstrip(".")
     assert says in str(problem)
 
@@ -138,11 +141,23 @@ def test_a_part_of_the_sphere_is_composed_and_a_whole_one_is_not(folder: Path) -
 )
 def test_a_composed_source_that_cannot_be_is_said(folder: Path, source: str, key: str, says: str) -> None:
     """Each mistake: the key, and what to write instead."""
-    with pytest.raises(ConfigErrors) as caught:
-        load(folder, PANORAMA + source + "\n")
-    problem = caught.value.problems[0]
+    problem = complaint(folder, PANORAMA + source + "\n")
     assert str(problem.key).startswith(f"cameras[0].{key}")
     assert says in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "apart"),
+    [(IntrinsicsConfig, Intrinsics, set[str]()), (FisheyeConfig, Fisheye, {"fov_rad"})],
+    ids=["intrinsics", "fisheye"],
+)
+def test_every_number_of_a_lens_can_be_configured(section: type[Section], value: type, apart: set[str]) -> None:
+    """Under its own name, and what may be left out has the same default; the field of view is in degrees there."""
+    for field in dataclasses.fields(value):
+        if field.name not in apart:
+            key = section.model_fields[field.name]
+            assert key.get_default() == field.default or field.default is dataclasses.MISSING
+    assert apart <= {"fov_rad"} and math.degrees(Fisheye(1, 1, 1, 1, 0, 0).fov_rad) == FisheyeConfig().fov_deg
 
 
 def test_a_composed_source_gives_a_panorama(folder: Path) -> None:

@@ -30,7 +30,8 @@ class Hall:
     def __init__(self, frame: Frame, layout: RoomLayout, light: Lighting, folder: Path | None = None) -> None:
         self.told: Told = []
         self.frame, self.layout, self.light = replace(frame, camera="hall"), layout, light
-        self.manifests = {task: read_manifest(ENGINES / task) for task in TASKS}
+        shipped = {task: read_manifest(ENGINES / task) for task in TASKS}
+        self.manifests = {task: m.model_copy(update={"reference": None}) for task, m in shipped.items()}
         self.folder = folder
         self.watch = self.made()
         self.image = cv2.GaussianBlur(RANDOM.integers(0, 256, (60, 120, 3)).astype(np.uint8), (0, 0), 1.5)
@@ -116,7 +117,7 @@ def test_pictures_that_the_network_does_not_know(frame: Frame, layout: RoomLayou
     """Where a manifest says what its pictures were like, others are told with what to do."""
     hall = Hall(frame, layout, lighting)
     sharp = FeatureReference(quantiles=tuple(np.linspace(2.0, 4.0, 101).tolist()), mean=3.0, std=0.5)
-    reference = Reference(pictures=50, features={"sharpness": sharp})
+    reference = Reference(pictures=50, scenes=50, data="made up", features={"sharpness": sharp})
     for task, manifest in hall.manifests.items():
         hall.manifests[task] = manifest.model_copy(update={"reference": reference})
     hall.run(0, 432 + 24)

@@ -234,6 +234,30 @@ def test_the_page_may_ask_for_one_thing() -> None:
             server.stop()
 
 
+def test_a_page_may_ask_for_one_thing_where_a_device_lets_it() -> None:
+    """A box goes to the device with its camera's name; the answer's object comes back, or why there is none."""
+
+    def ask(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if "box" not in arguments:
+            raise EdgeError("nothing inside the box stands out; send a polygon")
+        return {"camera": arguments["camera"], "object": {"of": device, **arguments}, "count": 1}
+
+    box = [0.1, 0.2, 0.3, 0.4]
+    for given, answer in (
+        ({"camera": "d/hall", "box": box}, {"object": {"of": "d", "camera": "hall", "box": box}, "error": None}),
+        ({"camera": "d/hall"}, {"object": None, "error": "nothing inside the box stands out; send a polygon"}),
+        ("hall", {"object": None, "error": "this page cannot ask for that"}),
+    ):
+        server = PageServer(LivePage(Relay(), ask=ask), port=0)
+        server.start()
+        try:
+            with connect(f"ws://127.0.0.1:{server.port}/ws") as page:
+                page.send(json.dumps({"thing": given}))
+                assert json.loads(page.recv(timeout=5)) == answer
+        finally:
+            server.stop()
+
+
 ADDRESSES = {
     "/healthz": Address(lambda: Said(b"alive\n"), public=True),
     "/readyz": Address(lambda: Said(b"no camera\n", HTTPStatus.SERVICE_UNAVAILABLE)),
@@ -284,6 +308,19 @@ def test_an_answer_that_takes_long_keeps_nobody_waiting(serve: Serve) -> None:
     finally:
         free.set()
         waiting.join(5)
+
+
+@pytest.mark.slow
+def test_what_takes_long_to_make_is_sent(serve: Serve) -> None:
+    """Longer than the ten seconds that its library gives an answer: the room of a busy device still arrives."""
+
+    def slow() -> Said:
+        time.sleep(11)
+        return Said(b"room")
+
+    _, server = serve(addresses={**ADDRESSES, "/metrics": Address(slow)})
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60) as answer:
+        assert answer.read() == b"room"
 
 
 def test_other_sites_names_reach_no_address(serve: Serve) -> None:

@@ -78,6 +78,7 @@ function received(topic, payload) {
       const said = JSON.parse(text.decode(payload));
       if (parts[at + 1] === "event") device.events = [said, ...device.events].slice(0, EVENTS);
       else device[parts[at + 1]] = said;
+      if (parts[at + 1] === "info") drawTools(); // what may be asked
       soon();
     }
     return;
@@ -131,6 +132,7 @@ async function shown(camera, kind) {
       await showDepth(camera); // else nobody sees it
     }
     if (kind === "layout" || kind === "heat_loss") drawn();
+    if (kind === "objects") drawTools();
     if (["picture", "layout", "depth/image", "objects"].includes(kind)) await showPicture(camera);
   } catch (error) {
     window.state.error = `${kind}: ${error.message}`;
@@ -305,6 +307,7 @@ function showView(name) {
     ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")),
     button(unit === "m" ? "m → ft" : "ft → m", null, changeUnit),
   );
+  $("views").querySelector('[aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "center" }); // on phones they are a row to push
   drawTools();
   drawn();
   redraw();

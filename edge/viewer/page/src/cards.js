@@ -126,6 +126,6 @@ export function healthCard({ name, info, health, state, events }) {
     ...(health?.degraded ?? []).map((said) => paragraph(said)),
   );
   if (health?.degraded.length || state?.state === "offline") made.classList.add("trouble");
-  if (events.length) made.append(element("ul", {}, ...events.map((e) => element("li", { textContent: e.message, className: "note" }))));
+  if (events.length) made.append(element("ul", {}, ...events.map(({ camera, message }) => element("li", { textContent: camera ? `${camera}: ${message}` : message, className: "note" }))));
   return made;
 }

@@ -24,6 +24,7 @@ from edge.inference.trt.build_process import BuildProgress, check_memory, needed
 from edge.inference.trt.builder import BuildRequest
 from edge.inference.trt.platform import gpu_facts, tensorrt_module
 from tests.edge.inference.conftest import write_model
+from tests.edge.object_model import write_extruder
 from tests.plans import REPOSITORY, RTX_EXISTS_HERE, needs_rtx, request_for
 
 SHIPPED = [
@@ -62,7 +63,7 @@ def test_the_gate_is_there() -> None:
 @pytest.mark.parametrize("path", SHIPPED)
 def test_every_shipped_file_builds(path: Path, tmp_path: Path) -> None:
     """Each precision of each engine parses and builds, with batches of 1 to 8 where the file leaves them free."""
-    run_builder(request_for(path, tmp_path / "plan", options=BuildOptions(level=0, workspace_mib=256, max_batch=8)))
+    run_builder(request_for(path, tmp_path / "plan", options=BuildOptions(workspace_mib=256, max_batch=8)))
     assert (tmp_path / "plan").stat().st_size > 10_000
     assert (tmp_path / "plan").stat().st_mode & 0o077 == 0
 
@@ -76,6 +77,14 @@ def test_fixed_and_free_batches_build(tmp_path: Path, batch: int | str, gpu: str
     write_model(tmp_path / "tiny" / "model.onnx", batch=batch)
     options = BuildOptions(workspace_mib=64, max_batch=2, opt_batch=4)
     run_builder(request_for(tmp_path / "tiny" / "model.onnx", tmp_path / "plan", options=options, gpu=gpu))
+    assert (tmp_path / "plan").stat().st_size > 0
+
+
+@needs_rtx
+def test_a_grid_of_five_dimensions_builds(tmp_path: Path) -> None:
+    """A network of things gives (N, C, 32, 32, 32), with a free batch."""
+    folder = write_extruder(tmp_path / "objects")
+    run_builder(request_for(folder / "model.onnx", tmp_path / "plan"))
     assert (tmp_path / "plan").stat().st_size > 0
 
 
