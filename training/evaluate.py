@@ -37,7 +37,7 @@ from training.tasks.base import read_checkpoint
 
 _ROOT = Path(__file__).resolve().parents[1]
 _WORST = 50
-_FORMATS = ("rgbd", "horizonnet", "hdri")
+_FORMATS = ("rgbd", "horizonnet", "hdri", "walks")
 """Kinds of `training.data.sets.readers` that many data sets come in; the others are each one data set."""
 
 
@@ -68,6 +68,8 @@ class Places:
     hold_out_hdri: tuple[str, ...] = ()
     real: Path | None = None
     sources: tuple[evaluation.Source, ...] = ()
+    flip: bool = False
+    """Whether depth is asked about each picture in the mirror too (`training.metrics.depth.both_ways`)."""
 
     @property
     def rooms_name(self) -> str:
@@ -111,7 +113,9 @@ def sources_for(
         kind, equals, folder = text.partition("=")
         if not (kind and equals and folder):
             raise DataError(f"{text!r} is no source; write kind=folder, such as nyu=/data/nyu")
-        learnt = next((s for s in known if _may_be(s, kind, Path(folder))), None) or _said_to_be_learnt(kind, titles)
+        learnt = next((s for s in known if _may_be(s, kind, Path(folder))), None)
+        if learnt is None and not any(s.kind == kind and s.path is not None for s in known):
+            learnt = _said_to_be_learnt(kind, titles)
         out.append(evaluation.Source(kind, Path(folder), part, learnt, seed, held))
     return tuple(out)
 
@@ -170,7 +174,7 @@ def recipe_of(model: Model) -> Recipe | None:
 
 
 def _depth_sets(model: Model, places: Places) -> Iterator[Measured | None]:
-    measure = partial(measure_depth, model.manifest.part("depth"), model.backend)
+    measure = partial(measure_depth, model.manifest.part("depth"), model.backend, flip=places.flip)
     if places.rooms is not None:
         given = (places.rooms, places.split, places.split_seed)
         yield measure(evaluation.room_depth_cases(*given), f"{places.rooms_name}, views")

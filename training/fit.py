@@ -20,6 +20,7 @@ from typing import Any
 
 import cv2
 import lightning
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import loggers
@@ -33,8 +34,10 @@ from training.config.optim import OptimConfig
 from training.config.recipe import Recipe
 from training.data.mix import splits
 from training.data.mix.order import Batches, Numbered, Shares
+from training.data.motion.footage import Finder, Regions
 from training.data.samples.pseudo_samples import with_pseudo
 from training.data.sources import datasets
+from training.nets.ade20k import CLASSES, classes_in, read_segmenter
 from training.provenance import source_state
 from training.tasks.base import NounTask, read_checkpoint
 from training.tasks.build import build_task
@@ -341,7 +344,7 @@ def fit(
         callbacks=[*_callbacks(optim, out, max_minutes), *callbacks],
         enable_progress_bar=show_progress,
     )
-    data = datasets(recipe)
+    data = datasets(recipe, _finder(recipe))
     train, pseudo = with_pseudo(data.training, recipe)
     task.run = source_state() | data.counts | pseudo | _start_of(recipe, resume)
     batches, held_out = _loaders(
@@ -356,6 +359,20 @@ def fit(
     final = out / "final.ckpt"
     trainer.save_checkpoint(final)
     return final
+
+
+def _finder(recipe: Recipe) -> Finder | None:
+    """Who finds people and the floor in footage, where the recipe names one."""
+    path = recipe.data.segmenter
+    if path is None:
+        return None
+    segmenter = read_segmenter(path)
+
+    def find(image: ImageArray) -> Regions:
+        found = classes_in(segmenter, image)
+        return Regions(found == CLASSES.index("person"), np.isin(found, [CLASSES.index("floor"), CLASSES.index("rug")]))
+
+    return find
 
 
 def _start_of(recipe: Recipe, resume: Path | None) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """How a camera moved between two pictures, from points that are in both: no depth, no network.
 
-Points are SIFT's (Lowe 2004). An essential matrix found by RANSAC is only the start: what is published is the turn and
-the direction of the way for which Sampson's distance to the epipolar lines is least under Cauchy's loss, which points
-off by chance hardly pull. The length of the way cannot be seen.
+Corners are followed from one picture into the other (Lucas & Kanade 1981, in pyramids, there and back): they are
+found to a tenth of a pixel, also in a room with little texture. Where too few can be, as the pictures are too far
+apart, points are SIFT's (Lowe 2004). An essential matrix found by RANSAC is only the start: what is published is the
+turn and the direction of the way for which Sampson's distance to the epipolar lines is least under Cauchy's loss, which
+points off by chance hardly pull. The length of the way cannot be seen.
 """
 
 from __future__ import annotations
@@ -14,31 +16,46 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
 
 Array = npt.NDArray[np.float64]
 Lens = tuple[float, float, float, float]
 """fx, fy, cx, cy in px."""
 
 MOST_POINTS = 1500
-FEWEST_MATCHES = 60
+MOST_CORNERS = 800
+FEWEST_MATCHES = 40
 _RATIO = 0.8
 """Lowe's: a match must be so much nearer than the next best."""
 _THRESHOLD_PX = 1.5
 STILL = 0.002
 """Median shift, in widths, that is none: matches are no better than that."""
+_FOLLOWING = {"winSize": (15, 15), "maxLevel": 3, "criteria": (3, 30, 0.01), "minEigThreshold": 1e-4}
+_THERE_AND_BACK_PX = 0.3
 _LEAST_PARALLAX_RAD = np.radians(0.2)
-_CAUCHY_PX = 0.5
-"""Points further off than this pull less and less."""
-_MOST_STEPS, _NUDGE, _SETTLED = 30, 1e-7, 1e-8
+_MOST_STEPS, _NUDGE, _SETTLED = 60, 1e-7, 1e-8
 
 
 @dataclass(frozen=True)
 class Points:
-    """What a picture is recognised by: px (N, 2) and descriptors (N, 128)."""
+    """What a picture is recognised by: px (N, 2) and descriptors (N, 128); and what is followed into others."""
 
     pixels: npt.NDArray[np.float32]
     descriptors: npt.NDArray[np.uint8]
+    grey: npt.NDArray[np.uint8]
+    """(H, W)"""
+    corners: npt.NDArray[np.float32]
+    """(M, 2) px"""
+
+
+@dataclass(frozen=True)
+class Common:
+    """(N, 2) px of the points that are in two pictures, and how far off one may be, px."""
+
+    first: Array
+    second: Array
+    threshold_px: float
+    accuracy_px: float
 
 
 @dataclass(frozen=True)
@@ -62,15 +79,38 @@ class Motion:
         return float(np.linalg.norm(cv2.Rodrigues(self.T_second_first[:3, :3])[0]))
 
 
-def points_of(image: ImageArray) -> Points:
-    """Points of an RGB picture; none where it shows nothing that stands out."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+def points_of(image: ImageArray, moving: BoolArray | None = None) -> Points:
+    """Points of an RGB picture; none where it shows nothing that stands out, or what is `moving` (H, W) by itself."""
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    mask = None if moving is None else (~moving).astype(np.uint8)
     sift = cv2.SIFT.create(nfeatures=MOST_POINTS, contrastThreshold=0.02, enable_precise_upscale=True)
-    found, descriptors = sift.detectAndCompute(grey, None)
+    found, descriptors = sift.detectAndCompute(grey, mask)
+    at = cv2.goodFeaturesToTrack(grey, MOST_CORNERS, 0.002, 4, mask=mask, blockSize=5)
+    corners = np.zeros((0, 2), np.float32) if at is None else at[:, 0].astype(np.float32) + np.float32(0.5)
     if descriptors is None or not found:
-        return Points(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+        return Points(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), grey, corners)
     pixels = np.array([k.pt for k in found], dtype=np.float32) + np.float32(0.5)  # OpenCV counts from pixel centres
-    return Points(pixels, np.asarray(descriptors, dtype=np.uint8))
+    return Points(pixels, np.asarray(descriptors, dtype=np.uint8), grey, corners)
+
+
+def followed(first: Points, second: Points) -> tuple[Array, Array]:
+    """(N, 2) px of the first picture's corners and of where they are in the second, from where they are found back."""
+    if not len(first.corners):
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    start = np.ascontiguousarray(first.corners[:, None] - np.float32(0.5))
+    there, found, _ = cv2.calcOpticalFlowPyrLK(first.grey, second.grey, start, None, **_FOLLOWING)  # type: ignore[call-overload]
+    back, again, _ = cv2.calcOpticalFlowPyrLK(second.grey, first.grey, there, None, **_FOLLOWING)  # type: ignore[call-overload]
+    off = np.linalg.norm((back - start)[:, 0], axis=1)
+    kept = (found[:, 0] > 0) & (again[:, 0] > 0) & (off < _THERE_AND_BACK_PX)
+    return start[kept, 0].astype(np.float64) + 0.5, there[kept, 0].astype(np.float64) + 0.5
+
+
+def in_both(first: Points, second: Points) -> Common:
+    """Corners that could be followed, or where these are too few, points that are recognised."""
+    p, q = followed(first, second)
+    if len(p) >= FEWEST_MATCHES:
+        return Common(p, q, 0.6, 0.15)
+    return Common(*matched(first, second), _THRESHOLD_PX, 0.5)
 
 
 def matched(first: Points, second: Points) -> tuple[Array, Array]:
@@ -98,7 +138,8 @@ def motion_between(first: Points, second: Points, lens: Lens, width_px: int) -> 
         lens: fx, fy, cx, cy in px of both.
         width_px: of both.
     """
-    p, q = matched(first, second)
+    common = in_both(first, second)
+    p, q = common.first, common.second
     if len(p) < FEWEST_MATCHES:
         return None
     fx, fy, cx, cy = lens
@@ -110,17 +151,37 @@ def motion_between(first: Points, second: Points, lens: Lens, width_px: int) -> 
     still = Motion(_rigid(turn, np.zeros(3)), flow, alone, np.zeros((0, 2)), np.zeros(0))
     if alone < STILL:
         return still
-    essential, inliers = cv2.findEssentialMat(a, b, np.eye(3), cv2.USAC_MAGSAC, 0.999, _THRESHOLD_PX / focal_px)
-    if essential is None or essential.shape != (3, 3) or int(inliers.sum()) < FEWEST_MATCHES // 2:
+    seen = _motion_seen(a, b, focal_px, common)
+    if seen is None:
         return None
-    _, R, t, _ = cv2.recoverPose(essential, a, b, np.eye(3), mask=inliers.copy())
-    start = np.asarray(R, dtype=np.float64), np.asarray(t, dtype=np.float64)[:, 0]
-    R, t = _refined(*start, a, b, focal_px)
+    R, t = seen[:2]
     depth, kept = _triangulated(R, t, a, b, focal_px)
     if int(kept.sum()) < FEWEST_MATCHES // 4:
         return None
     parallax = float(np.median(_off_px(R, a[kept], b[kept], lens))) / width_px
     return Motion(_rigid(R, t), flow, parallax, p[kept], depth[kept])
+
+
+def _motion_seen(a: Array, b: Array, focal_px: float, common: Common) -> tuple[Array, Array, float] | None:
+    """Turn and direction from normalised coordinates, and their cost; None where no essential matrix is found."""
+    threshold = common.threshold_px / focal_px
+    essential, inliers = cv2.findEssentialMat(a, b, np.eye(3), cv2.USAC_MAGSAC, 0.999, threshold)
+    if essential is None or essential.shape != (3, 3) or int(inliers.sum()) < FEWEST_MATCHES // 2:
+        return None
+    _, R, t, _ = cv2.recoverPose(essential, a, b, np.eye(3), mask=inliers.copy())
+    start = np.asarray(R, dtype=np.float64), np.asarray(t, dtype=np.float64)[:, 0]
+    return _refined(*start, a, b, focal_px, common.accuracy_px)
+
+
+def disagreement(common: Common, lens: Lens) -> float | None:
+    """How badly any motion of a camera with that lens explains what two pictures have in common.
+
+    The mean over points of ln(1 + (Sampson's distance / accuracy)^2): the same whatever the lens, but for what it
+    explains. None where no motion is found.
+    """
+    a, b = ((x - [lens[2], lens[3]]) / [lens[0], lens[1]] for x in (common.first, common.second))
+    found = _motion_seen(a, b, float(np.sqrt(lens[0] * lens[1])), common)
+    return None if found is None else found[2] / len(a)
 
 
 def inverse(motion: Motion, second_pixels: Array, second_depth: Array) -> Motion:
@@ -171,8 +232,11 @@ def _off_px(R: Array, a: Array, b: Array, lens: Lens) -> Array:
     return np.where((there[:, 2] > 0) & np.isfinite(off), off, np.inf)
 
 
-def _refined(R: Array, t: Array, a: Array, b: Array, focal_px: float) -> tuple[Array, Array]:
-    """The turn and direction with the least Sampson distance (Hartley & Zisserman, eq. 11.9) under Cauchy's loss."""
+def _refined(R: Array, t: Array, a: Array, b: Array, focal_px: float, accuracy_px: float) -> tuple[Array, Array, float]:
+    """The turn and direction with the least Sampson distance (Hartley & Zisserman, eq. 11.9), and what they cost.
+
+    Under Cauchy's loss: the sum of ln(1 + (distance / accuracy)^2).
+    """
     x, y = np.column_stack([a, np.ones(len(a))]), np.column_stack([b, np.ones(len(b))])
     across = np.linalg.svd(t[None])[2][1:]  # two directions perpendicular to t
 
@@ -187,20 +251,24 @@ def _refined(R: Array, t: Array, a: Array, b: Array, focal_px: float) -> tuple[A
         size = np.sqrt(lines[:, 0] ** 2 + lines[:, 1] ** 2 + back[:, 0] ** 2 + back[:, 1] ** 2)
         return np.asarray((y * lines).sum(1) / np.maximum(size, 1e-12) * focal_px)
 
-    return moved(_least_cauchy(distance, np.zeros(5)))
+    step, cost = _least_cauchy(distance, np.zeros(5), accuracy_px)
+    return *moved(step), cost
 
 
-def _least_cauchy(residuals: Callable[[Array], Array], x: Array) -> Array:
-    """Where the sum of ln(1 + (r/s)^2) is least: Levenberg and Marquardt's steps, reweighted as Cauchy's loss asks."""
+def _least_cauchy(residuals: Callable[[Array], Array], x: Array, s: float) -> tuple[Array, float]:
+    """Where the sum of ln(1 + (r/s)^2) is least, and that sum.
+
+    Levenberg and Marquardt's steps, reweighted as Cauchy's loss asks.
+    """
 
     def cost(r: Array) -> float:
-        return float(np.log1p((r / _CAUCHY_PX) ** 2).sum())
+        return float(np.log1p((r / s) ** 2).sum())
 
     r, damping = residuals(x), 1e-3
     before = cost(r)
     for _ in range(_MOST_STEPS):
         J = np.stack([(residuals(x + h) - r) / _NUDGE for h in _NUDGE * np.eye(len(x))], axis=1)
-        weighted = J / (1 + (r / _CAUCHY_PX) ** 2)[:, None]
+        weighted = J / (1 + (r / s) ** 2)[:, None]
         A, g = weighted.T @ J, weighted.T @ r
         step = np.linalg.lstsq(A + damping * np.diag(np.diag(A)), -g, rcond=None)[0]
         tried = residuals(x + step)
@@ -212,7 +280,7 @@ def _least_cauchy(residuals: Callable[[Array], Array], x: Array) -> Array:
         if before - now < _SETTLED * before:
             break
         before = now
-    return x
+    return x, cost(r)
 
 
 def _triangulated(R: Array, t: Array, a: Array, b: Array, focal_px: float) -> tuple[Array, npt.NDArray[np.bool_]]:

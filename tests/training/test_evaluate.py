@@ -169,6 +169,9 @@ def test_a_source_that_a_model_learnt_from_is_measured_where_it_did_not(
     assert not {e.scene for e in learnt.depth_cases()} & {e.scene for e in trained.depth_cases()}
     (elsewhere,) = sources_for([f"rgbd={_depth_set(tmp_path / 'another', 2)}"], recipe, "test")
     assert len(elsewhere.depth_cases()) == 4
+    titles = {data.name for data in sources_of(recipe)}  # which the recipe's own folder explains
+    (elsewhere,) = sources_for([f"rgbd={tmp_path / 'another'}"], recipe, "test", titles)
+    assert len(elsewhere.depth_cases()) == 4
     (carded,) = sources_for([f"rgbd={folder}"], None, "test", {data.name for data in sources_of(recipe)})
     assert [e.name for e in carded.depth_cases()] == [e.name for e in learnt.depth_cases()]
 

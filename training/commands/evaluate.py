@@ -25,6 +25,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the numbers here, for `export --metrics`.")] = None,
     errors: Annotated[Path | None, typer.Option(help="Folder for error pictures, worst first, and index.html.")] = None,
     worst: Annotated[int, typer.Option(help="How many error pictures of each set.")] = 50,
+    flip: Annotated[bool, typer.Option(help="Ask depth in the mirror too, and blend as Monodepth does.")] = False,
     threads: Threads = 0,
 ) -> None:
     """Measure a model as the device runs it, beside the trivial baselines."""
@@ -36,7 +37,7 @@ def evaluate(
     part = measure.part_named(split)
     titles = {data.name for data in opened.manifest.provenance.data}
     sources = measure.sources_for(source or (), recipe, part, titles)
-    places = measure.Places(rooms, objects, part, seed, hdri, hold_out, real, sources)
+    places = measure.Places(rooms, objects, part, seed, hdri, hold_out, real, sources, flip)
     other = measure.opened(peer, peer_manifest, threads=threads) if peer is not None else None
     report = measure.evaluate(opened, places, peer=other, errors=errors, worst=worst)
     measure.print_table(report, Console())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ PROVED_ON = 12
 """Held-out pictures that every exported file is compared with the network on."""
 KNOWN_BY = 200
 """Held-out pictures that say what such pictures are like, for the manifest's reference."""
+_COUNTED = ("frames", "rooms", "pictures")
 
 
 def export(
@@ -42,20 +43,21 @@ def export(
 
     int8 is written only where it is close enough and was measured faster; the card says so either way.
     """
-    from training.data.sources import datasets, with_sources
+    from training.data.sources import with_sources
     from training.export.engine import export_checkpoint
     from training.export.proof.views import views_of
     from training.export.reference import described, known_pictures
     from training.tasks.base import read_checkpoint
 
-    recipe = with_overrides(read_checkpoint(checkpoint)[0], data={"rooms": rooms, "objects": objects, "hdri": hdri})
+    recorded, content = read_checkpoint(checkpoint)
+    recipe = with_overrides(recorded, data={"rooms": rooms, "objects": objects, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
     files = _files_to_export(recipe, precisions, batch, calibration)
     manifest = export_checkpoint(
         checkpoint,
         out,
         views_of(recipe, "val", PROVED_ON),
-        counts=datasets(recipe).counts,
+        counts=_counts(recipe, content),
         commit=commit,
         metrics=metrics,
         notes=notes,
@@ -68,6 +70,15 @@ def export(
     )
     written = ", ".join(manifest.precisions)
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")
+
+
+def _counts(recipe: Recipe, content: dict[str, Any]) -> dict[str, int]:
+    """How much data a checkpoint learnt from; of footage as its run recorded it, which takes minutes to find again."""
+    from training.data.sources import datasets
+    from training.tasks.base import runs_of
+
+    said = {name: n for name, n in runs_of(content)[-1].items() if name.removeprefix("validation_") in _COUNTED}
+    return said if recipe.task == "self_depth" and said else datasets(recipe).counts
 
 
 def _level(checkpoint: Path, recipe: Recipe) -> float | None:

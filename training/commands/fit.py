@@ -27,6 +27,9 @@ def fit(
     video: Annotated[
         Path | None, typer.Option(help="Footage for self_depth: a video, or a folder of frames or videos.")
     ] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(help="An ADE20K segmenter, .npz: people it finds in footage are not learnt from.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="To start from: an encoder's .npz, imagenet, a .ckpt.")] = None,
     pseudo: Annotated[Path | None, typer.Option(help="Folder of pseudo-labels, from `distill label`.")] = None,
     style: Annotated[Path | None, typer.Option(help="Folder of real pictures, for augment.style_share.")] = None,
@@ -65,6 +68,7 @@ def fit(
             "pseudo": pseudo,
             "pseudo_share": pseudo_share,
             "style": style,
+            "segmenter": segmenter,
         },
         optim={"steps": steps, "batch_size": batch_size, "precision": precision},
     )

@@ -19,7 +19,9 @@ def synthesize_walks(
     assets: Assets = None,
     baseline: Annotated[float, typer.Option(help="A second camera so many metres to the right; 0 = none.")] = 0.0,
     size: Annotated[str, typer.Option(help="Of the pictures, px.")] = "256x192",
-    samples: Annotated[int, typer.Option(help="Light paths a pixel, before denoising.")] = 32,
+    samples: Annotated[
+        int, typer.Option(help="Light paths a pixel, before denoising; 0: flat light, seconds a walk.")
+    ] = 32,
     threads: Annotated[int, typer.Option(help="Of the renderer.")] = 2,
 ) -> None:
     """Render walks through random rooms, with exact depth and pose: to prove learning from footage with."""

@@ -40,6 +40,10 @@ class DataConfig(Section):
     max_rooms: Count | None = None
     pseudo: Path | None = Field(default=None, description="folder of pseudo-labels, from `edge-train distill label`")
     style: Path | None = Field(default=None, description="folder of real pictures whose look rendered ones are given")
+    segmenter: Path | None = Field(
+        default=None,
+        description="ADE20K segmenter (.npz) that finds people in footage, from whom nothing is learnt, and the floor",
+    )
     pseudo_share: Share = Field(default=0.25, description="share of samples from pseudo-labelled pictures, if any")
 
 

@@ -26,12 +26,16 @@ from training.config.nets import (
     HorizonNetConfig,
     JointConfig,
     MobileShConfig,
+    Monodepth2Config,
     ObjectsConfig,
 )
 from training.config.optim import OptimConfig
 from training.config.recipe import Recipe, loss_section
 
-_NETS = (FcrnConfig, FastDepthConfig, HorizonNetConfig, MobileShConfig, CompletionConfig, JointConfig, ObjectsConfig)
+_NETS = (
+    FcrnConfig, FastDepthConfig, Monodepth2Config, HorizonNetConfig, MobileShConfig, CompletionConfig, JointConfig,
+    ObjectsConfig,
+)  # fmt: skip
 _SECTIONS = (Recipe, *_NETS, DataConfig, SourceConfig, AugmentConfig, OptimConfig, *get_args(LossConfig), InputSpec)
 
 

@@ -30,14 +30,31 @@ class SelfDepthLossConfig(Section):
     photometric: Weight = Field(default=1.0, description="how unlike a picture its moved sources are")
     geometric: Weight = Field(default=0.1, description="how much the depths of two pictures contradict each other")
     smoothness: Weight = Field(default=1e-3, description="steps of log depth where the picture has no edge")
+    smooth_on: Literal["log_depth", "disparity"] = Field(
+        default="log_depth", description="disparity: over its mean, as Monodepth2 and SC-Depth have it"
+    )
     scale: Weight = Field(default=1.0, description="squared median of ln(depth / that of the network it started from)")
+    scale_over: Literal["picture", "batch"] = Field(
+        default="picture",
+        description="picture: each picture's scale is tied to the start; batch: their mean alone, for a start that "
+        "knows no depth",
+    )
+    height: Weight = Field(
+        default=1.0,
+        description="squared ln of the camera's height above the floor that depth shows, of the true one, where a "
+        "segmenter finds the floor and the footage says camera_height_m; with it set scale: 0",
+    )
     shape: Weight = Field(default=0.05, description="L1 of the rest of that where the picture has no texture")
     rooms: Weight = Field(default=1.0, description="the supervised loss of rendered rooms beside, where they are given")
     supervised: DepthLossConfig = Field(default=DepthLossConfig(), description="that loss")
-    motion: Literal["matches", "network"] = Field(
+    motion: Literal["matches", "network", "network_alone"] = Field(
         default="matches",
         description="matches: as found from points, corrected for each pair; network: from the pictures, "
-        "once the turn that points show is undone. Poses and baselines that are known are taken as they are",
+        "once the turn that points show is undone; network_alone: turn and way from the pictures, as published. "
+        "Poses and baselines that are known are taken as they are",
+    )
+    motion_encoder: Literal["mobilenet_v2", "resnet18"] = Field(
+        default="mobilenet_v2", description="of the network that sees motion; resnet18 is Monodepth2's"
     )
     motion_lr_factor: Positive = Field(default=1.0, description="learning rate of motions, of the network's")
     settle_steps: Annotated[int, Field(ge=0)] = Field(

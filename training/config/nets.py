@@ -77,6 +77,20 @@ class FastDepthConfig(Section):
         return self
 
 
+class Monodepth2Config(Section):
+    """Monodepth2: Godard et al., "Digging into Self-Supervised Monocular Depth Estimation" (2019); and SC-Depth's."""
+
+    net: Literal["monodepth2"]
+    encoder: Literal["resnet18", "resnet50"] = "resnet18"
+    enlarged_by: Literal["nearest", "bilinear"] = Field(default="nearest", description="bilinear: as SC-Depth does")
+    scales: Annotated[int, Field(ge=1, le=4)] = Field(
+        default=4, description="sizes at which depth is learnt, each half of the one before; the first is served"
+    )
+    min_m: Positive = 0.1
+    max_m: Positive = 100.0
+    canonical_focal_px: Positive | None = Field(default=None, description="as of fcrn")
+
+
 class HorizonNetConfig(Section):
     """A layout network: Sun et al., "HorizonNet: Learning Room Layout with 1D Representation" (2019)."""
 
@@ -187,6 +201,13 @@ class ObjectsConfig(Section):
 
 
 NetConfig = Annotated[
-    FcrnConfig | FastDepthConfig | HorizonNetConfig | MobileShConfig | CompletionConfig | JointConfig | ObjectsConfig,
+    FcrnConfig
+    | FastDepthConfig
+    | Monodepth2Config
+    | HorizonNetConfig
+    | MobileShConfig
+    | CompletionConfig
+    | JointConfig
+    | ObjectsConfig,
     Field(discriminator="net"),
 ]

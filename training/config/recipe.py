@@ -25,6 +25,7 @@ from training.config.nets import (
     FcrnConfig,
     HorizonNetConfig,
     JointConfig,
+    Monodepth2Config,
     NetConfig,
     ObjectsConfig,
 )
@@ -35,8 +36,8 @@ from training.config.values import Section
 LearningTask = ModelTask | Literal["self_depth"]
 """What is learnt: a noun, or depth from footage without labels."""
 _TASK_NETS: dict[LearningTask, set[str]] = {
-    "depth": {"fcrn", "fast_depth"},
-    "self_depth": {"fcrn"},
+    "depth": {"fcrn", "fast_depth", "monodepth2"},
+    "self_depth": {"fcrn", "monodepth2"},
     "layout": {"horizonnet"},
     "lighting": {"mobilenet_sh", "completion"},
     "joint": {"joint"},
@@ -123,4 +124,4 @@ class Recipe(Section):
     def _halves_evenly(self) -> bool:
         """Whether the picture's sides must be multiples of 32 px."""
         with_skips = isinstance(self.net, FcrnConfig) and self.net.skips
-        return with_skips or isinstance(self.net, FastDepthConfig | HorizonNetConfig | JointConfig)
+        return with_skips or isinstance(self.net, FastDepthConfig | Monodepth2Config | HorizonNetConfig | JointConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,7 @@ from training.config.recipe import Recipe
 from training.data.mix import splits
 from training.data.mix.entries import PARTS, Entry, Lazy, Part
 from training.data.mix.mixture import Items, Mixture
-from training.data.motion.footage import Footage
+from training.data.motion.footage import Finder, Footage
 from training.data.motion.pairs import Studied, studied
 from training.data.samples.hdri import (
     LightingTraining,
@@ -45,6 +46,7 @@ from training.data.sets.readers import kind_of
 from training.data.synthetic import RenderedRooms
 from training.data.synthetic.objects.rendered import RenderedObjects
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 Samples = Dataset[dict[str, torch.Tensor]]
 Rooms = list[tuple[RenderedRooms, int]]
@@ -52,7 +54,7 @@ MOST_VALIDATION = 400
 """Of each data set at most so many items, evenly spaced, choose the checkpoint."""
 _MOST_ROOMS = 40
 """Of rendered rooms at most so many choose a lighting checkpoint."""
-_TRAINED, _GAP = 0.82, 0.03
+TRAINED_SHARE, _GAP = 0.82, 0.03
 """Shares of a sequence that are learnt from, and left out before what is held out."""
 
 
@@ -202,7 +204,7 @@ def _depth(recipe: Recipe, samples: int) -> Split:
     return Split(training, validation, gathered.counts, gathered.scenes)
 
 
-def _self_depth(recipe: Recipe, samples: int) -> Split:
+def _self_depth(recipe: Recipe, samples: int, *, people: Finder | None) -> Split:
     """Footage: whole sequences are held out where there are enough, else the last part of each."""
     size = (recipe.input.width_px, recipe.input.height_px)
     if not recipe.data.sources:
@@ -217,8 +219,8 @@ def _self_depth(recipe: Recipe, samples: int) -> Split:
         for part in entries:
             entries[part] += parts[part]
     splits.check_apart(scenes)
-    train, held = ([studied(e.read(), *size) for e in found] for found in entries.values())
-    kept = [range(round(_TRAINED * len(s.images)) if not held else len(s.images)) for s in train]
+    train, held = (_studied(found, size, people) for found in entries.values())
+    kept = [range(round(TRAINED_SHARE * len(s.images)) if not held else len(s.images)) for s in train]
     learnt = moments(train, kept)
     left = moments(held, [range(len(s.images)) for s in held]) if held else moments(train, _after(train, kept))
     if not learnt or not left:
@@ -232,6 +234,26 @@ def _self_depth(recipe: Recipe, samples: int) -> Split:
     training = SelfDepthSamples(learnt, recipe, samples, rooms)
     step = -(-len(left) // MOST_VALIDATION)
     return Split(training, SelfDepthSamples(left[::step], recipe, None, None), counts, scenes)
+
+
+def _studied(entries: list[Entry[Footage]], size_px: tuple[int, int], people: Finder | None) -> list[Studied]:
+    """All clips that depth can be learnt from; one that it cannot be is named and left out, if others remain.
+
+    Raises:
+        DataError: it can be learnt from none of them.
+    """
+    out: list[Studied] = []
+    refused: list[DataError] = []
+    for entry in entries:
+        try:
+            out.append(studied(entry.read(), *size_px, people))
+        except DataError as e:
+            refused.append(e)
+    if refused and not out:
+        raise refused[0]
+    for reason in refused:
+        _LOG.warning("left out: %s", reason)
+    return out
 
 
 def _after(footage: list[Studied], kept: list[range]) -> list[range]:
@@ -314,15 +336,15 @@ def _objects(recipe: Recipe, samples: int) -> Split:
     return Split(training, validation, counts, [splits.record("objects", str(folder), entries)])
 
 
-def datasets(recipe: Recipe) -> Split:
-    """What a recipe learns from.
+def datasets(recipe: Recipe, people: Finder | None = None) -> Split:
+    """What a recipe learns from; `people` finds what footage is not learnt from.
 
     Raises:
         DataError: a folder that the recipe needs is not given, is laid out otherwise, or holds too little.
     """
     samples = recipe.optim.batch_size * recipe.optim.validate_every
     of_task: dict[str, Callable[[Recipe, int], Split]] = {
-        "depth": _depth, "self_depth": _self_depth, "layout": _layout, "lighting": _lighting, "joint": _joint,
-        "object": _objects,
+        "depth": _depth, "self_depth": partial(_self_depth, people=people), "layout": _layout, "lighting": _lighting,
+        "joint": _joint, "object": _objects,
     }  # fmt: skip
     return of_task[recipe.task](recipe, samples)

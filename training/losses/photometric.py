@@ -13,14 +13,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 NEAREST_M = 0.05
 """What lies nearer to the source's plane, or behind it, is not seen by it."""
 SSIM_SHARE = 0.85
-_C1, _C2 = 0.01**2, 0.03**2
 _GAIN, _OFFSET = (0.5, 2.0), 0.2
 """Limits of how far two pictures' exposures may differ, in shares of full scale."""
 _DARK, _BRIGHT = 5 / 255, 250 / 255
+_FLOOR_SHARE = 1 / 12
 _NEVER = 1e6
 """Unlikeness of a source that does not show a pixel."""
 
@@ -89,13 +90,10 @@ def synthesised(source: Tensor, depth_m: Tensor, lens: Tensor, T_source_target: 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """(B, C, H, W) structural similarity (Wang et al. 2004) over 3x3 pixels, the border mirrored."""
-    a, b = (F.pad(x, (1, 1, 1, 1), mode="reflect") for x in (a, b))
-    mean_a, mean_b = F.avg_pool2d(a, 3, 1), F.avg_pool2d(b, 3, 1)
-    var_a = F.avg_pool2d(a * a, 3, 1) - mean_a**2
-    var_b = F.avg_pool2d(b * b, 3, 1) - mean_b**2
-    both = F.avg_pool2d(a * b, 3, 1) - mean_a * mean_b
-    above = (2 * mean_a * mean_b + _C1) * (2 * both + _C2)
-    return above / ((mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2))
+    _, out = structural_similarity_index_measure(
+        a, b, gaussian_kernel=False, kernel_size=3, data_range=1.0, return_full_image=True
+    )
+    return out
 
 
 def unlikeness(a: Tensor, b: Tensor) -> Tensor:
@@ -133,23 +131,64 @@ def contradiction(depth_m: Tensor, other_m: Tensor) -> Tensor:
     return (depth_m - other_m).abs() / (depth_m + other_m).clamp(min=1e-6)
 
 
-def smoothness(log_depth: Tensor, image: Tensor) -> Tensor:
+def smoothness(log_depth: Tensor, image: Tensor, *, of_disparity: bool = False) -> Tensor:
     """Mean step of log depth (B, 1, H, W), counting less where the picture (B, 3, H, W) in 0..1 has an edge.
 
-    First order and exp(-10 |dI|); a logarithm needs no division by its mean.
+    First order and exp(-10 |dI|); a logarithm needs no division by its mean. `of_disparity`: steps of 1 / depth over
+    its mean, and exp(-|dI|) (Godard et al. 2019).
     """
+    values, sharpness = log_depth, 10.0
+    if of_disparity:
+        disparity = torch.exp(-log_depth)
+        values, sharpness = disparity / disparity.mean(dim=(2, 3), keepdim=True), 1.0
     total = log_depth.new_zeros(())
     for axis in (2, 3):
-        n = log_depth.shape[axis] - 1
-        step = (log_depth.narrow(axis, 1, n) - log_depth.narrow(axis, 0, n)).abs()
+        n = values.shape[axis] - 1
+        step = (values.narrow(axis, 1, n) - values.narrow(axis, 0, n)).abs()
         edge = (image.narrow(axis, 1, n) - image.narrow(axis, 0, n)).abs().mean(dim=1, keepdim=True)
-        total = total + (step * torch.exp(-10 * edge)).mean()
+        total = total + (step * torch.exp(-sharpness * edge)).mean()
     return total / 2
 
 
-def scale_difference(log_depth: Tensor, start: Tensor) -> Tensor:
-    """Mean over pictures of the squared median of ln(depth / start): ties the scale to the start, and no shape."""
-    return ((log_depth - start).flatten(1).median(dim=1).values ** 2).mean()
+def scale_difference(log_depth: Tensor, start: Tensor, *, together: bool = False) -> Tensor:
+    """Mean over pictures of the squared median of ln(depth / start): ties the scale to the start, and no shape.
+
+    `together`: the square of that median's mean, which leaves each picture free and ties all of them.
+    """
+    median = (log_depth - start).flatten(1).median(dim=1).values
+    return median.mean() ** 2 if together else (median**2).mean()
+
+
+def plane_distances(depth_m: Tensor, lens: Tensor, where: Tensor) -> Tensor:
+    """(B,) how far the camera is from the plane that z-depth (B, 1, H, W) has where (B, 1, H, W) says.
+
+    Of a plane 1 / z = a x + b y + c, whatever its tilt, with x and y the ray at z = 1; it is 1 / |(a, b, c)| away.
+    Least squares twice, the second time without what is more than a tenth off.
+    """
+    rays = points_from_depth(torch.ones_like(depth_m), lens).flatten(2).transpose(1, 2)
+    inverse, weight = 1 / depth_m.flatten(1)[..., None], where.flatten(1)[..., None].to(depth_m.dtype)
+    plane = rays.new_zeros(len(rays), 3, 1)
+    ridge = 1e-6 * torch.eye(3, dtype=rays.dtype, device=rays.device)
+    for _ in range(2):
+        square = (rays * weight).transpose(1, 2) @ rays / weight.sum(dim=1, keepdim=True).clamp(min=1.0)
+        shared = (rays * weight).transpose(1, 2) @ inverse / weight.sum(dim=1, keepdim=True).clamp(min=1.0)
+        plane = torch.linalg.solve(square + ridge, shared)
+        near = ((rays @ plane / inverse - 1).abs() < 0.1).to(weight.dtype)
+        weight = weight * near.detach()
+    size: Tensor = torch.linalg.vector_norm(plane[..., 0], dim=1).clamp(min=1e-6)
+    return torch.reciprocal(size)
+
+
+def height_difference(depth_m: Tensor, lens: Tensor, floor: Tensor, height_m: Tensor) -> Tensor:
+    """Mean squared ln(height of the camera above the floor that depth shows / its true height), over pictures (B,).
+
+    Of pictures that show the floor in a twelfth of them and whose height is known (not 0); 0 where there are none.
+    """
+    counts = (floor.flatten(1).to(depth_m.dtype).mean(dim=1) > _FLOOR_SHARE) & (height_m > 0)
+    if not bool(counts.any()):
+        return depth_m.new_zeros(())
+    found = plane_distances(depth_m[counts], lens[counts], floor[counts])
+    return (torch.log(found / height_m[counts]) ** 2).mean()
 
 
 def motion_from_vector(vector: Tensor) -> Tensor:
@@ -192,6 +231,8 @@ def compared(
     *,
     sources_depth_m: Tensor | None = None,
     usable: Tensor | None = None,
+    still: Tensor | None = None,
+    sources_still: Tensor | None = None,
 ) -> Comparison:
     """A target against every source that shows the same scene from elsewhere.
 
@@ -208,15 +249,21 @@ def compared(
         T_source_target: (B, S, 4, 4), metres.
         sources_depth_m: (B, S, 1, H, W), where the depths are to agree.
         usable: (B, S) bool; sources that are there. All of them if not given.
+        still: (B, 1, H, W) bool; where the target shows nothing that moves by itself. Everywhere if not given.
+        sources_still: (B, S, 1, H, W), the same of the sources.
     """
     residuals, unmoved, contradictions, shown = [], [], [], []
     for s in range(sources.shape[1]):
         warp = synthesised(sources[:, s], depth_m, lens, T_source_target[:, s])
         there = torch.ones_like(warp.seen) if usable is None else usable[:, s, None, None, None]
         seen = warp.seen & there & unclipped(target) & unclipped(warp.image.detach())
+        if still is not None:
+            seen = seen & still
+        if sources_still is not None:  # a pixel between a still one and another is neither
+            seen = seen & (sampled(sources_still[:, s].to(target.dtype), warp.pixels.detach()) > 0.99)
         residuals.append(unlikeness(target, exposed_alike(warp.image, target, seen)))
-        still = exposed_alike(sources[:, s], target, there.expand_as(seen))
-        unmoved.append(torch.where(there, unlikeness(target, still), _NEVER))
+        as_it_is = exposed_alike(sources[:, s], target, there.expand_as(seen))
+        unmoved.append(torch.where(there, unlikeness(target, as_it_is), _NEVER))
         shown.append(seen)
         if sources_depth_m is not None:
             contradictions.append(contradiction(warp.depth_m, sampled(sources_depth_m[:, s], warp.pixels)))

@@ -20,7 +20,16 @@ from training.data.mix.entries import Entry
 from training.drawing import coloured_depth, coloured_error
 from training.measure.confidence import rank_correlation
 from training.measure.report import Measured, Scored, side_by_side
-from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, aligned, known, steps_recovered
+from training.metrics.depth import (
+    ALIGNMENTS,
+    LIMITS_M,
+    Alignment,
+    DepthScores,
+    aligned,
+    both_ways,
+    known,
+    steps_recovered,
+)
 
 Entries = Sequence[Entry[DepthCase]]
 BASELINE = "the set's mean depth everywhere"
@@ -32,13 +41,22 @@ _WORST_SHARE = 0.5
 """Relative error that is painted at full strength."""
 
 
-def _predicted(manifest: Manifest, backend: Backend, case: DepthCase) -> tuple[npt.NDArray[np.float32], float | None]:
-    """The device's depth map at the truth's size, in an unknown unit if the model is relative; the error it expects."""
+def _predicted(
+    manifest: Manifest, backend: Backend, case: DepthCase, flip: bool
+) -> tuple[npt.NDArray[np.float32], float | None]:
+    """The device's depth map at the truth's size, in an unknown unit if the model is relative; the error it expects.
+
+    `flip`: blended with that of the mirror image.
+    """
     reader = averaged(DepthReader(manifest, case.camera, smoothing_s=0.0), manifest)
     found = reader.read(backend.run(reader.prepare(case.image)), 0.0)
+    depth = found.depth
+    if flip:
+        again = reader.read(backend.run(reader.prepare(np.ascontiguousarray(case.image[:, ::-1]))), 0.0)
+        depth = both_ways(depth, again.depth[:, ::-1])
     height, width = case.depth_m.shape
-    depth = cv2.resize(found.depth, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(depth, dtype=np.float32), found.expected_error
+    sized = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(sized, dtype=np.float32), found.expected_error
 
 
 def _mean_depth(entries: Entries) -> tuple[float, list[int]]:
@@ -53,11 +71,14 @@ def _mean_depth(entries: Entries) -> tuple[float, list[int]]:
     return float(np.mean(means)) if means else float("nan"), usable
 
 
-def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: str) -> Measured | None:
+def measure_depth(
+    manifest: Manifest, backend: Backend, entries: Entries, data: str, *, flip: bool = False
+) -> Measured | None:
     """Every metric under every alignment, per picture and pooled, beside a constant; None if no depth is known.
 
     The constant is the mean depth of the very set: it is told what the model is not. A picture is ranked by its
     headline AbsRel that allows no less than the model needs: none for metres, scale and shift for relative depth.
+    `flip`: every picture is asked about in the mirror too, see `both_ways`; the rows' names say so.
     """
     mean_m, usable = _mean_depth(entries)
     if not usable:
@@ -72,7 +93,7 @@ def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: 
     steps: list[float] = []
     for index in usable:
         case = entries[index].read()
-        found, expected = _predicted(manifest, backend, case)
+        found, expected = _predicted(manifest, backend, case, flip)
         constant = np.full_like(case.depth_m, mean_m)
         errors = {a: scores.add(found, case.depth_m) for a, scores in ours.items()}
         for scores in base.values():
@@ -81,7 +102,7 @@ def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: 
         scored.append(Scored(entries[index].name, errors[first]["absrel"], numbers))
         doubts += [] if expected is None else [expected]
         steps.append(steps_recovered(found, case.depth_m))
-    where = f"{data} ({len(usable)} pictures)"
+    where = f"{data} ({len(usable)} pictures{', asked both ways' if flip else ''})"
     return Measured(
         data=where,
         rows=tuple(
@@ -92,7 +113,7 @@ def measure_depth(manifest: Manifest, backend: Backend, entries: Entries, data: 
         details=_details(ours, base, mean_m),
         pictures=tuple(scored),
         ranked_by=f"{_label(first)} absrel",
-        draw=lambda i: _drawn(manifest, backend, entries[usable[i]].read(), first),
+        draw=lambda i: _drawn(manifest, backend, entries[usable[i]].read(), first, flip),
     )
 
 
@@ -147,9 +168,9 @@ def _details(ours: dict[Alignment, DepthScores], base: dict[Alignment, DepthScor
     }
 
 
-def _drawn(manifest: Manifest, backend: Backend, case: DepthCase, alignment: Alignment) -> ImageArray:
+def _drawn(manifest: Manifest, backend: Backend, case: DepthCase, alignment: Alignment, flip: bool) -> ImageArray:
     """Picture, truth, prediction and relative error, both depths on one scale."""
-    truth, (found, _) = case.depth_m, _predicted(manifest, backend, case)
+    truth, (found, _) = case.depth_m, _predicted(manifest, backend, case, flip)
     fit = partial(aligned, alignment=alignment)
     p, t = known(found, truth)
     shown = np.zeros(truth.shape, np.float32)

@@ -50,6 +50,19 @@ def aligned(predicted: Array, truth: Array, alignment: Alignment, limits_m: tupl
     return np.clip(predicted, low, high)
 
 
+def both_ways(depth: npt.NDArray[np.float32], mirrored_back: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """One depth map (H, W) from that of a picture and that of its mirror image, mirrored back (Godard et al. 2017).
+
+    A network that learnt from pairs of eyes errs along the left edge, which the right eye does not see: there the
+    mirror image's counts, along the right edge the picture's, and between the mean of both disparities.
+    """
+    x = np.linspace(0.0, 1.0, depth.shape[1], dtype=np.float32)
+    left = 1 - np.clip(20 * (x - 0.05), 0, 1)
+    right = left[::-1]
+    a, b = 1 / np.maximum(depth, 1e-6), 1 / np.maximum(mirrored_back, 1e-6)
+    return np.asarray(1 / (right * a + left * b + (1 - left - right) * (a + b) / 2), dtype=np.float32)
+
+
 def known(
     predicted: npt.ArrayLike, truth: npt.ArrayLike, limits_m: tuple[float, float] = LIMITS_M
 ) -> tuple[Array, Array]:

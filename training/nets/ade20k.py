@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge.errors import DataError
+from edge.perception.preprocess import resize
 
 CLASSES = (
     "other", "wall", "building", "sky", "floor", "tree", "ceiling", "road", "bed", "window", "grass", "cabinet",
@@ -35,6 +36,8 @@ SURFACES: dict[str, tuple[str, ...]] = {
 """What is a room's wall, floor or ceiling or lies flat on it; indoor surfaces are at times taken for outdoor ones."""
 SIZE_STEP_PX = 128
 """Pictures are a multiple of this wide and high, so that every resize is by a whole factor."""
+_FINEST_PX = 512
+"""The shorter side that the networks were made for."""
 Weights = dict[str, npt.NDArray[np.float32]]
 Description = dict[str, Any]
 _ACTIVATIONS: dict[int, Callable[[], nn.Module]] = {0: nn.Identity, 1: nn.ReLU, 3: nn.ReLU6}
@@ -162,6 +165,17 @@ def surface_probabilities(logits: Tensor) -> Tensor:
     """(B, 32, H, W) logits -> (B, 3, H, W) probabilities of wall, floor and ceiling."""
     share = logits.softmax(dim=1)
     return torch.stack([share[:, [CLASSES.index(c) for c in names]].sum(dim=1) for names in SURFACES.values()], dim=1)
+
+
+def classes_in(segmenter: Ade20kSegmenter, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """(H, W) of an RGB picture (H, W, 3): the number in `CLASSES` of what each pixel most likely shows."""
+    h, w = image.shape[:2]
+    scale = _FINEST_PX / min(h, w)
+    size = [max(SIZE_STEP_PX, round(n * scale / SIZE_STEP_PX) * SIZE_STEP_PX) for n in (w, h)]
+    x = torch.from_numpy(resize(image, size[0], size[1]).astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = F.interpolate(segmenter(x), size=(h, w), mode="bilinear", align_corners=False)
+    return logits.argmax(dim=1)[0].numpy()
 
 
 def read_segmenter(path: Path) -> Ade20kSegmenter:

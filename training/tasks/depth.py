@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from edge.scene import ImageArray
 from training.config.losses import DepthLossConfig
-from training.config.nets import FastDepthConfig, FcrnConfig
+from training.config.nets import FastDepthConfig, FcrnConfig, Monodepth2Config, NetConfig
 from training.config.recipe import Recipe
 from training.losses.depth import DepthLoss
 from training.nets.depth import Fcrn
 from training.nets.fast_depth import FastDepth
+from training.nets.monodepth2 import Monodepth2
 from training.tasks.base import Batch, NounTask
 from training.tasks.preview import SHOWN, depth_row, picture_from_tensor
 
@@ -39,19 +40,30 @@ def _depth(answer: Tensor | tuple[Tensor, Tensor]) -> Tensor:
     return answer[0] if isinstance(answer, tuple) else answer
 
 
+def depth_net(config: NetConfig) -> Fcrn | FastDepth | Monodepth2:
+    """The depth network that a recipe names, with random weights."""
+    if isinstance(config, FastDepthConfig):
+        return FastDepth(config)
+    if isinstance(config, Monodepth2Config):
+        return Monodepth2(config)
+    assert isinstance(config, FcrnConfig)
+    return Fcrn(config)
+
+
 class DepthTask(NounTask):
     """Batches hold `image` (B, 3, H, W) and `depth` (B, 1, h, w) metres for the canonical lens, 0 = unknown."""
 
-    net: Fcrn | FastDepth
+    net: Fcrn | FastDepth | Monodepth2
 
     def __init__(self, recipe: Recipe) -> None:
         """Build network and loss."""
-        assert isinstance(recipe.net, FcrnConfig | FastDepthConfig) and isinstance(recipe.loss, DepthLossConfig)
-        super().__init__(recipe, FastDepth(recipe.net) if isinstance(recipe.net, FastDepthConfig) else Fcrn(recipe.net))
+        assert isinstance(recipe.net, FcrnConfig | FastDepthConfig | Monodepth2Config)
+        assert isinstance(recipe.loss, DepthLossConfig)
+        super().__init__(recipe, depth_net(recipe.net))
         focal_px = getattr(recipe.net, "canonical_focal_px", None) or recipe.input.width_px
         focal_widths = focal_px / recipe.input.width_px
         self.loss = DepthLoss(recipe.loss, recipe.net.min_m, recipe.net.max_m, focal_widths=focal_widths)
-        self._log = isinstance(recipe.net, FcrnConfig) and recipe.net.activation == "log"
+        self._log = getattr(recipe.net, "activation", "log") == "log" and not isinstance(recipe.net, FastDepthConfig)
 
     def loss_of(self, batch: Batch) -> Tensor:
         """`DepthLoss` of the network's last layer."""

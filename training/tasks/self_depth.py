@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config.losses import SelfDepthLossConfig
-from training.config.nets import FcrnConfig
+from training.config.nets import FcrnConfig, Monodepth2Config
 from training.config.recipe import Recipe
 from training.data.samples.self_depth import MOST_PAIRS
 from training.losses.depth import DepthLoss
 from training.losses.photometric import (
     Comparison,
     compared,
+    height_difference,
     motion_from_vector,
     sampled,
     scale_difference,
@@ -30,8 +31,10 @@ from training.losses.photometric import (
     synthesised,
 )
 from training.nets.depth import Fcrn
+from training.nets.monodepth2 import Monodepth2
 from training.nets.pose import PoseNet
 from training.tasks.base import Batch, NounTask
+from training.tasks.depth import depth_net
 
 _TEXTURE = 2 / 255
 """Steps of brightness from pixel to pixel under which a picture says nothing of depth."""
@@ -65,18 +68,18 @@ def mirrored_motion(T: Tensor) -> Tensor:
 class SelfDepthTask(NounTask):
     """Batches are those of `SelfDepthSamples`; the network is that of `task: depth`, and served like it."""
 
-    net: Fcrn
+    net: Fcrn | Monodepth2
 
     def __init__(self, recipe: Recipe) -> None:
         """Build the network, what corrects motions, and a copy that keeps what it starts from."""
-        assert isinstance(recipe.net, FcrnConfig) and isinstance(recipe.loss, SelfDepthLossConfig)
-        super().__init__(recipe, Fcrn(recipe.net))
+        assert isinstance(recipe.net, FcrnConfig | Monodepth2Config) and isinstance(recipe.loss, SelfDepthLossConfig)
+        super().__init__(recipe, depth_net(recipe.net))
         self.weights: SelfDepthLossConfig = recipe.loss
         self.supervised = DepthLoss(recipe.loss.supervised, recipe.net.min_m, recipe.net.max_m)
         self.start = copy.deepcopy(self.net).requires_grad_(False)
         self.motions = nn.Embedding(MOST_PAIRS, 6)
         nn.init.zeros_(self.motions.weight)
-        self.pose = PoseNet() if recipe.loss.motion == "network" else None
+        self.pose = None if recipe.loss.motion == "matches" else PoseNet(recipe.loss.motion_encoder)
         spec = recipe.input
         order = [0, 1, 2] if spec.colour == "rgb" else [2, 1, 0]
         mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
@@ -109,9 +112,17 @@ class SelfDepthTask(NounTask):
 
     def log_depth(self, net: nn.Module, image: Tensor, per_canonical: Tensor) -> Tensor:
         """(B, 1, H, W) ln metres of a network's input, for the lens that took it, at the picture's size."""
-        assert isinstance(net, Fcrn)
-        raw = net.raw(image)[:, :1].float()
-        raw = raw.clamp(*torch.log(torch.tensor([net.config.min_m, net.config.max_m])).tolist())
+        assert isinstance(net, Fcrn | Monodepth2)
+        return self._for_lens(net.raw(image)[:, :1], image, per_canonical)
+
+    def log_depths(self, image: Tensor, per_canonical: Tensor) -> list[Tensor]:
+        """`log_depth` at each of the sizes that the network learns at, all enlarged to the picture's: finest first."""
+        raw = self.net.scales(image) if isinstance(self.net, Monodepth2) else [self.net.raw(image)[:, :1]]
+        return [self._for_lens(one, image, per_canonical) for one in raw]
+
+    def _for_lens(self, raw: Tensor, image: Tensor, per_canonical: Tensor) -> Tensor:
+        config = self.net.config
+        raw = raw.float().clamp(*torch.log(torch.tensor([config.min_m, config.max_m])).tolist())
         if raw.shape[2:] != image.shape[2:]:
             raw = F.interpolate(raw, size=image.shape[2:], mode="bilinear", align_corners=False)
         return raw + torch.log(per_canonical)[:, None, None, None]
@@ -132,16 +143,21 @@ class SelfDepthTask(NounTask):
         return torch.where(batch["mirrored"][:, None, None, None], mirrored_motion(T), T)
 
     def _seen_motion(self, batch: Batch, T: Tensor, depth_m: Tensor) -> Tensor:
-        """The turn as points show it, and the rest as the pose network sees it once the turn is undone."""
+        """The turn as points show it, and the rest as the pose network sees it once the turn is undone.
+
+        `network_alone`: all of it as the network sees it.
+        """
         assert self.pose is not None
-        turn = T.clone()
-        turn[..., :3, 3] = 0
-        shown = torch.where(batch["mirrored"][:, None, None, None], mirrored_motion(turn), turn)
+        turn = torch.eye(4, dtype=T.dtype, device=T.device).expand_as(T).clone()
+        if self.weights.motion == "network":
+            turn[..., :3, :3] = T[..., :3, :3]
+        mirrored = batch["mirrored"][:, None, None]
+        shown = torch.where(mirrored[..., None], mirrored_motion(turn), turn)
         out = []
         for s in range(T.shape[1]):
             turned = synthesised(batch["sources"][:, s], torch.ones_like(depth_m), batch["lens"], shown[:, s])
             step = motion_from_vector(self.pose(batch["target"], turned.image))
-            step = torch.where(batch["mirrored"][:, None, None], mirrored_motion(step), step)
+            step = torch.where(mirrored, mirrored_motion(step), step)
             out.append(torch.where(batch["known"][:, s, None, None], T[:, s], turn[:, s] @ step))
         return torch.stack(out, dim=1)
 
@@ -150,35 +166,50 @@ class SelfDepthTask(NounTask):
         T = self.motion(batch, depth_m.detach())
         if self.pose is None:
             usable = usable & (T[..., :3, 3].detach().norm(dim=-1) > 0)
+        still, sources_still = batch["still"], batch["sources_still"]
+        moves = not bool(still.all() & sources_still.all())
         return compared(
-            batch["target"], batch["sources"], depth_m, batch["lens"], T,
-            sources_depth_m=sources_depth_m, usable=usable,
+            batch["target"], batch["sources"], depth_m, batch["lens"], T, sources_depth_m=sources_depth_m,
+            usable=usable, still=still if moves else None, sources_still=sources_still if moves else None,
         )  # fmt: skip
 
     @torch.no_grad()
     def _sources_depth(self, batch: Batch) -> Tensor:
-        """(B, S, 1, H, W) metres of the sources, by the averaged network: nothing is learnt through them."""
+        """(B, S, 1, H, W) metres of the sources, by the averaged network: nothing is learnt through them.
+
+        Of what is not there, 1 m: nothing is compared with it.
+        """
         net = self.inference_net.eval() if self.averaged is not None else self.start
-        flat = batch["sources"].flatten(0, 1)
-        per_canonical = batch["per_canonical"].repeat_interleave(batch["sources"].shape[1])
-        depth = torch.exp(self.log_depth(net, self.normalised(flat), per_canonical))
-        return depth.reshape(*batch["sources"].shape[:2], *depth.shape[1:])
+        there, sources = batch["usable"], batch["sources"]
+        depth = torch.ones_like(sources[:, :, :1])
+        if bool(there.any()):
+            per_canonical = batch["per_canonical"][:, None].expand(there.shape)[there]
+            depth[there] = torch.exp(self.log_depth(net, self.normalised(sources[there]), per_canonical))
+        return depth
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """All terms by their weights; see `SelfDepthLossConfig`."""
+        """All terms by their weights; see `SelfDepthLossConfig`. What footage says is the mean over all sizes."""
         w = self.weights
-        log_depth = self.log_depth(self.net, batch["image"], batch["per_canonical"])
-        depth_m = torch.exp(log_depth)
-        if self.global_step < w.settle_steps:
-            depth_m = depth_m.detach()
-        found = self._compared(batch, depth_m, self._sources_depth(batch) if w.geometric > 0 else None)
-        total = w.photometric * found.photometric + w.geometric * found.geometric
-        total = total + w.smoothness * smoothness(log_depth, batch["target"])
+        log_depths = self.log_depths(batch["image"], batch["per_canonical"])
+        log_depth = log_depths[0]
+        sources_depth_m = self._sources_depth(batch) if w.geometric > 0 else None
+        total = log_depth.new_zeros(())
+        for halvings, one in enumerate(log_depths):
+            depth_m = torch.exp(one)
+            if self.global_step < w.settle_steps:
+                depth_m = depth_m.detach()
+            found = self._compared(batch, depth_m, sources_depth_m)
+            smooth = smoothness(one, batch["target"], of_disparity=w.smooth_on == "disparity") / 2**halvings
+            said = w.photometric * found.photometric + w.geometric * found.geometric + w.smoothness * smooth
+            total = total + said / len(log_depths)
+        if w.height > 0:
+            known = batch["floor"], batch["camera_height_m"]
+            total = total + w.height * height_difference(torch.exp(log_depth), batch["lens"], *known)
         if w.scale > 0 or w.shape > 0:
             with torch.no_grad():
                 start = self.log_depth(self.start, batch["image"], batch["per_canonical"])
-            total = total + w.scale * scale_difference(log_depth, start)
-            total = total + w.shape * _untextured_difference(log_depth, start, batch["target"])
+            total = total + w.scale * scale_difference(log_depth, start, together=w.scale_over == "batch")
+            total = total + w.shape * _untaught_difference(log_depth, start, batch)
         if "room_image" in batch and w.rooms > 0:
             total = total + w.rooms * self.supervised(self.net.raw(batch["room_image"]), batch["room_depth"], log=True)
         return total
@@ -196,13 +227,15 @@ class SelfDepthTask(NounTask):
         }  # fmt: skip
 
 
-def _untextured_difference(log_depth: Tensor, start: Tensor, image: Tensor) -> Tensor:
-    """L1 of ln(depth / start) but for its median, where the picture (B, 3, H, W) has no texture to learn from."""
+def _untaught_difference(log_depth: Tensor, start: Tensor, batch: Batch) -> Tensor:
+    """L1 of ln(depth / start) but for its median, where a picture has no texture to learn from, or what moves."""
+    image = batch["target"]
     grey = image.mean(dim=1, keepdim=True)
     step = F.pad((grey[..., 1:] - grey[..., :-1]).abs(), (0, 1)) + F.pad(
         (grey[..., 1:, :] - grey[..., :-1, :]).abs(), (0, 0, 0, 1)
     )
-    bare = (F.max_pool2d(step, 5, stride=1, padding=2) < 2 * _TEXTURE).to(log_depth.dtype)
+    bare = F.max_pool2d(step, 5, stride=1, padding=2) < 2 * _TEXTURE
+    counts = (bare | ~batch["still"]).to(log_depth.dtype)
     difference = log_depth - start
     shift = difference.detach().flatten(1).median(dim=1).values[:, None, None, None]
-    return ((difference - shift).abs() * bare).sum() / bare.sum().clamp(min=1.0)
+    return ((difference - shift).abs() * counts).sum() / counts.sum().clamp(min=1.0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.textured_room import BOX, LENS, SIZE_PX, pose, seen_from
+from tests.training.textured_room import BOX, LENS, SIZE_PX, pose, rays, seen_from
 from training.losses import photometric as ph
 
 _TARGET = pose()
@@ -268,3 +268,109 @@ def test_a_rotation_vector_gives_its_rotation() -> None:
     zero = torch.zeros(6, dtype=torch.float64, requires_grad=True)
     assert torch.equal(ph.motion_from_vector(zero).detach(), torch.eye(4, dtype=torch.float64))
     assert torch.autograd.gradcheck(ph.motion_from_vector, (zero,))
+
+
+def test_people_teach_nothing_of_their_depth_and_change_nothing_around_them() -> None:
+    """A blob that walked in from nowhere: with the mask no gradient reaches its depth, and elsewhere it is as without.
+
+    Without the mask it does, which is what the mask is for. Two pixels around it, where SSIM's windows reach, are free.
+    """
+    s = _scene()
+    blob = torch.zeros(1, 1, *s.depth.shape[2:], dtype=torch.bool)
+    blob[..., 30:60, 40:80] = True
+    target = torch.where(blob, torch.rand(1, 3, *s.depth.shape[2:], generator=torch.manual_seed(0)).double(), s.target)
+    inside = -torch.nn.functional.max_pool2d(-blob.double(), 5, stride=1, padding=2) > 0
+    outside = torch.nn.functional.max_pool2d(blob.double(), 5, stride=1, padding=2) == 0
+
+    def gradient(picture: Tensor, still: Tensor | None) -> Tensor:
+        depth = (s.depth * 1.05).requires_grad_()
+        none = torch.ones(1, 2, *s.depth.shape[1:], dtype=torch.bool) if still is not None else None
+        ph.compared(picture, s.sources, depth, s.lens, s.T, still=still, sources_still=none).photometric.backward()
+        assert depth.grad is not None
+        return depth.grad
+
+    masked = gradient(target, ~blob)
+    assert float(masked[inside].abs().max()) == 0
+    assert float(gradient(target, None)[inside].abs().max()) > 0
+    assert torch.allclose(masked[outside], gradient(s.target, ~blob)[outside])
+
+
+def test_people_in_a_source_are_not_compared_with() -> None:
+    """One in the first source alone: what the target has there is compared with the second, whatever he wears."""
+    s = _scene()
+    blob = torch.zeros(1, 2, *s.depth.shape[1:], dtype=torch.bool)
+    blob[:, 0, :, 30:60, 40:80] = True
+    still = torch.ones_like(s.depth, dtype=torch.bool)
+    found = []
+    for colour in (0.3, 0.7):
+        sources = torch.where(blob, torch.full_like(s.sources, colour), s.sources)
+        found.append(ph.compared(s.target, sources, s.depth, s.lens, s.T, still=still, sources_still=~blob))
+        assert float(found[-1].counted.double().mean()) > 0.8
+    assert float((found[0].residual - found[1].residual).abs()[found[0].counted].mean()) < 1e-3
+
+
+def test_a_camera_knows_its_height_by_the_floor() -> None:
+    """From exact depth of the floor, however the camera is tilted: 1.3 m above it, less what it was lowered.
+
+    Told another height, the loss is the squared ln of the ratio, whatever a tenth of the floor's depth says.
+    """
+    for T, height_m in ((pose(pitch_deg=-15), 1.3), (pose(0.2, 0.3, yaw_deg=20, pitch_deg=-25), 1.0)):
+        _, depth = seen_from(T)
+        points = T[:3, 3] + (rays() * depth[..., None]) @ T[:3, :3].T
+        floor, z = torch.from_numpy(points[..., 1] > 1.3 - 1e-6)[None, None], _tensor(depth)
+        lens = torch.tensor([LENS], dtype=torch.float64)
+        assert float(ph.plane_distances(z, lens, floor)) == pytest.approx(height_m, rel=1e-4)
+        wrong = torch.where(torch.rand(z.shape, generator=torch.manual_seed(1)) < 0.1, z * 1.5, z)
+        said = torch.tensor([height_m * 1.2], dtype=torch.float64)
+        for shown, near in ((z, 1e-3), (wrong, 0.06)):
+            loss = ph.height_difference(shown, lens, floor, said)
+            assert float(loss) == pytest.approx(np.log(1.2) ** 2, abs=near)
+        assert float(ph.height_difference(z, lens, floor, torch.zeros(1))) == 0
+        assert float(ph.height_difference(z, lens, torch.zeros_like(floor), said)) == 0
+
+
+def test_told_a_lower_height_everything_comes_nearer() -> None:
+    """A camera at 1.5 m told 1.2 m: descending the loss in one scale brings it to 0.8 within 0.02."""
+    T = pose(y=-0.2, pitch_deg=-20)
+    _, depth = seen_from(T)
+    points = T[:3, 3] + (rays() * depth[..., None]) @ T[:3, :3].T
+    floor, z = torch.from_numpy(points[..., 1] > 1.3 - 1e-6)[None, None], _tensor(depth)
+    lens, said = torch.tensor([LENS], dtype=torch.float64), torch.tensor([1.2], dtype=torch.float64)
+    log_scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([log_scale], lr=0.05)
+    for _ in range(80):
+        optimizer.zero_grad()
+        ph.height_difference(z * torch.exp(log_scale), lens, floor, said).backward()
+        optimizer.step()
+    assert float(torch.exp(log_scale.detach())) == pytest.approx(0.8, abs=0.02)
+
+
+def test_ssim_is_that_of_each_window() -> None:
+    """Wang et al. 2004, eq. 13 on 3x3 pixels with C1 = .01^2 and C2 = .03^2; on the border of the mirrored picture."""
+    a, b = torch.rand(2, 1, 1, 6, 7, generator=torch.manual_seed(0), dtype=torch.float64)
+    found = ph.ssim(a, b)
+    x, y = (np.pad(t[0, 0].numpy(), 1, mode="reflect") for t in (a, b))
+    for i, j in ((0, 0), (3, 4), (5, 6)):
+        u, v = x[i : i + 3, j : j + 3], y[i : i + 3, j : j + 3]
+        shared = ((u - u.mean()) * (v - v.mean())).mean()
+        above = (2 * u.mean() * v.mean() + 1e-4) * (2 * shared + 9e-4)
+        expected = above / ((u.mean() ** 2 + v.mean() ** 2 + 1e-4) * (u.var() + v.var() + 9e-4))
+        assert float(found[0, 0, i, j]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_scale_over_a_batch_leaves_each_picture_free() -> None:
+    """Two pictures off by a factor and its inverse: together nothing is wrong, each by itself is."""
+    start = torch.zeros(2, 1, 8, 8)
+    off = torch.tensor([0.3, -0.3])[:, None, None, None] + start
+    assert float(ph.scale_difference(off, start, together=True)) == pytest.approx(0, abs=1e-7)
+    assert float(ph.scale_difference(off, start)) == pytest.approx(0.09)
+    assert float(ph.scale_difference(off + 0.2, start, together=True)) == pytest.approx(0.04)
+
+
+def test_smoothness_of_disparity_knows_no_scale() -> None:
+    """Monodepth2's term is the same for a depth map and for half of it; a plane parallel to the picture has none."""
+    s = _scene()
+    log_depth = torch.log(s.depth)
+    one, half = (float(ph.smoothness(x, s.target, of_disparity=True)) for x in (log_depth, log_depth - np.log(2)))
+    assert one == pytest.approx(half) and one > 0
+    assert float(ph.smoothness(torch.zeros_like(log_depth), s.target, of_disparity=True)) == 0

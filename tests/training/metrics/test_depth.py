@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchmetrics
 
-from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, steps_recovered
+from training.metrics.depth import ALIGNMENTS, LIMITS_M, Alignment, DepthScores, both_ways, steps_recovered
 
 
 def _errors(
@@ -166,3 +166,17 @@ def test_steps_are_recovered_by_their_share() -> None:
     assert steps_recovered(np.sqrt(np.maximum(truth, 0.1)), truth) == pytest.approx(0.5)
     assert steps_recovered(np.full_like(truth, 1.5), truth) == 0
     assert np.isnan(steps_recovered(truth, np.full_like(truth, 2.0)))
+
+
+def test_both_ways_takes_each_edge_from_who_sees_it() -> None:
+    """Godard et al. 2017: the left twentieth is the mirror image's, the right one the picture's, the middle the mean.
+
+    The mean is of disparities; two equal maps give themselves.
+    """
+    plain, mirrored = np.full((4, 200), 2.0, np.float32), np.full((4, 200), 4.0, np.float32)
+    out = both_ways(plain, mirrored)
+    assert np.allclose(out[:, :10], 4.0) and np.allclose(out[:, -10:], 2.0)
+    assert np.allclose(out[:, 40:160], 1 / ((1 / 2 + 1 / 4) / 2))
+    assert (np.diff(1 / out[0]) > -1e-6).all()
+    ramp = np.linspace(1, 5, 200, dtype=np.float32)[None].repeat(3, axis=0)
+    assert np.allclose(both_ways(ramp, ramp), ramp, rtol=1e-5)

@@ -6,13 +6,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from edge.errors import DataError
 from tests.training.conftest import SHARED, absent
-from training.nets.ade20k import CLASSES, read_segmenter, surface_probabilities
+from training.nets.ade20k import CLASSES, classes_in, read_segmenter, surface_probabilities
 
 WEIGHTS = SHARED / "assets" / "weights"
 FILES = ("mosaic_r4_ade20k32_mlperf_uint8qat.npz", "deeplabv3plus_mnv2_ade20k32_mlperf_int8ptq.npz")
@@ -54,3 +55,20 @@ def test_surfaces_are_sums_of_their_classes() -> None:
         logits[0, CLASSES.index(name), 0, x] = 30.0
     expected = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
     torch.testing.assert_close(surface_probabilities(logits)[0, :, 0], expected)
+
+
+@pytest.mark.slow
+def test_people_are_found_where_they_walk() -> None:
+    """In a real film of a corridor: nobody in its first frame, and in some of the next a person of some per cent."""
+    film = SHARED / "eval" / "video" / "one-by-one-person-detection.mp4"
+    if not film.is_file() or not (WEIGHTS / FILES[0]).is_file():
+        pytest.skip(absent("eval/video and assets/weights"))
+    segmenter, capture, shares = read_segmenter(WEIGHTS / FILES[0]), cv2.VideoCapture(str(film)), []
+    for number in range(0, 600, 75):
+        capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+        image = np.ascontiguousarray(capture.read()[1][..., ::-1])
+        found = classes_in(segmenter, image)
+        assert found.shape == image.shape[:2]
+        shares.append(float((found == CLASSES.index("person")).mean()))
+    capture.release()
+    assert min(shares) < 0.005 and max(shares) > 0.03, shares

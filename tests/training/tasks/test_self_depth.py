@@ -16,10 +16,12 @@ from tests.training.conftest import RECIPES
 from tests.training.textured_room import BOX, LENS, SIZE_PX, pose, seen_from, speckled
 from training.arrays import Array
 from training.config.file import load_recipe
+from training.config.nets import Monodepth2Config
 from training.config.recipe import Recipe
 from training.data.motion.pairs import Source, Studied
 from training.data.samples.self_depth import SOURCES, SelfDepthSamples, moments
-from training.losses.photometric import compared
+from training.losses.photometric import compared, motion_from_vector
+from training.nets.monodepth2 import Monodepth2
 from training.tasks.build import build_task
 from training.tasks.self_depth import SelfDepthTask, mirrored_motion, way_lengths
 from training.tasks.weights import WEIGHTS_FILE
@@ -166,6 +168,70 @@ def test_the_network_is_served_as_any_depth_network() -> None:
     assert manifest_of(recipe).task == "depth"
     names = [name for name, _ in SelfDepthTask(recipe).inference_net.named_parameters()]
     assert not any("pose" in name or "motions" in name for name in names)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_network_may_see_the_motion(alone: bool) -> None:
+    """`motion: network`: the turn that points show and what the network adds; alone, what the network says.
+
+    Mirrored, it is the motion of the mirror; a motion that is known is taken as it is; and its gradient reaches the
+    network that sees it.
+    """
+    found = replace(_footage(), metric=False)
+    recipe = _recipe()
+    said = {"motion": "network_alone" if alone else "network", "settle_steps": 0}
+    task = SelfDepthTask(recipe.model_copy(update={"loss": recipe.loss.model_copy(update=said)})).eval()
+    assert task.pose is not None
+    torch.nn.init.zeros_(task.pose.answer.weight)
+    step = torch.tensor([0.02, -0.01, 0.03, 0.1, 0.05, -0.08])
+    with torch.no_grad():
+        task.pose.answer.bias.copy_(step / 0.01)
+    batch = _batch(SelfDepthSamples(moments([found], [range(2, 3)]), recipe, None, None)[0])
+    depth = torch.ones(1, 1, SIZE_PX[1], SIZE_PX[0])
+    turn = torch.eye(4).expand(2, 4, 4).clone()
+    if not alone:
+        turn[:, :3, :3] = batch["T"][0, :, :3, :3]
+    T = task.motion(batch, depth)
+    assert torch.allclose(T[0], turn @ motion_from_vector(step), atol=1e-5)
+    T[..., 0, 3].sum().backward()
+    assert task.pose.answer.bias.grad is not None and float(task.pose.answer.bias.grad.abs().sum()) > 0
+    seen = task.motion(batch | {"mirrored": torch.tensor([True])}, depth)
+    mirrored_turn = turn if alone else mirrored_motion(turn)
+    assert torch.allclose(seen[0], mirrored_turn @ motion_from_vector(step), atol=1e-5)
+    known = task.motion(batch | {"known": torch.tensor([[True, True]])}, depth)
+    assert torch.allclose(known, batch["T"])
+
+
+def test_a_network_of_several_sizes_learns_at_each() -> None:
+    """Monodepth2's: every size has a gradient, and the one that is served has the picture's size."""
+    recipe = _recipe()
+    net = Monodepth2Config(net="monodepth2")
+    loss = recipe.loss.model_copy(update={"settle_steps": 0, "smooth_on": "disparity"})
+    task = SelfDepthTask(recipe.model_copy(update={"net": net, "loss": loss}))
+    batch = _batch(SelfDepthSamples(moments([_footage()], [range(2, 3)]), recipe, None, None)[0])
+    task.loss_of(batch).backward()  # type: ignore[no-untyped-call]
+    assert isinstance(task.net, Monodepth2)
+    for answer in task.net.answers:
+        grad = answer.weight.grad
+        assert isinstance(grad, Tensor) and float(grad.abs().sum()) > 0
+
+
+def test_samples_say_where_people_and_the_floor_are_however_varied() -> None:
+    """A mask is cut, enlarged and mirrored as its picture: a picture painted by its own mask stays so."""
+    rng = np.random.default_rng(0)
+    masks = [rng.random((SIZE_PX[1] // 32, SIZE_PX[0] // 32)) < 0.4 for _ in POSES]
+    masks = [np.kron(mask, np.ones((32, 32))) > 0 for mask in masks]
+    images = [np.repeat(np.where(mask, 255, 0).astype(np.uint8)[..., None], 3, axis=-1) for mask in masks]
+    footage = replace(_footage(), images=images, moving=masks, floor=[~m for m in masks], camera_height_m=1.4)
+    torch.manual_seed(3)
+    for sample in [
+        SelfDepthSamples(moments([footage], [range(1, 4)]), _recipe(zoom=1.8), 10, None)[i] for i in range(4)
+    ]:
+        painted = sample["target"][:1] > 0.5
+        assert float((painted == ~sample["still"]).float().mean()) > 0.97
+        assert float(((sample["sources"][:, :1] > 0.5) == ~sample["sources_still"]).float().mean()) > 0.97
+        assert torch.equal(sample["floor"], sample["still"])
+        assert float(sample["camera_height_m"]) == pytest.approx(1.4)
 
 
 def _walked(walk: list[Array], images: list[ImageArray], shift: int) -> Studied:

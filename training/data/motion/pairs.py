@@ -8,7 +8,7 @@ by what they show and never by their number.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -27,7 +27,8 @@ from edge.geometry.two_views import (
 from edge.perception.preprocess import resize
 from edge.scene import BoolArray, ImageArray
 from training.arrays import Array, Lens
-from training.data.motion.footage import LARGEST_PX, Footage
+from training.data.motion.footage import LARGEST_PX, Finder, Footage, Regions
+from training.data.motion.lens import lens_found
 
 APART = (1, 2, 3, 5, 8, 13, 20)
 """How many frames before and after one are tried as its sources, nearest first."""
@@ -40,6 +41,8 @@ _MOST = 0.9
 """If so large a share of sampled pairs has no parallax, the footage has none."""
 _BLURRED = 0.3
 """Frames whose sharpness is under this share of the footage's median are left out."""
+_AROUND = 0.02
+"""What moves is left out with a rim of so much of the picture's width: outlines are found only about so well."""
 _LARGEST_TILT = 1 / 256
 """Of rectified pairs: how far up or down points may lie apart, in widths."""
 
@@ -64,6 +67,14 @@ class Studied:
     baseline_m: float | None
     metric: bool = False
     """Whether the motions are in metres."""
+    moving: list[BoolArray] = field(default_factory=list)
+    """(H, W) of each picture, where it shows what moves by itself; empty = nowhere."""
+    rights_moving: list[BoolArray] = field(default_factory=list)
+    """The same of the right eye's pictures."""
+    floor: list[BoolArray] = field(default_factory=list)
+    """(H, W) of each picture, where it shows the floor; empty = not known."""
+    camera_height_m: float | None = None
+    """Above that floor."""
 
     @property
     def usable(self) -> list[int]:
@@ -76,6 +87,8 @@ class _Working:
     """Frames as read: their points at the size where those are found, and small copies to keep."""
 
     images: list[ImageArray]
+    moving: list[BoolArray]
+    floor: list[BoolArray]
     points: list[Points]
     sharpness: list[float]
     lens: Lens
@@ -83,19 +96,28 @@ class _Working:
     height_px: int
 
 
-def studied(footage: Footage, width_px: int, height_px: int) -> Studied:
+def studied(footage: Footage, width_px: int, height_px: int, people: Finder | None = None) -> Studied:
     """Read a sequence, and find out how its camera moved; frames are brought to `width_px` x `height_px`.
+
+    Args:
+        footage: what to read; where it has masks, these say what moves by itself.
+        width_px: of the frames.
+        height_px: of the frames.
+        people: finds what moves by itself, where the footage has no masks, and the floor.
 
     Raises:
         DataError: the camera did not move, or only turned, or its eyes are not rectified, or there is too little; says
             what to do instead.
     """
-    left = _read(footage.frames(), footage, (width_px, height_px))
+    left = _read(footage.frames(), footage, (width_px, height_px), people, with_masks=True)
     lens = _scaled(left.lens, width_px / left.width_px, height_px / left.height_px)
     if footage.right is not None:
-        right = _read(footage.right(), footage, (width_px, height_px))
+        right = _read(footage.right(), footage, (width_px, height_px), people)
         _check_rectified(footage.name, left, right)
-        return Studied(footage.name, left.images, lens, [], right.images, footage.baseline_m)
+        return Studied(
+            footage.name, left.images, lens, [], right.images, footage.baseline_m,
+            moving=left.moving, rights_moving=right.moving, floor=left.floor, camera_height_m=footage.camera_height_m,
+        )  # fmt: skip
     _check_moves(footage, left)
     sources = _sources(left, footage.T_world_camera)
     found = sum(map(len, sources))
@@ -105,7 +127,11 @@ def studied(footage: Footage, width_px: int, height_px: int) -> Studied:
             "walk through the room for two minutes with steps of 5 to 20 cm, lights on, and film textured things too"
         )
     at_size = [[_rescaled(s, width_px / left.width_px, height_px / left.height_px) for s in row] for row in sources]
-    return Studied(footage.name, left.images, lens, at_size, [], None, footage.T_world_camera is not None)
+    metric = footage.T_world_camera is not None
+    return Studied(
+        footage.name, left.images, lens, at_size, [], None, metric,
+        moving=left.moving, floor=left.floor, camera_height_m=footage.camera_height_m,
+    )  # fmt: skip
 
 
 def _scaled(lens: Lens, across: float, down: float) -> Lens:
@@ -117,24 +143,63 @@ def _rescaled(source: Source, across: float, down: float) -> Source:
     return Source(source.frame, Motion(m.T_second_first, m.flow, m.parallax, m.pixels * [across, down], m.depth))
 
 
-def _read(frames: Iterator[ImageArray], footage: Footage, size_px: tuple[int, int]) -> _Working:
+def _read(
+    frames: Iterator[ImageArray], footage: Footage, size_px: tuple[int, int], people: Finder | None,
+    *, with_masks: bool = False,
+) -> _Working:  # fmt: skip
     images: list[ImageArray] = []
+    moving: list[BoolArray] = []
+    floor: list[BoolArray] = []
     points: list[Points] = []
     sharpness: list[float] = []
     shape: tuple[int, ...] = ()
     working_px, scale = (1, 1), 1.0
+    masks = footage.masks() if with_masks and footage.masks is not None else None
     for image in frames:
         if shape and image.shape != shape:
             raise DataError(f"{footage.name}: frames of several sizes ({shape}, {image.shape}); give one camera's")
         shape, scale = image.shape, min(1.0, LARGEST_PX / image.shape[1])
         working_px = (round(shape[1] * scale), round(shape[0] * scale))
         working = resize(image, *working_px)
+        regions = people(image) if people is not None else None
+        left_out = _left_out(footage.name, image, masks, regions, working_px)
         images.append(resize(working, *size_px))
-        points.append(points_of(working))
+        if left_out is not None:
+            moving.append(_nearest(left_out, size_px))
+        if regions is not None:
+            floor.append(_nearest(regions.floor, size_px))
+        points.append(points_of(working, left_out))
         sharpness.append(float(cv2.Laplacian(cv2.cvtColor(working, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var()))
     if not images:
         raise DataError(f"{footage.name}: no frames; give another file or folder")
-    return _Working(images, points, sharpness, _scaled(footage.lens, scale, scale), *working_px)
+    given = footage.lens
+    lens = lens_found(footage.name, points, working_px) if given is None else _scaled(given, scale, scale)
+    return _Working(images, moving, floor, points, sharpness, lens, *working_px)
+
+
+def _nearest(mask: BoolArray, size_px: tuple[int, int]) -> BoolArray:
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size_px, interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _left_out(
+    name: str, image: ImageArray, masks: Iterator[BoolArray] | None, regions: Regions | None, size_px: tuple[int, int]
+) -> BoolArray | None:
+    """(H, W) of a frame at `size_px`, what moves by itself and a rim around it; None where nothing says it.
+
+    Raises:
+        DataError: a mask has not its frame's size, or there are fewer masks than frames.
+    """
+    if masks is not None:
+        found = next(masks, None)
+        if found is None or found.shape != image.shape[:2]:
+            said = "there are fewer masks than frames" if found is None else f"a mask is {found.shape[::-1]} px"
+            raise DataError(f"{name}: {said}; give one for each frame, of its size")
+    elif regions is not None:
+        found = regions.people
+    else:
+        return None
+    rim = 2 * max(1, round(_AROUND * size_px[0])) + 1
+    return np.asarray(cv2.dilate(_nearest(found, size_px).astype(np.uint8), np.ones((rim, rim), np.uint8)) > 0)
 
 
 def _check_moves(footage: Footage, seen: _Working) -> None:

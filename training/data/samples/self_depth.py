@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from edge.geometry.two_views import Motion
 from edge.perception.preprocess import tensor_from_image
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
 from training.arrays import Array, Lens
 from training.config.recipe import Recipe
 from training.data.motion.pairs import Studied
@@ -46,6 +46,16 @@ class _Cut:
     mirrored: bool
 
 
+@dataclass(frozen=True)
+class _Around:
+    """What shows the same as a frame: the pictures, where things move in them, and the motions to them."""
+
+    images: list[ImageArray]
+    moving: list[BoolArray | None]
+    motions: list[Motion]
+    metric: bool
+
+
 def moments(footage: Sequence[Studied], frames: Sequence[range]) -> list[Moment]:
     """The usable frames of each sequence within a range, with numbers for their pairs."""
     out: list[Moment] = []
@@ -65,11 +75,11 @@ def _cut(rng: np.random.Generator, width_px: int, height_px: int, largest_zoom: 
     return _Cut(left, top, zoom, bool(flip and rng.random() < 0.5))
 
 
-def _applied(cut: _Cut, image: ImageArray) -> ImageArray:
+def _applied(cut: _Cut, image: ImageArray, interpolation: int = cv2.INTER_LINEAR) -> ImageArray:
     h, w = image.shape[:2]
     part = image[cut.top_px : cut.top_px + round(h / cut.zoom), cut.left_px : cut.left_px + round(w / cut.zoom)]
     if cut.zoom > 1:
-        part = np.asarray(cv2.resize(part, (w, h), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        part = np.asarray(cv2.resize(part, (w, h), interpolation=interpolation), dtype=np.uint8)
     return np.ascontiguousarray(part[:, ::-1] if cut.mirrored else part)
 
 
@@ -92,14 +102,22 @@ def _unit(image: ImageArray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0))).float() / 255
 
 
+def _still(cut: _Cut, moving: BoolArray | None, size_px: tuple[int, int]) -> torch.Tensor:
+    """(1, H, W) bool: where the part shows nothing that moves by itself; everywhere if that is not known."""
+    if moving is None:
+        return torch.ones(1, size_px[1], size_px[0], dtype=torch.bool)
+    return torch.from_numpy(_applied(cut, (~moving).astype(np.uint8), cv2.INTER_NEAREST) > 0)[None]
+
+
 class SelfDepthSamples(Dataset[Sample]):
     """What `SelfDepthTask` learns from and validates on.
 
     `image` (3, H, W) as the network takes it, varied as a sensor would; `target` (3, H, W) and `sources` (S, 3, H, W)
     in 0..1 and not varied; `lens` (4,) px; `T` (S, 4, 4) source from target, before mirroring; `mirrored`; `known`
-    (S,) whether `T` is in metres, `usable` (S,) whether the source is there, `pair` (S,) its number or -1; `points`
-    (S, P, 3) px of the target and depth in lengths of the way, 0 = none; `per_canonical`; and with rooms `room_image`
-    and `room_depth`.
+    (S,) whether `T` is in metres, `usable` (S,) whether the source is there, `pair` (S,) its number or -1; `still`
+    (1, H, W) and `sources_still` (S, 1, H, W) where nothing moves by itself, if that is known; `floor` (1, H, W)
+    and `camera_height_m` above it, 0 = unknown; `points` (S, P, 3) px of the target and depth in lengths of the way,
+    0 = none; `per_canonical`; and with rooms `room_image` and `room_depth`.
     """
 
     def __init__(self, items: Sequence[Moment], recipe: Recipe, samples: int | None, rooms: Dataset[Sample] | None):
@@ -131,9 +149,12 @@ class SelfDepthSamples(Dataset[Sample]):
         shown = clean if rng is None else sensor(clean, rng, self._augment.photometric)
         lens = _lens(cut, footage.lens, *size)
         focal_px = float(np.sqrt(lens[0] * lens[1]))
-        images, motions, known = self._around(item)
+        around = self._around(item)
+        images, motions, known = around.images, around.motions, around.metric
         count = len(images)
         sources = [_applied(cut, image) for image in images] + [clean] * (SOURCES - count)
+        still = _still(cut, footage.moving[item.frame] if footage.moving else None, size)
+        sources_still = [_still(cut, moving, size) for moving in around.moving] + [still] * (SOURCES - count)
         pairs = [item.first_pair + s if rng is not None else -1 for s in range(SOURCES)]
         points = np.zeros((SOURCES, POINTS, 3), np.float32)
         T = np.tile(np.eye(4), (SOURCES, 1, 1))
@@ -150,19 +171,28 @@ class SelfDepthSamples(Dataset[Sample]):
             "known": torch.tensor([known] * SOURCES),
             "usable": torch.tensor([s < count for s in range(SOURCES)]),
             "pair": torch.tensor([p if s < count and p < MOST_PAIRS else -1 for s, p in enumerate(pairs)]),
+            "floor": ~_still(cut, footage.floor[item.frame], size) if footage.floor else torch.zeros_like(still),
+            "camera_height_m": torch.tensor(footage.camera_height_m or 0.0),
+            "still": still,
+            "sources_still": torch.stack(sources_still),
             "points": torch.from_numpy(points),
             "per_canonical": torch.tensor(focal_px / self._canonical_px if self._canonical_px else 1.0),
         }
 
-    def _around(self, item: Moment) -> tuple[list[ImageArray], list[Motion], bool]:
-        """The pictures that show the same, the motions to them, and whether these are in metres."""
-        footage = item.footage
+    def _around(self, item: Moment) -> _Around:
+        footage, none = item.footage, np.zeros((0, 2))
         if footage.rights:
             T = np.eye(4)
             T[0, 3] = -(footage.baseline_m or 0.0)
-            return [footage.rights[item.frame]], [Motion(T, 0, 0, np.zeros((0, 2)), np.zeros(0))], True
+            moving = footage.rights_moving[item.frame] if footage.rights_moving else None
+            return _Around([footage.rights[item.frame]], [moving], [Motion(T, 0, 0, none, np.zeros(0))], True)
         chosen = footage.sources[item.frame][:SOURCES]
-        return [footage.images[s.frame] for s in chosen], [s.motion for s in chosen], footage.metric
+        return _Around(
+            [footage.images[s.frame] for s in chosen],
+            [footage.moving[s.frame] if footage.moving else None for s in chosen],
+            [s.motion for s in chosen],
+            footage.metric,
+        )
 
     def _put(self, into: Array, motion: Motion, cut: _Cut, rng: np.random.Generator | None) -> None:
         """The motion's points that the part shows, as many as there is room for."""

@@ -1,8 +1,11 @@
 """Footage of a moving camera: video files and folders of frames, and what says which lens took them.
 
 A folder of frames holds pictures (their names in natural order), and may hold `K.txt` (3x3, px) and `camera.json` with
-`hfov_deg` or `fx_px`, `fy_px`, `cx_px`, `cy_px`, and `rate_hz`, as `edge record` writes it; a video's lens is in
-`<name>.json` beside it. Pictures must be of a pinhole: undistort others first.
+`hfov_deg` (a number, or "find") or `fx_px`, `fy_px`, `cx_px`, `cy_px`, and with
+`camera_height_m` above the floor and `rate_hz`, as `edge record` writes it; of a
+video this is in `<name>.json` beside it. Pictures must be of a pinhole: undistort others first. A folder `masks/` in
+one of frames holds a picture for each, `<frame's name>.png`, not black where people are or anything else moves by
+itself.
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 from edge.cameras import largest
 from edge.errors import CameraError, DataError
-from edge.scene import ImageArray
+from edge.scene import BoolArray, ImageArray
 from training.arrays import Lens
 from training.config.values import Positive
 from training.data.mix.entries import Entry
@@ -56,12 +59,14 @@ def lens_from_fov(width_px: int, height_px: int, hfov_deg: float) -> Lens:
     return f, f, width_px / 2, height_px / 2
 
 
-def lens_of(source: Path, size_px: tuple[int, int], hfov_deg: float | None) -> Lens:
-    """What the option, or else a file beside the footage says of its lens.
+def lens_of(source: Path, size_px: tuple[int, int], hfov_deg: float | Literal["find"] | None) -> Lens | None:
+    """What the option, or else a file beside the footage says of its lens; None: it is to be found from the film.
 
     Raises:
         DataError: nothing does, or the file says something else.
     """
+    if hfov_deg == "find":
+        return None
     if hfov_deg is not None:
         return lens_from_fov(*size_px, hfov_deg)
     said = source / "camera.json" if source.is_dir() else source.with_suffix(".json")
@@ -70,9 +75,34 @@ def lens_of(source: Path, size_px: tuple[int, int], hfov_deg: float | None) -> L
     if not said.is_file():
         raise DataError(
             f"{source}: nothing says which lens took it: set the option hfov_deg (the horizontal field of view), or "
-            f'write {said.name} with {{"hfov_deg": 70}} beside it'
+            f'write {said.name} with {{"hfov_deg": 70}} beside it; "find" in place of the number finds it from the film'
         )
+    if _content(said).get("hfov_deg") == "find":
+        return None
     return lens_in(said, size_px)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a JSON file says, if anything."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _height_m(path: Path) -> float | None:
+    """What a footage's own JSON file says of `camera_height_m`, above the floor.
+
+    Raises:
+        DataError: it is no positive number.
+    """
+    said = _content(path).get("camera_height_m")
+    if said is None:
+        return None
+    if not isinstance(said, int | float) or not said > 0:
+        raise DataError(f"{path}: camera_height_m: {said!r} is no height in metres; correct or remove it")
+    return float(said)
 
 
 def lens_in(path: Path, size_px: tuple[int, int]) -> Lens:
@@ -140,20 +170,24 @@ def opened(path: Path, rate_hz: float) -> Opened:
     return Opened(partial(_video_frames, path, every), own_hz / every)
 
 
-def _video(path: Path, rate_hz: float, hfov_deg: float | None) -> Footage:
+def _video(path: Path, rate_hz: float, hfov_deg: float | Literal["find"] | None) -> Footage:
     film = opened(path, rate_hz)
     first = next(film.frames(), None)
     if first is None:
         raise DataError(f"{path}: holds no frame that can be decoded; record it again")
     lens = lens_of(path, (first.shape[1], first.shape[0]), hfov_deg)
-    return Footage(path.stem, film.frames, lens, film.rate_hz)
+    return Footage(path.stem, film.frames, lens, film.rate_hz, camera_height_m=_height_m(path.with_suffix(".json")))
 
 
-def _folder(folder: Path, hfov_deg: float | None) -> Footage:
+def _folder(folder: Path, hfov_deg: float | Literal["find"] | None) -> Footage:
     paths = pictures_in(folder)[:MOST_FRAMES]
     first = read_picture(paths[0])
     lens = lens_of(folder, (first.shape[1], first.shape[0]), hfov_deg)
-    return Footage(folder.name, partial(frames_of, paths), lens, _rate_hz(folder / "camera.json"))
+    said = folder / "camera.json"
+    return Footage(
+        folder.name, partial(frames_of, paths), lens, _rate_hz(said),
+        masks=_masks(folder, paths), camera_height_m=_height_m(said),
+    )  # fmt: skip
 
 
 def _rate_hz(said: Path) -> float | None:
@@ -167,13 +201,34 @@ def _rate_hz(said: Path) -> float | None:
         raise DataError(f"{said}: rate_hz is not how many frames a second there are ({e!r}); correct it") from e
 
 
-def read(folder: Path, *, rate_hz: Positive = RATE_HZ, hfov_deg: Positive | None = None) -> list[Entry[Footage]]:
+def _masks(folder: Path, frames: list[Path]) -> Callable[[], Iterator[BoolArray]] | None:
+    """Those of a folder of frames; None where it has none.
+
+    Raises:
+        DataError: it has some, and a frame has none.
+    """
+    beside = folder / "masks"
+    if not beside.is_dir():
+        return None
+    paths = [beside / f"{frame.stem}.png" for frame in frames]
+    lacking = [path.name for path in paths if not path.is_file()]
+    if lacking:
+        raise DataError(
+            f"{beside}: {len(lacking)} of {len(paths)} frames have no mask ({', '.join(lacking[:3])}); add black ones "
+            "where nothing moves by itself"
+        )
+    return lambda: (read_picture(path).max(axis=-1) > 0 for path in paths)
+
+
+def read(
+    folder: Path, *, rate_hz: Positive = RATE_HZ, hfov_deg: Positive | Literal["find"] | None = None
+) -> list[Entry[Footage]]:
     """A video, a folder of frames, or a folder of these; each is a scene.
 
     Args:
         folder: or a video file.
         rate_hz: faster videos are thinned to it.
-        hfov_deg: field of view across, where no file beside the footage says it.
+        hfov_deg: field of view across, where no file beside the footage says it; find: from the film itself.
 
     Raises:
         DataError: nothing there is a video or a picture.

@@ -101,12 +101,17 @@ def _beside(view: View, baseline_m: float) -> View:
 
 def _shot(tracer: Tracer, room: Room, catalog: Catalog, views: list[View], size_px: tuple[int, int],
           samples: int) -> list[Shot]:  # fmt: skip
-    """All views of a room; a few in each launch, which bounds the renderer's memory."""
+    """All views of a room; a few in each launch, which bounds the renderer's memory. 0 samples: in flat light."""
     scene = tracer.scene(room, build(room, catalog))
+    middle = np.asarray(shapely.Polygon(room.polygon).representative_point().coords[0])
+    lamp_m = np.array([*middle, room.height_m - 0.1], np.float32)
     shots: list[Shot] = []
     for first in range(0, len(views), 8):
         cameras: list[Camera] = [PerspectiveCamera(v, *size_px) for v in views[first : first + 8]]
-        shots += tracer.shoot(scene, cameras, [samples] * len(cameras), room.seed + first)
+        if samples:
+            shots += tracer.shoot(scene, cameras, [samples] * len(cameras), room.seed + first)
+        else:
+            shots += tracer.flat(scene, cameras, lamp_m)
     return shots
 
 
@@ -142,15 +147,15 @@ def synthesize_walks(
         frames: of each walk.
         baseline_m: of a second camera to the right; 0 = none.
         size_px: width and height.
-        samples: paths a pixel.
+        samples: paths a pixel; 0 = surfaces in flat light, without shadows and reflections, in seconds a walk.
         threads: of the renderer.
         progress: called with (walks finished, walks in all).
 
     Raises:
         DataError: counts are not positive, or the assets or the renderer cannot be used.
     """
-    if min(walks, frames, samples, *size_px) < 1 or baseline_m < 0:
-        raise DataError("walks, frames, samples and sizes must be positive, the baseline not negative; correct them")
+    if min(walks, frames, *size_px) < 1 or min(samples, baseline_m) < 0:
+        raise DataError("walks, frames and sizes must be positive, samples and baseline not negative; correct them")
     out.mkdir(parents=True, exist_ok=True)
     catalog = read_catalog(assets)
     tracer: Tracer | None = None
@@ -165,8 +170,9 @@ def synthesize_walks(
             continue
         if not path.is_file():
             tracer = tracer or Tracer(catalog, threads, samples)
-            eyes = [views] + ([[_beside(v, baseline_m) for v in views]] if baseline_m > 0 else [])
-            shots = [_shot(tracer, room, catalog, eye, size_px, samples) for eye in eyes]
+            beside = [_beside(v, baseline_m) for v in views] if baseline_m > 0 else []
+            found = _shot(tracer, room, catalog, views + beside, size_px, samples)
+            shots = [found[i : i + frames] for i in range(0, len(found), frames)]
             _write(path, room, seed, views, shots, baseline_m)
         made.append(path)
         if progress:

@@ -31,7 +31,7 @@ from edge.inference.manifest import (
 )
 from edge.inference.ort import OrtBackend
 from edge.inference.store import ModelStore
-from training.config.nets import FcrnConfig, HorizonNetConfig, JointConfig, ObjectsConfig
+from training.config.nets import FcrnConfig, HorizonNetConfig, JointConfig, Monodepth2Config, ObjectsConfig
 from training.config.recipe import Recipe
 from training.tasks.base import read_checkpoint
 from training.tasks.build import load_task
@@ -57,6 +57,8 @@ def output_of(recipe: Recipe) -> Output:
         spread = "depth_spread" if net.spread else None
         focal = net.canonical_focal_px
         return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=focal, spread=spread)
+    if isinstance(net, Monodepth2Config):
+        return DepthMetres(kind="depth_metres", depth="depth", canonical_focal_px=net.canonical_focal_px)
     return DepthMetres(kind="depth_metres", depth="depth") if recipe.noun == "depth" else _LIGHTING
 
 

@@ -138,3 +138,30 @@ def test_an_empty_folder_is_refused_by_every_kind(tmp_path: Path) -> None:
         assert kind.holds, name
     with pytest.raises(DataError, match="synthesize-walks"):
         walks.pictures(tmp_path)
+
+
+def test_masks_lie_beside_the_frames(tmp_path: Path) -> None:
+    """`masks/<frame>.png`: not black is left out, frame by frame; one that is lacking is named."""
+    for i in range(3):
+        _write(tmp_path / f"{i}.png", 100)
+    (tmp_path / "camera.json").write_text('{"hfov_deg": 60, "camera_height_m": 1.5}')
+    assert video.read(tmp_path)[0].read().masks is None
+    for i in range(3):
+        _write(tmp_path / "masks" / f"{i}.png", 255 * (i == 1))
+    footage = video.read(tmp_path)[0].read()
+    assert footage.masks is not None and footage.camera_height_m == 1.5
+    assert [bool(mask.any()) for mask in footage.masks()] == [False, True, False]
+    (tmp_path / "masks" / "2.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 frames have no mask \(2\.png\)"):
+        video.read(tmp_path)[0].read()
+
+
+def test_a_lens_may_be_left_to_be_found_and_a_height_must_be_one(tmp_path: Path) -> None:
+    """`find` as option or in the file is no lens yet; a height of nonsense is refused with its file."""
+    _write(tmp_path / "0.png", 10)
+    assert video.read(tmp_path, hfov_deg="find")[0].read().lens is None
+    (tmp_path / "camera.json").write_text('{"hfov_deg": "find"}')
+    assert video.read(tmp_path)[0].read().lens is None
+    (tmp_path / "camera.json").write_text('{"hfov_deg": 60, "camera_height_m": "high"}')
+    with pytest.raises(DataError, match="no height in metres"):
+        video.read(tmp_path)[0].read()
