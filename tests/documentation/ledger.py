@@ -233,6 +233,9 @@ PARSED: dict[str, tuple[str, ...]] = {
         "python -m tests.training.calibration_rooms render FOLDER --assets ASSETS",
         "python -m tests.documentation.examples",
     ),
+    "needs an engine of objects, and none ships; tests/edge/daemon/test_objects.py makes one and asks": (
+        "edge request objects camera=hall 'box=[0.2,0.4,0.45,0.9]' class=chair",
+    ),
     "speaks to an EMQX or to a server of models, which is not here": (
         "emqx ctl conf load --check",
         "edge fleet --host broker --device 'north-*' request engine/install url=https://models.example/depth-2.tar"
@@ -250,6 +253,9 @@ PARSED: dict[str, tuple[str, ...]] = {
         "edge-train distill objects --start runs/objects/final.ckpt --teacher seat=runs/seat/final.ckpt"
         " --pictures objects/wild --objects objects --out runs/one.ckpt",
         "edge-train evaluate runs/one.ckpt --objects objects --json metrics.json",
+        "edge-train evaluate runs/objects/final.ckpt --objects objects",
+        "edge-train evaluate engines/depth --source walks=walks/held",
+        "edge-train synthesize-walks --walks 24 --seed 31 --frames 20 --baseline 0.1 --samples 0 --assets assets",
         "edge-train export runs/one.ckpt --objects objects --metrics metrics.json --out engines/objects",
         "edge-train fit training/recipes/objects_edge.yaml --objects DIR",
         "edge-train fit training/recipes/objects_edge.yaml --objects objects --weights imagenet --out runs/objects",
