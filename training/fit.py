@@ -229,6 +229,14 @@ def _changes(old: dict[str, Any], new: dict[str, Any], start: str = "") -> list[
     return out
 
 
+def _precision(asked: str, hardware: Hardware) -> Any:
+    """As asked for; in float32 on a processor without bfloat16, on which torch has no recurrent layers in it."""
+    if asked == "bf16-mixed" and hardware.on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        _LOG.info("this processor has no bfloat16: training in float32, not in optim.precision bf16-mixed")
+        return "32-true"
+    return asked
+
+
 def _trainer(optim: OptimConfig, out: Path, hardware: Hardware, **others: Any) -> lightning.Trainer:
     if hardware.devices < 1 or hardware.nodes < 1:
         raise DataError(f"--devices {hardware.devices}, --nodes {hardware.nodes}: give how many, at least 1 of each")
@@ -245,7 +253,7 @@ def _trainer(optim: OptimConfig, out: Path, hardware: Hardware, **others: Any) -
             val_check_interval=interval,
             check_val_every_n_epoch=None,
             gradient_clip_val=optim.clip_norm,
-            precision=optim.precision,
+            precision=_precision(optim.precision, hardware),
             accelerator=hardware.accelerator,
             devices=hardware.devices,
             num_nodes=hardware.nodes,

@@ -52,14 +52,13 @@ class LiveSource(Source):
         with opencv_errors(self.label, remedy):
             capture = cv2.VideoCapture(target, backend, list(parameters))
             opened = capture.isOpened()
+            size_px = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         printed = self._printed.take()
         if not opened:
             capture.release()
             raise CameraError(f"{self.label}: {self.why_not(printed) or f'cannot be opened. {remedy}'}")
         self._capture, self._read, self._new_format = capture, 0, False
-        largest.refuse_larger_stream(
-            self.label, capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        )
+        largest.refuse_larger_stream(self.label, *size_px)
         return capture
 
     def read(self) -> Picture:

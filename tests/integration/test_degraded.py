@@ -30,7 +30,7 @@ def test_a_fallback_is_loud(
     health = subscriber.wait("edge/test/bridge/health", timeout_s=20)[-1]
     for message in list(subscriber.received):
         check_message(message.topic, message.payload)
-    said = "asked for ort-cuda, serves CPUExecutionProvider"
+    said = "asked for ort-cuda fp32, serves CPUExecutionProvider"
     assert any(why.startswith(said) for why in json.loads(result.payload)["degraded"])
     assert any(f"engine lighting: {said}" in why for why in json.loads(health.payload)["degraded"])
     events = [json.loads(message.payload) for message in subscriber.on("edge/test/bridge/event")]

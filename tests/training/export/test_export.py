@@ -24,6 +24,7 @@ from training.config.recipe import Recipe
 from training.export.engine import Files, read_metrics, write_engine
 from training.export.proof.runners import manifest_of
 from training.export.proof.views import View, tensors
+from training.export.reference import Known
 from training.provenance import Origin, origin_of
 from training.tasks.base import NounTask
 from training.tasks.build import build_task
@@ -116,7 +117,7 @@ def exported(
         learner = _learner(_recipe(small_recipe, task, change))
         metric = Metric(name="m", value=0.5, data="nothing", baseline=1.0, baseline_name="b")
         folder = tmp_path_factory.mktemp(name)
-        known = [np.full((32, 64, 3), level, np.uint8) for level in range(0, 200, 10)]
+        known = [Known(f"room {level}", np.full((32, 64, 3), level, np.uint8)) for level in range(0, 200, 10)]
         _write(learner, folder, metrics=(metric,), notes="A test.", known=known)
         return Exported(learner, folder)
 
