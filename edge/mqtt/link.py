@@ -143,7 +143,9 @@ class Link:
         self._refused: str | None = None
         self._up = False
         self._delivered: deque[Delivery] = deque()
-        self._asked: dict[int, list[Subscription]] = {}
+        self._subscribing = threading.Lock()
+        self._asked: dict[int, Subscription] = {}
+        self._answered_early: dict[int, list[ReasonCode]] = {}
         self._versions = Versions()
         self._will_qos, self._will_retain = 1, True
         self._version_asked: Version = "5"
@@ -255,7 +257,9 @@ class Link:
         self._answered.clear()
         self._refused, self.loss, self.loss_reason, self.limits = None, None, None, Limits()
         self._delivered.clear()
-        self._asked.clear()
+        with self._subscribing:
+            self._asked.clear()
+            self._answered_early.clear()
         self.refused_subscriptions = {}
 
     def _lower_will(self, reason: str) -> None:
@@ -340,18 +344,32 @@ class Link:
                 _, message_id = client.subscribe(topic, options=options)
             else:
                 _, message_id = client.subscribe(topic, qos)
-            if message_id is not None:
-                self._asked[message_id] = [replace(subscription, topic=topic)]
+            if message_id is None:
+                continue
+            with self._subscribing:  # the broker may have answered already, on paho's thread
+                reasons = self._answered_early.pop(message_id, None)
+                if reasons is None:
+                    self._asked[message_id] = replace(subscription, topic=topic)
+                    continue
+            self._granted(topic, reasons)
 
     def _subscribed(
         self, client: paho.Client, _data: Any, message_id: int, reasons: list[ReasonCode], _props: Any
     ) -> None:
         if client is not self._client:
             return
-        for subscription, reason in zip(self._asked.pop(message_id, []), reasons, strict=False):
-            if reason.is_failure:
-                self.refused_subscriptions[subscription.topic] = reason.getName().lower()
+        with self._subscribing:
+            subscription = self._asked.pop(message_id, None)
+            if subscription is None:
+                self._answered_early[message_id] = reasons
+        if subscription is not None:
+            self._granted(subscription.topic, reasons)
         self._changed()
+
+    def _granted(self, topic: str, reasons: list[ReasonCode]) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                self.refused_subscriptions[topic] = reason.getName().lower()
 
     def _disconnected(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if client is not self._client:

@@ -69,7 +69,8 @@ def test_a_request_reaches_every_chosen_device_and_its_answers_are_gathered(mosq
         unguarded = fleet(broker, "request", "reload")
         assert unguarded.exit_code == 1
         assert "--all" in unguarded.stderr
-    assert fleet(broker, "--state", "online", "request", "ping").exit_code == 69
+    none = fleet(broker, "--state", "online", "request", "ping")
+    assert none.exit_code == 69, none.output
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,24 @@ def test_a_connection_that_breaks_in_the_middle_is_down(
         send(link)
 
 
+def test_a_subscription_that_is_granted_at_once_counts(
+    mosquitto: Any, connect: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker's answer may come on paho's thread before `subscribe` has said which number it waits for."""
+    link = connect(mosquitto().port)
+    asked = paho.Client.subscribe
+
+    def slow(self: paho.Client, *arguments: Any, **options: Any) -> Any:
+        out = asked(self, *arguments, **options)
+        time.sleep(0.3)
+        return out
+
+    monkeypatch.setattr(paho.Client, "subscribe", slow)
+    link.subscribe(Subscription("in/#"))
+    assert wait_until(lambda: link.all_subscribed, 2)
+    assert link.refused_subscriptions == {}
+
+
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_what_arrives_is_handed_over_whole(mosquitto: Any, subscribe: Any, connect: Open, protocol: str) -> None:
     """Topic, payload, whether it lay there, and MQTT 5's properties."""
