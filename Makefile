@@ -32,7 +32,7 @@ run: $(VENV)/.device ## run the daemon on config.yaml; FOR=20 stops it after 20 
 	@$(BIN)/edge run --config config.yaml $(if $(FOR),--for $(FOR))
 
 test: $(VENV)/.dev system ## run the tests, but for long ones; PYTEST_ARGS for pytest's own arguments
-	$(BIN)/python -m pytest -m "not slow and not gpu and not faults" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not faults" $(PYTEST_ARGS)
 
 test-device: $(VENV)/.test system ## the tests of the device package alone, without torch
 	$(BIN)/python -m pytest -m "not slow and not gpu and not faults" $(DEVICE_TESTS) $(PYTEST_ARGS)
