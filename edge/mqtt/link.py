@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -144,7 +144,7 @@ class Link:
         self._up = False
         self._delivered: deque[Delivery] = deque()
         self._subscribing = threading.Lock()
-        self._asked: dict[int, Subscription] = {}
+        self._asked: dict[int, str] = {}
         self._answered_early: dict[int, list[ReasonCode]] = {}
         self._versions = Versions()
         self._will_qos, self._will_retain = 1, True
@@ -349,9 +349,8 @@ class Link:
             with self._subscribing:  # the broker may have answered already, on paho's thread
                 reasons = self._answered_early.pop(message_id, None)
                 if reasons is None:
-                    self._asked[message_id] = replace(subscription, topic=topic)
-                    continue
-            self._granted(topic, reasons)
+                    self._asked[message_id] = topic
+            self._granted(topic, reasons or [])
 
     def _subscribed(
         self, client: paho.Client, _data: Any, message_id: int, reasons: list[ReasonCode], _props: Any
@@ -359,17 +358,15 @@ class Link:
         if client is not self._client:
             return
         with self._subscribing:
-            subscription = self._asked.pop(message_id, None)
-            if subscription is None:
+            topic = self._asked.pop(message_id, None)
+            if topic is None:
                 self._answered_early[message_id] = reasons
-        if subscription is not None:
-            self._granted(subscription.topic, reasons)
+        if topic is not None:
+            self._granted(topic, reasons)
         self._changed()
 
     def _granted(self, topic: str, reasons: list[ReasonCode]) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                self.refused_subscriptions[topic] = reason.getName().lower()
+        self.refused_subscriptions.update({topic: r.getName().lower() for r in reasons if r.is_failure})
 
     def _disconnected(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if client is not self._client:
