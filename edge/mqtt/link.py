@@ -366,7 +366,8 @@ class Link:
         self._changed()
 
     def _granted(self, topic: str, reasons: list[ReasonCode]) -> None:
-        self.refused_subscriptions.update({topic: r.getName().lower() for r in reasons if r.is_failure})
+        for refused in (reason for reason in reasons if reason.is_failure):
+            self.refused_subscriptions[topic] = refused.getName().lower()
 
     def _disconnected(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if client is not self._client:
