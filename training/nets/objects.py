@@ -176,7 +176,7 @@ class SirenField(nn.Module):
 
     def grid(self, latent: Tensor) -> Tensor:
         """(B, latent) -> (B, 4, z, y, x)."""
-        values = self.at(latent, self.points.expand(len(latent), -1, -1))
+        values = self.at(latent, self.points.expand(latent.shape[0], -1, -1))
         return values.transpose(1, 2).reshape(-1, 4, self.side, self.side, self.side)
 
 
