@@ -108,9 +108,9 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", key=name)
 
     def press(self, label: str) -> None:
-        """Press the button that says `label`."""
+        """Press the button that says `label`, as soon as it is there and can be pressed."""
         find = f"[...document.querySelectorAll('button')].find(b => b.textContent === {json.dumps(label)})"
-        assert self.value(f"Boolean({find})"), label
+        self.until(f"{find}?.disabled === false")
         self.value(f"{find}.click()")
 
     def screenshot(self) -> bytes:

@@ -69,7 +69,6 @@ def test_things_stand_in_the_room_and_are_asked_for(tmp_path: Path) -> None:
             shown.press("Camera")
             shown.press("Reconstruct a thing")
             shown.value(DRAW)
-            shown.until("!document.querySelector('#cards .downloads button')?.disabled")
             shown.press("Reconstruct")
             shown.until("document.getElementById('cards').textContent.includes('confidence 82 %')")
             assert shown.problems == []
