@@ -38,7 +38,7 @@ test-device: $(VENV)/.test system ## the tests of the device package alone, with
 	$(BIN)/python -m pytest -m "not slow and not gpu and not faults" $(DEVICE_TESTS) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev system ## run the tests that take more than ten seconds each
-	$(BIN)/python -m pytest -m "slow and not faults" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not faults" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.test system ## break what can break, and count what is lost; FAULTS=long for outages as in docs/reliability.md
 	@mkdir -p build/faults && rm -f build/faults/figures.jsonl
