@@ -121,13 +121,13 @@ def height_errors(folder: Path) -> dict[str, Errors]:
     return found
 
 
-def found_lens(folder: Path, projection: str, index: int = 0) -> tuple[LensFound, Intrinsics | Fisheye] | None:
-    """The lens by the pictures of a room, told nothing but the kind of lens; and the true one."""
+def found_lens(folder: Path, projection: str, index: int | None = 0) -> tuple[LensFound, Intrinsics | Fisheye] | None:
+    """The lens by the pictures of a room, None: of all rooms, told nothing but the kind of lens; and the true one."""
     model = CameraModel("perspective", hfov_rad=1.0)
     if projection == "fisheye":
         model = CameraModel("fisheye", fisheye=FisheyeCircle(np.pi))
     corners, wh, true = [], (0, 0), None
-    for _, image, about in pictures(folder, f"{projection}-{index:03d}"):
+    for _, image, about in pictures(folder, projection if index is None else f"{projection}-{index:03d}"):
         true = (Fisheye if projection == "fisheye" else Intrinsics)(**about["lens"])
         wh = (true.width_px, true.height_px)
         cut = ALL_OVER if projection == "fisheye" else DOWN
@@ -147,6 +147,21 @@ def picture_errors_px(found: Intrinsics | Fisheye, true: Intrinsics | Fisheye, w
     return np.asarray(np.linalg.norm(pinhole.project(rays, found)[0] - pinhole.project(rays, true)[0], axis=1))
 
 
+def lens_line(folder: Path, projection: str, index: int | None) -> str:
+    """What is off of the lens found by the pictures of a room, or of all."""
+    got = found_lens(folder, projection, index)
+    assert got is not None
+    lens, true = got
+    within = lens.covered * lens.lens.fov_rad / 2 if isinstance(lens.lens, Fisheye) else np.pi
+    off = picture_errors_px(lens.lens, true, within)
+    said = "" if lens.picture_error_px is None else f" (said: {lens.picture_error_px:.2f})"
+    return (
+        f"focal length off by {lens.lens.fx_px / true.fx_px - 1:+.2%} (said: {lens.focal_error:.2%}); directions by "
+        f"{np.sqrt(np.mean(off**2)):.2f} px rms{said}, {off.max():.2f} at most; covered {lens.covered:.0%}; "
+        f"{lens.left_px:.2f} px left; dropped {lens.dropped}"
+    )
+
+
 def measure(folder: Path) -> None:
     """Print the tables of docs/calibration.md."""
     head = "pictures | median | 90th percentile | worst | within twice what is said | doubted |"
@@ -161,14 +176,7 @@ def measure(folder: Path) -> None:
     for key, errors in height_errors(folder).items():
         print(errors.row(key, *((" %", 2) if key.endswith("height") else ("°", 2))))
     for projection in ("perspective", "fisheye"):
-        got = found_lens(folder, projection)
-        if got:
-            lens, true = got
-            within = lens.covered * lens.lens.fov_rad / 2 if isinstance(lens.lens, Fisheye) else np.pi
-            off = picture_errors_px(lens.lens, true, within)
-            said = "" if lens.picture_error_px is None else f" (said: {lens.picture_error_px:.2f})"
-            print(
-                f"\n{projection}: focal length off by {lens.lens.fx_px / true.fx_px - 1:+.2%} (said: "
-                f"{lens.focal_error:.2%}); directions by {np.sqrt(np.mean(off**2)):.2f} px rms{said}, {off.max():.2f} "
-                f"at most; covered {lens.covered:.0%}; {lens.left_px:.2f} px left; dropped {lens.dropped}"
-            )
+        rooms = sorted({int(path.stem.split("-")[1]) for path in folder.glob(f"{projection}-*.json")})
+        for index in (*rooms, *([None] if len(rooms) > 1 else [])):
+            where = "all rooms" if index is None else f"room {index}"
+            print(f"\n{projection}, {where}: {lens_line(folder, projection, index)}")
