@@ -29,6 +29,13 @@ _FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
+_TYPED: dict[str, dict[str, Any]] = {
+    "Enter": {"text": "\r", "windowsVirtualKeyCode": 13},
+    "Tab": {"code": "Tab", "windowsVirtualKeyCode": 9},
+    "ArrowDown": {"code": "ArrowDown", "windowsVirtualKeyCode": 40},
+    "ArrowUp": {"code": "ArrowUp", "windowsVirtualKeyCode": 38},
+}
+"""What a key needs beside its name, else the browser itself does nothing with it."""
 
 
 class Browser:
@@ -101,9 +108,9 @@ class Browser:
                 clickCount=int(kind != "mouseMoved"),
             )  # fmt: skip
 
-    def key(self, name: str) -> None:
-        """Press and release a key, by its name in JavaScript."""
-        typed = {"text": "\r", "windowsVirtualKeyCode": 13} if name == "Enter" else {}  # else it presses no button
+    def key(self, name: str, *, shift: bool = False) -> None:
+        """Press and release a key, by its name in JavaScript; of Tab and Enter also what the browser itself does."""
+        typed: dict[str, Any] = {"modifiers": 8 if shift else 0} | _TYPED.get(name, {})
         self.call("Input.dispatchKeyEvent", type="keyDown", key=name, **typed)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=name)
 

@@ -13,6 +13,7 @@ import { drawPicture } from "./picture.js";
 import { plan } from "./plan.js";
 import { decodePng16 } from "./png16.js";
 import { Room3D } from "./room3d.js";
+import { Sheet } from "./sheet.js";
 import { Things } from "./things.js";
 
 const text = new TextDecoder();
@@ -48,7 +49,7 @@ const connection = new Connection({
     $("connection").dataset.state = up ? "online" : "offline";
     $("connection").textContent = up ? (saved ? "saved" : "connected") : "not connected; trying again";
     if (up) devices.clear();
-    if (up) home.reconnected();
+    if (up) for (const asker of [home, sheet]) asker.reconnected();
   },
   onAnswer(answer) {
     if ("span" in answer) spanKnown(answer.span);
@@ -58,6 +59,7 @@ const connection = new Connection({
 const home = new HomeView($("home"), { ask: (draft) => connection.home(draft), cameras: allCameras, changed: soon });
 home.unit = unit;
 const things = new Things($("picture").querySelector("canvas"), { ask: (...what) => connection.thing(...what), changed: () => thingsChanged() });
+const sheet = new Sheet($("picture").querySelector(".frame"), { ask: (...what) => connection.sheet(...what), changed: () => sheet.show(current()) });
 
 // What comes in ------------------------------------------------------------------------------------------------------
 
@@ -143,6 +145,7 @@ async function shown(camera, kind) {
 async function showPicture(camera) {
   await drawPicture($("picture"), camera, infoOf(camera));
   if (camera.picture || camera.grey) things.draw(camera);
+  sheet.show(camera);
 }
 
 /** A box is being drawn, or an answer came. */
@@ -295,7 +298,7 @@ function drawFacts(camera) {
 
 function showView(name) {
   view = name;
-  if (name !== "picture" && things.asking) things.start(false);
+  if (name !== "picture") drop();
   for (const [key, id] of Object.entries(FLAT)) $(id).hidden = key !== name;
   const flat = Boolean(FLAT[name]);
   $("room3d").hidden = flat;
@@ -329,10 +332,12 @@ const trueLength = calibration(() => ({ room: current()?.layout?.metric, measure
 /** The buttons below the room: layers, walls in colours, measuring, adding doors and windows. */
 function drawTools() {
   const model = !FLAT[view];
-  const asks = view === "picture" && !saved && Things.may(current());
-  $("tools").hidden = !model && view !== "plan" && !asks;
-  if (asks) {
-    fill($("tools"), button("Reconstruct a thing", things.asking, () => (things.start(!things.asking), drawTools())));
+  $("tools").hidden = (!model && view !== "plan" && view !== "picture") || (saved && view === "picture");
+  if (view === "picture") {
+    const toggle = (label, tool, on) => button(label, on, () => (drop(), tool.start(!on), drawTools()));
+    const sheets = toggle("Sheet on the floor", sheet, sheet.adding);
+    sheets.title = "Height and tilt of the camera, from the corners of a sheet of paper";
+    fill($("tools"), Things.may(current()) && toggle("Reconstruct a thing", things, things.asking), sheets);
     return;
   }
   const parts = [];
@@ -370,6 +375,11 @@ function paint(as) {
   painted = painted === as ? null : as;
   drawTools();
   drawn();
+}
+
+/** Leave what is done on the picture. */
+function drop() {
+  for (const [tool, on] of [[things, things.asking], [sheet, sheet.adding]]) if (on) tool.start(false);
 }
 
 /** Clicks do one thing at a time. */
@@ -427,7 +437,7 @@ function setLive(on) {
 
 addEventListener("keydown", ({ key, target }) => {
   const views = Object.keys(VIEWS);
-  if (key === "Escape") (act(null, false), things.start(false), drawTools());
+  if (key === "Escape") (act(null, false), drop(), drawTools());
   if (!["INPUT", "SELECT"].includes(target.tagName) && key >= "1" && key <= String(views.length)) showView(views[key - 1]);
 });
 for (const [name, on] of Object.entries(layers)) room3d.setLayer(name, on);
