@@ -3,7 +3,7 @@
 import { calibration } from "./calibrate.js";
 import { depthCard, downloadsCard, healthCard, lightCard, roomCard } from "./cards.js";
 import { Connection, saved } from "./connection.js";
-import { $, button, element, fill } from "./elements.js";
+import { $, button, element, fill, renew } from "./elements.js";
 import { flagButton } from "./flag.js";
 import { LEVEL, area, length, pointsFromDepth } from "./geometry.js";
 import { Behind, heatCard, legend, wallColours } from "./heat.js";
@@ -220,7 +220,7 @@ function redraw() {
   const room = camera?.layout?.metric;
   if (view === "plan") {
     const as = { unit, name: camera?.name, partial: camera?.layout?.extent !== "room", onWall: planClicked };
-    fill($("plan"), room && plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) }));
+    renew($("plan"), room && plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) }));
   }
   if (view === "all") drawAll();
   if (view === "home") home.refresh();
@@ -242,7 +242,7 @@ function drawAll() {
     const sizes = element("small", { textContent: room ? `${area(room.area_m2, unit)}, height ${length(room.ceiling_height_m, unit)}` : stateOf(camera) });
     return element("button", { className: "tile", onclick: () => (choose(camera.id), showView("dollhouse")) }, picture, small, name, sizes);
   });
-  fill($("all"), ...tiles);
+  renew($("all"), ...tiles);
 }
 
 function emptyText(camera) {
@@ -276,7 +276,7 @@ async function choose(id) {
   chosen = id;
   room3d.clear();
   openings.first = null;
-  window.state.points = 0;
+  Object.assign(window.state, { points: 0, measured: null });
   const camera = current();
   for (const kind of ["layout", "lighting", "room", "depth/image", "objects"]) await shown(camera, kind);
   soon();
@@ -284,14 +284,22 @@ async function choose(id) {
 
 function drawFacts(camera) {
   if (!camera) return;
-  const cards = view === "home" ? home.cards() : [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), things.card(camera, unit), downloadsCard(camera, unit), healthCard(camera.device)];
+  const cards = cardsOf(camera).filter(Boolean);
   if ($("cards").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return; // somebody types
   const open = $("cards").querySelector("details")?.open;
+  for (const node of cards) {
+    node.dataset.of = camera.id;
+    for (const details of node.querySelectorAll("details")) details.open = Boolean(open);
+  }
   const scroll = $("facts").scrollTop;
-  fill($("cards"), ...cards);
-  const details = $("cards").querySelector("details");
-  if (details && open) details.open = true;
+  renew($("cards"), ...cards);
   $("facts").scrollTop = scroll;
+}
+
+function cardsOf(camera) {
+  if (view === "home") return home.cards();
+  if (view === "all") return [...devices.values()].map(healthCard);
+  return [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), things.card(camera, unit), downloadsCard(camera, unit), healthCard(camera.device)];
 }
 
 // What people do -------------------------------------------------------------------------------------------------------
@@ -305,12 +313,10 @@ function showView(name) {
   if (!flat) room3d.look(name);
   if (name === "home") home.draw();
   for (const panel of ["openings", "behind"]) $(panel).classList.toggle("away", name === "home" || name === "all");
-  fill(
-    $("views"),
-    ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")),
-    button(unit === "m" ? "m → ft" : "ft → m", null, changeUnit),
-  );
-  $("views").querySelector('[aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "center" }); // on phones they are a row to push
+  fill($("tabs"), ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")));
+  $("unit").textContent = unit === "m" ? "m → ft" : "ft → m";
+  $("tabs").querySelector('[aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "center" }); // on phones they are a row to push
+  $("calibrate").classList.toggle("away", flat);
   drawTools();
   drawn();
   redraw();
@@ -324,20 +330,23 @@ function changeUnit() {
   showView(view);
 }
 
+$("unit").onclick = changeUnit;
+
 const layers = { room: true, ceiling: true, light: true, points: false, openings: true, objects: true };
 const LAYERS = { room: "Walls", ceiling: "Ceiling", openings: "Doors", objects: "Objects", light: "Light probe", points: "Depth points" };
 
-const trueLength = calibration(() => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
+const trueLength = calibration($("calibrate"), () => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
 
 /** The buttons below the room: layers, walls in colours, measuring, adding doors and windows. */
 function drawTools() {
   const model = !FLAT[view];
-  $("tools").hidden = (!model && view !== "plan" && view !== "picture") || (saved && view === "picture");
+  const holes = current() && openings.all(current()).length;
+  $("below").hidden = (!model && view !== "plan" && view !== "picture") || (saved && view === "picture");
   if (view === "picture") {
-    const toggle = (label, tool, on) => button(label, on, () => (drop(), tool.start(!on), drawTools()));
-    const sheets = toggle("Sheet on the floor", sheet, sheet.adding);
-    sheets.title = "Height and tilt of the camera, from the corners of a sheet of paper";
-    fill($("tools"), Things.may(current()) && toggle("Reconstruct a thing", things, things.asking), sheets);
+    const toggle = (label, what, on, title) => tool(label, on, () => (drop(), what.start(!on), drawTools()), title);
+    const boxes = Things.may(current()) && toggle("Reconstruct a thing", things, things.asking);
+    fill($("tools"), boxes, toggle("Sheet on the floor", sheet, sheet.adding, "Height and tilt of the camera, from the corners of a sheet of paper"));
+    fill($("legend"));
     return;
   }
   const parts = [];
@@ -345,12 +354,11 @@ function drawTools() {
     for (const [name, label] of Object.entries(LAYERS)) {
       if (name === "ceiling" && view !== "inside") continue; // from above it is in the way
       if (name === "objects" && !current()?.objects?.count) continue;
+      if (name === "openings" && !holes) continue;
       parts.push(button(label, layers[name], () => setLayer(name, !layers[name])));
     }
-    const measure = button("Measure", room3d.measuring, () => act("measure", !room3d.measuring));
-    measure.title = "Click two points; ± is one pixel of the network's picture";
-    parts.push(measure);
-    if (!saved) parts.push(trueLength);
+    parts.push(tool("Measure", room3d.measuring, () => act("measure", !room3d.measuring), "Click two points; ± is one pixel of the network's picture"));
+    if (!saved) parts.push(tool("True length", trueLength.isOpen, () => (trueLength.open(!trueLength.isOpen), drawTools()), "Correct the camera's height by a length you know"));
   }
   const camera = current();
   parts.push(button("Confidence", painted === "confidence", () => paint("confidence")));
@@ -358,9 +366,17 @@ function drawTools() {
   heat.title = "Walls in the colour of what they lose; click one to say what is behind it";
   parts.push(heat);
   if (painted === "heat" && camera?.layout?.metric) parts.push(button("What is behind the walls", null, () => (behind.clicked(camera, null), $("behind").querySelector("select")?.focus())));
-  if (!saved) parts.push(button("Add door or window", openings.adding, () => act("opening", !openings.adding)));
+  if (!saved) parts.push(tool("Add door or window", openings.adding, () => act("opening", !openings.adding)));
   const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click or tap a wall to say what is behind it, or press the button." }) : legend(painted);
-  fill($("tools"), said, ...parts);
+  fill($("legend"), said);
+  fill($("tools"), ...parts);
+}
+
+/** A button of what takes clicks until it is left. */
+function tool(label, on, toggle, title = "") {
+  const node = Object.assign(button(label, on, toggle), { title });
+  node.dataset.tool = label;
+  return node;
 }
 
 function setLayer(name, on) {
@@ -388,6 +404,15 @@ function act(what, on) {
   if (!room3d.measuring) room3d.clearMeasure();
   openings.start(what === "opening" && on);
   drawTools();
+}
+
+/** Leave the tool that is in hand; the keyboard goes back to its button. */
+function leave() {
+  const left = $("tools").querySelector('[data-tool][aria-pressed="true"]')?.dataset.tool;
+  drop();
+  trueLength.open(false);
+  act(null, false);
+  if (left) [...$("tools").children].find(({ dataset }) => dataset.tool === left)?.focus();
 }
 
 /**
@@ -430,14 +455,15 @@ function setLive(on) {
   $("live").setAttribute("aria-pressed", String(on));
   if (on) {
     $("scrub").value = 1000;
-    $("time").textContent = "";
+    $("time").textContent = "now";
   }
   window.state.live = live;
 }
 
-addEventListener("keydown", ({ key, target }) => {
+addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
   const views = Object.keys(VIEWS);
-  if (key === "Escape") (act(null, false), drop(), drawTools());
+  if (ctrlKey || metaKey || altKey) return; // the browser's own
+  if (key === "Escape") leave();
   if (!["INPUT", "SELECT"].includes(target.tagName) && key >= "1" && key <= String(views.length)) showView(views[key - 1]);
 });
 for (const [name, on] of Object.entries(layers)) room3d.setLayer(name, on);

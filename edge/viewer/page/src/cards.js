@@ -97,9 +97,9 @@ export function downloadsCard(camera, unit) {
       list.append(element("a", { href: at + name + location.search, download: `${camera.name}-${name}`, textContent: name, title: ABOUT[name] ?? "" }));
     }
   }
-  const json = (value) => () => new Blob([JSON.stringify(value, null, 1)], { type: "application/json" });
-  if (camera.layout) made("layout.json", json(camera.layout));
-  if (camera.lighting) made("light.json", json(camera.lighting));
+  const json = (kind) => () => new Blob([JSON.stringify(camera[kind], null, 1)], { type: "application/json" });
+  if (camera.layout) made("layout.json", json("layout"));
+  if (camera.lighting) made("light.json", json("lighting"));
   return list.children.length ? card("Take it with you", list) : null;
 }
 

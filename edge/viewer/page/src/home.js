@@ -237,8 +237,8 @@ export class HomeView {
     const { home, unit } = this;
     if (!home.rooms.length) return [];
     const name = (i) => home.rooms[i]?.name;
-    const gap = element("input", { type: "number", value: home.wall_thickness_m, min: 0, max: 1, step: 0.01, onchange: ({ target }) => {
-      home.wall_thickness_m = Math.min(1, Math.max(0, Number(target.value) || 0));
+    const gap = element("input", { type: "number", defaultValue: home.wall_thickness_m, min: 0, max: 1, step: 0.01, onchange: ({ target }) => {
+      this.home.wall_thickness_m = Math.min(1, Math.max(0, Number(target.value) || 0));
       this.#do("measure");
     } });
     gap.setAttribute("aria-label", "Thickness of walls between rooms, m");

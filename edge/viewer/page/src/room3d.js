@@ -9,6 +9,7 @@ const PROBE_M = 0.22;
 const LABELS = 12;
 const TURN_MS = 400;
 const KEY_RAD = 0.08;
+const BARS_PX = 170;
 const UNKNOWN_HEIGHT_M = 2;
 
 export class Room3D {
@@ -203,9 +204,12 @@ export class Room3D {
       target.set(0, this.heightM ?? 1.5, -0.01);
       position.set(0, this.heightM ?? 1.5, 0);
     } else {
-      const half = Math.atan(Math.tan((fov * Math.PI) / 360) * Math.min(1, this.camera.aspect));
-      if (view === "top") position.set(centre.x, centre.y + size.y / 2 + (Math.hypot(size.x, size.z) / 2.3) / Math.tan(half), centre.z + 0.001);
-      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((1.12 * size.length()) / 2 / Math.sin(half)).add(centre);
+      const free = Math.max(0.5, 1 - BARS_PX / this.host.clientHeight); // of the height, between the buttons
+      const slope = Math.tan((fov * Math.PI) / 360);
+      const half = Math.atan(slope * Math.min(free, this.camera.aspect));
+      const above = (0.53 * Math.max(size.z / free, size.x / this.camera.aspect)) / slope;
+      if (view === "top") position.set(centre.x, centre.y + size.y / 2 + above, centre.z + 0.001);
+      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((0.95 * size.length()) / 2 / Math.sin(half)).add(centre);
     }
     this.#go({ position, target, fov }, at === "once" || matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : TURN_MS);
   }
