@@ -70,7 +70,9 @@ class Browser:
             deviceScaleFactor=2 if phone else 1,
             mobile=phone,
         )
+        self.value("(window.left = true)")
         self.call("Page.navigate", url=address)
+        self.until("window.left === undefined && document.readyState !== 'loading'")  # no longer the page before
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression comes to."""

@@ -113,7 +113,9 @@ export class HomeView {
       this.draw();
     } });
     name.setAttribute("aria-label", "Name of this home");
-    const add = this.#offers().map((c) => button(`+ ${c.name}`, null, () => this.#do("place", { room: c.id })));
+    const offers = this.#offers();
+    const shared = (c) => offers.some((other) => other !== c && other.name === c.name);
+    const add = offers.map((c) => button(`+ ${shared(c) ? c.id : c.name}`, null, () => this.#do("place", { room: c.id })));
     return element("div", { className: "bar" }, pick, name, ...add, this.home.rooms.length > 0 && button("Save", this.dirty, () => this.#do("save")), this.saved.has(this.home.name) && button("Delete", null, () => confirm(`Delete ${this.home.name}?`) && this.#do("remove")), this.saved.size > 0 && button("New", null, () => this.open(this.saved.has(NEW) ? `${NEW} ${this.saved.size + 1}` : NEW)));
   }
 
