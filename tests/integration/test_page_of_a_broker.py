@@ -66,7 +66,7 @@ def test_rooms_of_two_devices_become_a_home(
             shown.press(f"+ {name}/hall")
             shown.until(f"state.home.rooms === {count}")
         assert shown.value("[state.home.passages, state.home.overlaps]") == [1, 0]
-        assert shown.value("document.getElementById('cards').innerText").count("door, ") == 1
+        shown.until("document.getElementById('cards').innerText.split('door, ').length === 2")
         shown.value("(([name]) => { name.value = 'flat'; name.onchange({ target: name }); })"
                     "([document.querySelector('[aria-label=\"Name of this home\"]')])")  # fmt: skip
         shown.press("Save")

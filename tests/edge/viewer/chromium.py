@@ -63,6 +63,13 @@ class Browser:
 
     def open(self, address: str, width_px: int = 1280, height_px: int = 800, *, phone: bool = False) -> None:
         """Load a page at a size."""
+        self.size(width_px, height_px, phone=phone)
+        self.value("(window.left = true)")
+        self.call("Page.navigate", url=address)
+        self.until("window.left === undefined && document.readyState !== 'loading'")  # no longer the page before
+
+    def size(self, width_px: int, height_px: int, *, phone: bool = False) -> None:
+        """Show the page at a size."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width_px,
@@ -70,9 +77,6 @@ class Browser:
             deviceScaleFactor=2 if phone else 1,
             mobile=phone,
         )
-        self.value("(window.left = true)")
-        self.call("Page.navigate", url=address)
-        self.until("window.left === undefined && document.readyState !== 'loading'")  # no longer the page before
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression comes to."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from edge.mqtt.link import Incoming
 from edge.publish.compose import Source, layout_message
 from edge.scene import Frame
 from edge.subscribe.watcher import validated
+from edge.viewer.homes import Homes
 from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
@@ -68,10 +71,14 @@ FAINT = """(() => {
 """Texts whose contrast is less than WCAG 2.2 asks of small ones (success criterion 1.4.3: 4.5 to 1)."""
 
 
-def layout_of(device: str, polygon: np.ndarray, number: int = 1) -> Incoming:
+def layout_of(
+    device: str, polygon: np.ndarray, number: int = 1, extent: Literal["room", "visible"] = "room"
+) -> Incoming:
     """A room as a device says it."""
     frame = Frame("hall", number, 1.7e9, time.monotonic(), np.zeros((4, 8, 3), np.uint8), PANORAMA)
-    said = layout_message(frame, layout(polygon), Source(device, "layout", "0" * 64), 0.1).encoded()
+    said = layout_message(
+        frame, replace(layout(polygon), extent=extent), Source(device, "layout", "0" * 64), 0.1
+    ).encoded()
     return Incoming(f"edge/{device}/hall/layout", said, retained=True)
 
 
@@ -92,7 +99,7 @@ def relay() -> Relay:
 @pytest.fixture
 def shown(relay: Relay, tmp_path: Path) -> Iterator[Browser]:
     """Their page."""
-    server = PageServer(LivePage(relay), port=0)
+    server = PageServer(LivePage(relay, homes=Homes(tmp_path / "homes.json", relay.say)), port=0)
     server.start()
     try:
         with browser(tmp_path / "profile") as opened:
@@ -197,6 +204,27 @@ def test_texts_can_be_read(shown: Browser, scheme: str) -> None:
             shown.press("True length" if view == 1 else "Sheet on the floor")
         assert shown.value("document.body.innerText.length") > 100
         assert shown.value(FAINT) == [], view
+
+
+def test_drawings_keep_their_words_inside(shown: Browser, relay: Relay) -> None:
+    """Of a plan, also of what a camera sees in part; of the home; of the tiles; by day on a phone too."""
+    relay.accept(validated(layout_of("one", BOX, 2, extent="visible")))
+    outside = """
+        [...document.querySelectorAll('svg.plan text')].filter((text) => {
+            const [word, all] = [text, text.closest('svg')].map((node) => node.getBoundingClientRect());
+            const fits = (a, b, size) => word[a] >= all[a] - 1 && word[b] <= all[b] + 1 && word[size] < all[size] / 2;
+            return !fits('left', 'right', 'width') || !fits('top', 'bottom', 'height');
+        }).map((text) => text.textContent)"""
+    for width_px, height_px in ((1280, 800), (390, 844)):
+        shown.size(width_px, height_px)
+        shown.press("Plan")
+        shown.until("document.querySelector('#plan').textContent.includes('only what this camera sees')")
+        assert shown.value(outside) == []
+        shown.press("Home")
+        if width_px == 1280:
+            shown.press("+ one/hall")
+        shown.until("document.querySelectorAll('#home text').length === 2")
+        assert shown.value(outside) == []
 
 
 def test_a_press_counts_though_a_message_comes_meanwhile(shown: Browser, relay: Relay) -> None:

@@ -107,7 +107,7 @@ function standalone(svg) {
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   const style = document.createElementNS("http://www.w3.org/2000/svg", "style");
   style.textContent =
-    "text{font-family:sans-serif;fill:#222}.floor{fill:#fff}.wall{stroke:#222;stroke-linecap:round}.eye{fill:#e8590c}.size,.note{fill:#666}.gap{stroke:#fff}.leaf{stroke:#a5501e;fill:none}";
+    "text{font-family:sans-serif;fill:#222}.floor{fill:#fff}.wall{stroke:#222;stroke-linecap:round}.eye{fill:#e8590c}.size,.partial{fill:#666}.gap{stroke:#fff}.leaf{stroke:#a5501e;fill:none}";
   svg.prepend(style);
   return new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
 }

@@ -9,7 +9,7 @@ const PROBE_M = 0.22;
 const LABELS = 12;
 const TURN_MS = 400;
 const KEY_RAD = 0.08;
-const BARS_PX = 170;
+const [BARS_PX, MARGIN] = [130, 1.04];
 const UNKNOWN_HEIGHT_M = 2;
 
 export class Room3D {
@@ -85,8 +85,8 @@ export class Room3D {
     this.layers.room.add(scene);
     const box = new THREE.Box3().setFromObject(scene);
     const first = !this.room;
-    this.room = { box, centre: box.getCenter(new THREE.Vector3()), size: box.getSize(new THREE.Vector3()) };
-    this.layers.light.position.set(0, Math.max(0.3, box.min.y + this.room.size.y * 0.45), 0);
+    this.room = { centre: box.getCenter(new THREE.Vector3()), corners: cornersOf(scene) };
+    this.layers.light.position.set(0, Math.max(0.3, box.min.y + (box.max.y - box.min.y) * 0.45), 0);
     this.#showCeiling();
     this.#showObjects();
     this.#showOpenings();
@@ -197,21 +197,29 @@ export class Room3D {
     this.controls.enableZoom = this.controls.enablePan = !inside;
     this.#showCeiling();
     if (!this.room) return;
-    const { centre, size } = this.room;
+    const { centre } = this.room;
     const fov = inside ? 80 : 50;
     const [position, target] = [new THREE.Vector3(), centre.clone()];
     if (inside) {
       target.set(0, this.heightM ?? 1.5, -0.01);
       position.set(0, this.heightM ?? 1.5, 0);
     } else {
-      const free = Math.max(0.5, 1 - BARS_PX / this.host.clientHeight); // of the height, between the buttons
-      const slope = Math.tan((fov * Math.PI) / 360);
-      const half = Math.atan(slope * Math.min(free, this.camera.aspect));
-      const above = (0.53 * Math.max(size.z / free, size.x / this.camera.aspect)) / slope;
-      if (view === "top") position.set(centre.x, centre.y + size.y / 2 + above, centre.z + 0.001);
-      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((0.95 * size.length()) / 2 / Math.sin(half)).add(centre);
+      const way = view === "top" ? new THREE.Vector3(0, 1, 0.001) : new THREE.Vector3(0.55, 0.8, 0.7);
+      position.copy(way.normalize()).multiplyScalar(this.#distance(way, fov)).add(centre);
     }
     this.#go({ position, target, fov }, at === "once" || matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : TURN_MS);
+  }
+
+  /** How far from the room's middle, that way, all its corners are seen between the buttons. */
+  #distance(way, fov) {
+    const slope = Math.tan((fov * Math.PI) / 360);
+    const high = slope * Math.max(0.5, 1 - BARS_PX / this.host.clientHeight);
+    const right = new THREE.Vector3(0, 1, 0).cross(way).normalize();
+    const up = way.clone().cross(right);
+    return this.room.corners.reduce((most, corner) => {
+      const p = corner.clone().sub(this.room.centre);
+      return Math.max(most, p.dot(way) + MARGIN * Math.max(Math.abs(p.dot(right)) / (slope * this.camera.aspect), Math.abs(p.dot(up)) / high));
+    }, 0.5);
   }
 
   /** Move the eye there in so many milliseconds. */
@@ -360,6 +368,17 @@ export class Room3D {
     }
     this.draw();
   }
+}
+
+/** Where the corners of a model's floor and walls are. */
+function cornersOf(scene) {
+  const out = [];
+  scene.updateMatrixWorld(true);
+  scene.traverse((node) => {
+    const at = node.isMesh && /^(floor|wall-)/.test(node.name) && node.geometry.attributes.position;
+    for (let i = 0; at && i < at.count; i++) out.push(new THREE.Vector3().fromBufferAttribute(at, i).applyMatrix4(node.matrixWorld));
+  });
+  return out;
 }
 
 /** What an opening is and who says so, above its middle. */

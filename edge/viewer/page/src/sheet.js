@@ -3,7 +3,7 @@
 import { $, button, card, choice, element, fill, lines, paragraph, shape } from "./elements.js";
 
 const PAPERS = [["a4", "A4"], ["letter", "Letter"], ["a3", "A3"]];
-const HIT_PX = 22; // of the screen: half of a target that a finger meets
+const HIT_PX = 22; // of the screen: half of a target that a finger meets, once there are four
 const RING_PX = 8;
 const [LOUPE_PX, LOUPE_ZOOM] = [110, 4];
 const BEGIN = [[0.42, 0.62], [0.58, 0.62], [0.62, 0.78], [0.38, 0.78]]; // where keys begin
@@ -82,7 +82,8 @@ export class Sheet {
     const left = x > width / 2 ? 0 : width - size;
     const loupe = shape("svg", { x: left, y: 0, width: size, height: size, viewBox: `${x - part / 2} ${y - part / 2} ${part} ${part}`, class: "loupe" });
     const cross = `M${x - part / 2} ${y}h${part}M${x} ${y - part / 2}v${part}`;
-    loupe.append(shape("image", { href: this.camera.url, width, height }), shape("path", { d: cross }));
+    const frame = { x: x - part / 2, y: y - part / 2, width: part, height: part, class: "outline", fill: "none" };
+    loupe.append(shape("image", { href: this.camera.url, width, height }), shape("path", { d: cross }), shape("rect", frame));
     return loupe;
   }
 
@@ -96,7 +97,7 @@ export class Sheet {
     const at = this.#place(event);
     const far = this.corners.map(([x, y]) => Math.hypot((x - at[0]) * box.width, (y - at[1]) * box.height));
     const nearest = far.indexOf(Math.min(...far));
-    if (far[nearest] <= HIT_PX) this.held = nearest;
+    if (far[nearest] <= (this.corners.length < 4 ? RING_PX : HIT_PX)) this.held = nearest; // far sheets are small
     else if (this.corners.length < 4) this.held = this.corners.push(at) - 1;
     else return;
     event.preventDefault();
