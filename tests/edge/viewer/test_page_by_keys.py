@@ -211,6 +211,7 @@ def test_drawings_keep_their_words_inside(shown: Browser, relay: Relay) -> None:
     relay.accept(validated(layout_of("one", BOX, 2, extent="visible")))
     outside = """
         [...document.querySelectorAll('svg.plan text')].filter((text) => {
+            if (!text.checkVisibility()) return false;
             const [word, all] = [text, text.closest('svg')].map((node) => node.getBoundingClientRect());
             const fits = (a, b, size) => word[a] >= all[a] - 1 && word[b] <= all[b] + 1 && word[size] < all[size] / 2;
             return !fits('left', 'right', 'width') || !fits('top', 'bottom', 'height');
