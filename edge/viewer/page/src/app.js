@@ -20,6 +20,7 @@ const text = new TextDecoder();
 const KINDS = { depth: 1, layout: 1, lighting: 1, state: 1, room: 1, picture: 1, heat_loss: 1, objects: 1 };
 const BINARY = new Set(["depth/image", "depth/view", "room", "picture", "objects/model"]);
 const EVENTS = 5;
+const BAR_PX = 20; // between a row of buttons and what is drawn
 const VIEWS = { dollhouse: "Dollhouse", top: "Top", inside: "Inside", plan: "Plan", picture: "Camera", home: "Home", all: "All" };
 const FLAT = { plan: "plan", picture: "picture", home: "home", all: "all" };
 
@@ -37,8 +38,9 @@ addEventListener("unhandledrejection", ({ reason }) => (window.state.error = Str
 
 const openings = new Draft(drawn);
 const behind = new Behind(drawn);
-const room3d = new Room3D($("room3d"), { onMeasure: measured, onWall: wallClicked });
+const room3d = new Room3D($("room3d"), { onMeasure: measured, onWall: wallClicked, bars: () => [$("views"), $("below")].map(({ offsetHeight }) => offsetHeight + BAR_PX) });
 room3d.unit = unit;
+new ResizeObserver(() => room3d.refit()).observe($("below"));
 
 document.querySelector("footer").hidden = Boolean(saved);
 if (saved) for (const name of ["home", "all"]) delete VIEWS[name];
@@ -159,7 +161,9 @@ function thingsChanged() {
 function drawn() {
   const camera = current();
   if (!camera?.layout?.metric) return;
-  room3d.showOpenings(openings.all(camera));
+  const holes = openings.all(camera);
+  if (room3d.holes.length !== holes.length) drawTools(); // with or without a button for them
+  room3d.showOpenings(holes);
   room3d.paint(wallColours(camera, painted));
   room3d.picking = openings.adding || painted === "heat";
   openings.panel(camera, unit);

@@ -9,16 +9,18 @@ const PROBE_M = 0.22;
 const LABELS = 12;
 const TURN_MS = 400;
 const KEY_RAD = 0.08;
-const [BARS_PX, MARGIN] = [130, 1.04];
+const MARGIN = 1.04;
 const UNKNOWN_HEIGHT_M = 2;
 
 export class Room3D {
   /**
    * @param host the element to draw in. @param onMeasure gives the text for two clicked points
    * @param onWall called with (name of the surface, [x, y, z] in the room) where `picking` is on
+   * @param bars gives how much of the host's height is covered above and below, px
    */
-  constructor(host, { onMeasure, onWall }) {
+  constructor(host, { onMeasure, onWall, bars = () => [0, 0] }) {
     this.host = host;
+    this.bars = bars;
     this.onMeasure = onMeasure;
     this.onWall = onWall;
     this.unit = "m";
@@ -44,6 +46,7 @@ export class Room3D {
     this.controls = new OrbitControls(this.camera, this.renderer.domElement);
     this.controls.enableDamping = false;
     this.controls.addEventListener("change", () => this.draw());
+    this.controls.addEventListener("start", () => (this.moved = true));
     this.renderer.domElement.addEventListener("keydown", (e) => this.#key(e));
     this.renderer.domElement.addEventListener("wheel", (e) => this.#zoomInside(e.deltaY * 0.03), { passive: true });
     this.probe = new THREE.LightProbe();
@@ -192,10 +195,12 @@ export class Room3D {
   /** dollhouse: from outside and above; inside: from where the camera is; top: straight down. */
   look(view, { at = "smoothly" } = {}) {
     this.view = view;
+    this.moved = false;
     const inside = view === "inside";
     this.controls.rotateSpeed = inside ? -0.4 : 1; // inside one takes hold of the picture, outside of the model
     this.controls.enableZoom = this.controls.enablePan = !inside;
     this.#showCeiling();
+    this.#resize();
     if (!this.room) return;
     const { centre } = this.room;
     const fov = inside ? 80 : 50;
@@ -213,13 +218,19 @@ export class Room3D {
   /** How far from the room's middle, that way, all its corners are seen between the buttons. */
   #distance(way, fov) {
     const slope = Math.tan((fov * Math.PI) / 360);
-    const high = slope * Math.max(0.5, 1 - BARS_PX / this.host.clientHeight);
+    const [above, below] = this.bars();
+    const high = slope * Math.max(0.5, 1 - (above + below) / this.host.clientHeight);
     const right = new THREE.Vector3(0, 1, 0).cross(way).normalize();
     const up = way.clone().cross(right);
     return this.room.corners.reduce((most, corner) => {
       const p = corner.clone().sub(this.room.centre);
       return Math.max(most, p.dot(way) + MARGIN * Math.max(Math.abs(p.dot(right)) / (slope * this.camera.aspect), Math.abs(p.dot(up)) / high));
     }, 0.5);
+  }
+
+  /** More or less of the host is covered: look from where all is seen, unless somebody has turned it. */
+  refit() {
+    if (!this.moved && this.view !== "inside") this.look(this.view ?? "dollhouse", { at: "once" });
   }
 
   /** Move the eye there in so many milliseconds. */
@@ -252,6 +263,7 @@ export class Room3D {
   #key(event) {
     const turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const nearer = { "+": -1, "=": -1, "-": 1 }[event.key];
+    this.moved = this.moved || Boolean(turn ?? nearer);
     if (turn) {
       const offset = this.camera.position.clone().sub(this.controls.target);
       const round = new THREE.Spherical().setFromVector3(offset);
@@ -299,8 +311,8 @@ export class Room3D {
     const { clientWidth: w, clientHeight: h } = this.host;
     if (!w || !h) return;
     this.renderer.setSize(w, h);
-    this.camera.aspect = w / h;
-    this.camera.updateProjectionMatrix();
+    const [above, below] = this.view === "inside" ? [0, 0] : this.bars();
+    this.camera.setViewOffset(w, h, 0, (below - above) / 2, w, h); // the middle is between the buttons
     this.draw();
   }
 
