@@ -126,10 +126,8 @@ def test_looking_back_and_live_again(page: tuple[Browser, str]) -> None:
     shown.until("!document.getElementById('scrub').disabled")
     shown.value("(() => { const s = document.getElementById('scrub'); s.value = 500; s.oninput(); })()")
     shown.until("state.live === false")
-    shown.value("new Promise(r => setTimeout(r, 600))")
+    shown.until("((before) => new Promise((r) => setTimeout(() => r(state.frames === before), 1500)))(state.frames)")
     before = shown.value("state.frames")
-    shown.value("new Promise(r => setTimeout(r, 1500))")
-    assert shown.value("state.frames") == before
     shown.press("Live")
     shown.until(f"state.frames > {before} + 3")
 

@@ -27,7 +27,16 @@ from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
 from edge.viewer.sheet import Sheet, hung_by
 from tests.documentation.examples import of_the_device
-from tests.edge.derive.calibrate.drawn import A4, FISHEYE, HFOV_RAD, K, drawn_at, floor_picture
+from tests.edge.derive.calibrate.drawn import (
+    A4,
+    BELOW,
+    FISHEYE,
+    HFOV_RAD,
+    K,
+    ceiling_picture,
+    drawn_at,
+    floor_picture,
+)
 from tests.edge.viewer.chromium import EXECUTABLE, Browser, browser
 
 PITCH_DEG, ROLL_DEG, HEIGHT_M = -24.0, 1.5, 1.45
@@ -39,11 +48,14 @@ WHERE += " return [b.left + x * b.width, b.top + y * b.height]; })"
 """Where a place of the picture, in fractions of it, is on the screen."""
 
 
+SHEET_M = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (A4.width_m, A4.height_m)
+SHEET_M -= (SHEET_M.max(axis=0) - A4.plain.points_m.max(axis=0)) / 2
+"""Its corners where the first of its board's is the origin."""
+
+
 def corners() -> np.ndarray:
     """(4, 2) where the sheet's corners truly are, in fractions of the picture."""
-    first = (np.array([A4.width_m, A4.height_m]) - A4.plain.points_m.max(axis=0)) / 2
-    sheet = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (A4.width_m, A4.height_m) - first
-    seen = in_camera(on_floor(sheet, *PLACE), np.deg2rad(PITCH_DEG), np.deg2rad(ROLL_DEG), HEIGHT_M)
+    seen = in_camera(on_floor(SHEET_M, *PLACE), np.deg2rad(PITCH_DEG), np.deg2rad(ROLL_DEG), HEIGHT_M)
     return drawn_at(seen, K) / (K.width_px, K.height_px)
 
 
@@ -58,22 +70,21 @@ def camera_info(model: CameraModel) -> CameraInfo:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def picture() -> bytes:
-    """What the camera publishes of itself: exact, but for noise and JPEG."""
-    image = floor_picture(np.deg2rad(PITCH_DEG), np.deg2rad(ROLL_DEG), HEIGHT_M, PLACE, board=None)
-    frame = Frame("hall", 1, 1.7e9, time.monotonic(), image, ROUGH)
-    return camera_picture(frame, "one", PictureOptions())().data
-
-
-@pytest.fixture
-def relay(picture: bytes) -> Relay:
-    """What a page has of that camera."""
+def known(model: CameraModel, frame: Frame) -> Relay:
+    """What a page has of a camera that publishes its picture, as a device publishes it."""
     relay = Relay()
-    said = of_the_device()["bridge_info"].model_copy(update={"device": "one", "cameras": (camera_info(ROUGH),)})
+    said = of_the_device()["bridge_info"].model_copy(update={"device": "one", "cameras": (camera_info(model),)})
+    picture = camera_picture(frame, "one", PictureOptions())().data
     for kind, payload in (("bridge/info", said.encoded()), ("hall/picture", picture)):
         relay.accept(validated(Incoming(f"edge/one/{kind}", payload, retained=True)))
     return relay
+
+
+@pytest.fixture
+def relay() -> Relay:
+    """Of one whose picture is exact, but for noise and JPEG."""
+    image = floor_picture(np.deg2rad(PITCH_DEG), np.deg2rad(ROLL_DEG), HEIGHT_M, PLACE, board=None)
+    return known(ROUGH, Frame("hall", 1, 1.7e9, time.monotonic(), image, ROUGH))
 
 
 @pytest.fixture
@@ -105,7 +116,7 @@ def is_true(lines: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
-def test_four_clicks_give_the_lines_of_the_command(shown: Browser, picture: bytes, tmp_path: Path) -> None:
+def test_four_clicks_give_the_lines_of_the_command(shown: Browser, relay: Relay, tmp_path: Path) -> None:
     """Clicked a few pixels off, one far off and dragged home: the height to 1 %, the tilt to 0.3 degrees.
 
     The command, given the picture and the corners as the page has them, prints the same.
@@ -124,7 +135,7 @@ def test_four_clicks_give_the_lines_of_the_command(shown: Browser, picture: byte
     assert shown.value("document.querySelector('#sheet pre').textContent") == lines
     assert "A4 sheet: height" in shown.value("document.getElementById('sheet').textContent")
 
-    (tmp_path / "hall.jpg").write_bytes(picture)
+    (tmp_path / "hall.jpg").write_bytes(relay.last("edge/one/hall/picture") or b"")
     hall = {"name": "hall", "source": {"type": "replay", "path": "."}, "hfov_deg": 75.0, "pitch_deg": -20.0}
     engines = {"engines": str(Path(__file__).parents[3] / "engines")}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"cameras": [hall], "inference": engines}))
@@ -202,3 +213,17 @@ def test_a_camera_is_what_its_device_says_of_it() -> None:
                 assert said.fisheye.fx_px == model.fisheye.fx_px
             angles = (said.yaw_rad, said.pitch_rad, said.roll_rad)
             assert angles == pytest.approx((yaw, pitch, roll), abs=1e-6)
+
+
+def test_a_fisheye_under_the_ceiling() -> None:
+    """Published smaller than its lens was calibrated at, with a sheet below it: height to 1 %, pitch to .3."""
+    pitch_rad, roll_rad, height_m = float(np.deg2rad(-86.0)), float(np.deg2rad(3.0)), 2.2
+    model = CameraModel("fisheye", fisheye=FISHEYE, camera_height_m=2.0, pitch_rad=float(np.deg2rad(-88.0)))
+    frame = Frame("hall", 1, 1.7e9, time.monotonic(), ceiling_picture(pitch_rad, roll_rad, height_m, None), model)
+    at = drawn_at(in_camera(on_floor(SHEET_M, *BELOW), pitch_rad, roll_rad, height_m), FISHEYE)
+    at /= (FISHEYE.width_px, FISHEYE.height_px)
+    found = hung_by(Sheet(camera="one/hall", paper="a4", corners=tuple((x, y) for x, y in at)), known(model, frame))
+    lines = yaml.safe_load(found["lines"])
+    assert lines["camera_height_m"] == pytest.approx(height_m, rel=0.01), found
+    assert lines["pitch_deg"] == pytest.approx(-86.0, abs=0.3), found
+    assert "yaw_deg" in lines, "it looks down so steeply that yaw and roll are one"
