@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge.derive.glb import room_glb
+from edge.mqtt.info_message import ReviewInfo
 from edge.mqtt.link import Incoming
 from edge.publish.compose import Source, layout_message
 from edge.scene import Frame
@@ -23,6 +24,7 @@ from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
 from edge.viewer.server import PageServer
 from tests.brokers import wait_until
+from tests.documentation.examples import of_the_device
 from tests.edge.derive.rooms import BOX, L_SHAPE, PANORAMA, layout, model
 from tests.edge.viewer.chromium import EXECUTABLE, Browser, browser
 
@@ -99,7 +101,8 @@ def relay() -> Relay:
 @pytest.fixture
 def shown(relay: Relay, tmp_path: Path) -> Iterator[Browser]:
     """Their page."""
-    server = PageServer(LivePage(relay, homes=Homes(tmp_path / "homes.json", relay.say)), port=0)
+    homes = Homes(tmp_path / "homes.json", relay.say)
+    server = PageServer(LivePage(relay, lambda device, camera: f"{device} {camera}", homes), port=0)
     server.start()
     try:
         with browser(tmp_path / "profile") as opened:
@@ -204,6 +207,22 @@ def test_texts_can_be_read(shown: Browser, scheme: str) -> None:
             shown.press("True length" if view == 1 else "Sheet on the floor")
         assert shown.value("document.body.innerText.length") > 100
         assert shown.value(FAINT) == [], view
+
+
+def test_a_press_is_for_the_camera_that_is_shown(shown: Browser, relay: Relay) -> None:
+    """Of two cameras of which the same is known, so that nothing but the camera differs."""
+    review = ReviewInfo(people="kept", automatic=False, by_request=True, most_days=1.0)
+    for device in ("one", "two"):
+        info = of_the_device()["bridge_info"].model_copy(update={"device": device, "review": review})
+        relay.accept(validated(Incoming(f"edge/{device}/bridge/info", info.encoded(), retained=True)))
+        relay.accept(validated(layout_of(device, BOX, 2)))
+    shown.until("document.getElementById('cards').textContent.includes('Keep for review')")
+    for device in ("two", "one"):
+        shown.press(f"{device}/hall")
+        shown.until(f"state.chosen === '{device}/hall'")
+        shown.value("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        shown.press("Keep for review")
+        shown.until(f"document.getElementById('cards').textContent.includes('kept as {device} hall')")
 
 
 def test_drawings_keep_their_words_inside(shown: Browser, relay: Relay) -> None:
