@@ -16,25 +16,12 @@ from edge.errors import CalibrationError, EdgeError, ImageError
 
 if TYPE_CHECKING:
     from edge.config.cameras import CameraConfig
-    from edge.derive.calibrate.boards import Board, Sighting
-    from edge.derive.calibrate.floor import OnFloor
-    from edge.derive.calibrate.verticals import Level
+    from edge.derive.calibrate.boards import Board
+    from edge.derive.calibrate.mounting import Found, Lines
     from edge.scene import Fisheye, ImageArray, Intrinsics
 
 _EXIT_DOUBTFUL = 1
-_STEEP_DEG = 60.0
-"""Beyond it pitch and roll say where a camera's picture points too: yaw is written with them."""
-Lines = dict[str, Any]
 PaperName = Literal["a4", "a3", "letter"]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Lines for the configuration, how well they are known, and why they are not to be believed."""
-
-    lines: Lines
-    known: str
-    doubts: list[str]
 
 
 @dataclass(frozen=True)
@@ -205,10 +192,11 @@ def other_board(
     return Board("ChArUco board", columns - 1, rows - 1, square_mm / 1000, markers)
 
 
-def _lens(seen: _Seen, boards: Sequence[Board]) -> _Found:
+def _lens(seen: _Seen, boards: Sequence[Board]) -> Found:
     from edge.derive.calibrate.boards import find_board
     from edge.derive.calibrate.lens import lens_of
     from edge.derive.calibrate.lens_found import doubts
+    from edge.derive.calibrate.mounting import Found
     from edge.derive.calibrate.views import ALL_OVER, flat_views
 
     untilted = replace(seen.camera.model, yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0)
@@ -229,7 +217,7 @@ def _lens(seen: _Seen, boards: Sequence[Board]) -> _Found:
         f"lens: focal length {found.lens.fx_px:.1f} px, {known}; {found.left_px:.2f} px left over "
         f"{len(corners) - len(found.dropped)} pictures"
     )
-    return _Found(lens_lines(found.lens), known, doubts(found))
+    return Found(lens_lines(found.lens), known, doubts(found))
 
 
 def lens_lines(lens: Intrinsics | Fisheye) -> Lines:
@@ -246,14 +234,15 @@ def lens_lines(lens: Intrinsics | Fisheye) -> Lines:
     return {"fisheye": {**values, "fov_deg": floor(10 * degrees(fov_rad)) / 10}}
 
 
-def _lengths(seen: _Seen, given: Sequence[str]) -> _Found:
+def _lengths(seen: _Seen, given: Sequence[str]) -> Found:
     from edge.derive.calibrate.length import doubts, together
+    from edge.derive.calibrate.mounting import Found
 
     heights, lengths = zip(*(_length(seen.camera, seen.images[0], text) for text in given), strict=True)
     found = together(heights, lengths)
     left = "" if found.left_m is None else f"; the lengths miss by {100 * found.left_m:.1f} cm"
     _told(f"length: height {found.height_m:.3f} ± {found.error_m:.3f} m{left}")
-    return _Found({"camera_height_m": round(found.height_m, 3)}, f"± {found.error_m:.3f} m", doubts(found, heights))
+    return Found({"camera_height_m": round(found.height_m, 3)}, f"± {found.error_m:.3f} m", doubts(found, heights))
 
 
 def _length(camera: CameraConfig, image: ImageArray, text: str) -> tuple[Any, float]:
@@ -279,118 +268,35 @@ def _length(camera: CameraConfig, image: ImageArray, text: str) -> tuple[Any, fl
     return floor_length(rays, true_m, model.pitch_rad, model.roll_rad, scale), true_m
 
 
-def _hang(seen: _Seen, boards: Sequence[Board], paper: str | None, corners: str | None) -> _Found:
+def _hang(seen: _Seen, boards: Sequence[Board], paper: str | None, corners: str | None) -> Found:
     """From vertical edges and, where there is one, a board or a sheet on the floor; either may be missing."""
-    from edge.derive.calibrate.floor import doubts, hang
-    from edge.derive.calibrate.verticals import level
+    from edge.derive.calibrate.mounting import mounting
 
-    model = seen.camera.model
     if corners and (paper is None or len(seen.images) > 1):
         raise EdgeError(
             "--corners are those of a blank sheet in one picture; give --sheet a4 (or a3, letter) with them"
         )
-    upright: Level | None = None
-    unlevel: CalibrationError | None = None
-    try:
-        upright = level(seen.images, model)
-        _told(
-            f"vertical edges: {_tilt(upright.pitch_rad, upright.pitch_error_rad, 'pitch')}, "
-            f"{_tilt(upright.roll_rad, upright.roll_error_rad, 'roll')}; {upright.edges} edges, "
-            f"{_degrees(upright.left_rad):.2f}° left"
-        )
-    except CalibrationError as error:
-        unlevel = error
-    lying = _lying(seen, boards, paper, corners, upright)
-    if unlevel is not None:
-        if not lying:
-            raise unlevel
-        _told(f"vertical edges: not used; {unlevel}")
-    if not lying:
-        assert upright is not None
-        _told(
-            f"no {'sheet' if paper else 'board'} is seen, so the height stays open: lay one on the floor "
-            "(edge calibrate board, or a blank --sheet), or give --length"
-        )
-        return _Found(_angles(seen, upright), _known(upright), [])
-    found = hang(lying, (model.pitch_rad, model.roll_rad), upright)
-    _told(
-        f"{lying[0].board}: height {found.height_m:.3f} ± {found.height_error_m:.3f} m, "
-        f"{_tilt(found.pitch_rad, found.pitch_error_rad, 'pitch')}, "
-        f"{_tilt(found.roll_rad, found.roll_error_rad, 'roll')}; "
-        f"in {found.places} of {len(seen.images)} pictures, {found.left_px:.2f} px left"
-    )
-    lines = {"camera_height_m": round(found.height_m, 3), **_angles(seen, found)}
-    return _Found(lines, f"height ± {found.height_error_m:.3f} m, {_known(found)}", doubts(found))
+    at = _corners(corners) if corners else None
+    return mounting(seen.images, seen.camera.model, _told, boards=boards, paper=paper, corners=at)
 
 
-def _lying(
-    seen: _Seen, boards: Sequence[Board], paper: str | None, corners: str | None, upright: Level | None
-) -> list[Sighting]:
-    """What lies on the floor: one board or sheet a picture, where there is one."""
-    from edge.derive.calibrate.boards import find_board
-    from edge.derive.calibrate.sheet import find_sheet, told_sheet
-    from edge.derive.calibrate.views import DOWN, flat_views, pixel_rays
-
-    model = seen.camera.model
-    expected = (upright.pitch_rad, upright.roll_rad) if upright else (model.pitch_rad, model.roll_rad)
-    found = []
-    for image in seen.images:
-        views = flat_views(image, model, DOWN)
-        if paper is None:
-            found.append(find_board(views, boards))
-        elif corners is None:
-            found.append(find_sheet(views, paper, expected, upright))
-        else:
-            numbers = re.fullmatch(":".join([r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)"] * 4), corners)
-            if numbers is None:
-                raise EdgeError(f"{corners!r} are no corners; give four pixels, --corners X1,Y1:X2,Y2:X3,Y3:X4,Y4")
-            at = [float(number) for number in numbers.groups()]
-            rays = pixel_rays(model, list(zip(at[::2], at[1::2], strict=True)), *seen.size_px)
-            found.append(told_sheet(views, rays, paper, expected, upright))
-    return [sighting for sighting in found if sighting is not None]
+def _corners(text: str) -> list[tuple[float, float]]:
+    numbers = re.fullmatch(":".join([r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)"] * 4), text)
+    if numbers is None:
+        raise EdgeError(f"{text!r} are no corners; give four pixels, --corners X1,Y1:X2,Y2:X3,Y3:X4,Y4")
+    at = [float(number) for number in numbers.groups()]
+    return list(zip(at[::2], at[1::2], strict=True))
 
 
-def _degrees(angle_rad: float) -> float:
-    from math import degrees
-
-    return degrees(angle_rad)
-
-
-def _tilt(angle_rad: float, error_rad: float, name: str) -> str:
-    return f"{name} {_degrees(angle_rad):.2f} ± {_degrees(error_rad):.2f}°"
-
-
-def _angles(seen: _Seen, found: Level | OnFloor) -> Lines:
-    from edge.derive.calibrate.verticals import yaw_kept_rad
-
-    lines = {"pitch_deg": round(_degrees(found.pitch_rad), 2), "roll_deg": round(_degrees(found.roll_rad), 2)}
-    if abs(lines["pitch_deg"]) > _STEEP_DEG:
-        yaw_rad = yaw_kept_rad(seen.camera.model, found.pitch_rad, found.roll_rad)
-        lines["yaw_deg"] = round(_degrees(yaw_rad), 2)
-    return lines
-
-
-def _known(tilt: Level | OnFloor) -> str:
-    return f"pitch ± {_degrees(tilt.pitch_error_rad):.2f}°, roll ± {_degrees(tilt.roll_error_rad):.2f}°"
-
-
-def _print(camera: CameraConfig, found: _Found) -> None:
+def _print(camera: CameraConfig, found: Found) -> None:
     """The lines as they belong under the camera, once the configuration has taken them; doubts as comments above."""
-    import yaml
+    from edge.derive.calibrate.mounting import as_yaml
 
-    lines = found.lines
-    kept = {key: value for key, value in lines.items() if value is not None}
     try:
-        type(camera).model_validate({**camera.model_dump(mode="json", exclude_unset=True), **lines})
+        type(camera).model_validate({**camera.model_dump(mode="json", exclude_unset=True), **found.lines})
     except ValueError as error:
         raise CalibrationError(
             f"what was found is no configuration of this camera ({error}); take other pictures"
         ) from error
-    for doubt in found.doubts:
-        console.print(f"    # not to be believed: {doubt}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"    # camera {camera.name}: {found.known}", markup=False, highlight=False, soft_wrap=True)
-    if gone := [key for key in lines if key in camera.model_fields_set]:
-        console.print(f"    # in place of {', '.join(gone)}", markup=False, highlight=False, soft_wrap=True)
-    for key, value in kept.items():
-        text = yaml.safe_dump([value], default_flow_style=True, sort_keys=False, width=1000).strip()[1:-1]
-        console.print(f"    {key}: {text}", markup=False, highlight=False, soft_wrap=True)
+    for line in as_yaml(camera.name, found, [key for key in found.lines if key in camera.model_fields_set]):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -25,6 +25,7 @@ from edge.subscribe.rooms import room_of
 from edge.viewer.exports import CONTENT_TYPES, home_writers, room_writers
 from edge.viewer.homes import Draft, Homes
 from edge.viewer.relay import Page, Relay
+from edge.viewer.sheet import Sheet, hung_by
 
 _PICTURES = {
     "picture.jpg": ("picture", "image/jpeg"),
@@ -136,13 +137,15 @@ class LivePage:
         try:
             asked: dict[str, Any] = json.loads(message)
             at_s, flagged, drafted = asked.get("at", 0), asked.get("flag"), asked.get("home")
-            thing = asked.get("thing")
+            thing, sheet = asked.get("thing"), asked.get("sheet")
         except (ValueError, AttributeError, RecursionError):
             return None
         if flagged is not None:
             return await self._flagged(flagged)
         if thing is not None:
             return await self._reconstructed(thing)
+        if sheet is not None:
+            return json.dumps({"sheet": await asyncio.to_thread(self._hung_by, sheet)})
         if drafted is not None:
             return json.dumps({"draft": await asyncio.to_thread(self._drafted, drafted)})
         if at_s is not None and not (isinstance(at_s, int | float) and math.isfinite(at_s)):
@@ -171,6 +174,14 @@ class LivePage:
         except EdgeError as error:
             return json.dumps({"object": None, "error": str(error)})
         return json.dumps({"object": said["object"], "error": None})
+
+    def _hung_by(self, said: object) -> dict[str, Any]:
+        try:
+            return hung_by(Sheet.model_validate(said), self._relay)
+        except ValidationError as error:
+            return {"error": f"this sheet cannot be: {explain(error, 'sheet')[0]}"}
+        except EdgeError as error:
+            return {"error": str(error)}
 
     def _drafted(self, said: object) -> dict[str, Any]:
         if self._homes is None:

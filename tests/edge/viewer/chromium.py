@@ -29,6 +29,13 @@ _FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
+_TYPED: dict[str, dict[str, Any]] = {
+    "Enter": {"text": "\r", "windowsVirtualKeyCode": 13},
+    "Tab": {"code": "Tab", "windowsVirtualKeyCode": 9},
+    "ArrowDown": {"code": "ArrowDown", "windowsVirtualKeyCode": 40},
+    "ArrowUp": {"code": "ArrowUp", "windowsVirtualKeyCode": 38},
+}
+"""What a key needs beside its name, else the browser itself does nothing with it."""
 
 
 class Browser:
@@ -56,6 +63,13 @@ class Browser:
 
     def open(self, address: str, width_px: int = 1280, height_px: int = 800, *, phone: bool = False) -> None:
         """Load a page at a size."""
+        self.size(width_px, height_px, phone=phone)
+        self.value("(window.left = true)")
+        self.call("Page.navigate", url=address)
+        self.until("window.left === undefined && document.readyState !== 'loading'")  # no longer the page before
+
+    def size(self, width_px: int, height_px: int, *, phone: bool = False) -> None:
+        """Show the page at a size."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width_px,
@@ -63,7 +77,6 @@ class Browser:
             deviceScaleFactor=2 if phone else 1,
             mobile=phone,
         )
-        self.call("Page.navigate", url=address)
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression comes to."""
@@ -101,9 +114,9 @@ class Browser:
                 clickCount=int(kind != "mouseMoved"),
             )  # fmt: skip
 
-    def key(self, name: str) -> None:
-        """Press and release a key, by its name in JavaScript."""
-        typed = {"text": "\r", "windowsVirtualKeyCode": 13} if name == "Enter" else {}  # else it presses no button
+    def key(self, name: str, *, shift: bool = False) -> None:
+        """Press and release a key, by its name in JavaScript; of Tab and Enter also what the browser itself does."""
+        typed: dict[str, Any] = {"modifiers": 8 if shift else 0} | _TYPED.get(name, {})
         self.call("Input.dispatchKeyEvent", type="keyDown", key=name, **typed)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=name)
 

@@ -39,7 +39,7 @@ DRAW = """(() => {
 @pytest.mark.slow
 @pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
 def test_things_stand_in_the_room_and_are_asked_for(tmp_path: Path) -> None:
-    """A chair is a mesh of the room with a layer of its own; a box on the picture goes to the device."""
+    """A chair is a mesh of the room with a layer of its own; a box on the picture, by keys too, goes to the device."""
     asked: list[tuple[str, dict[str, Any]]] = []
 
     def ask(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +71,17 @@ def test_things_stand_in_the_room_and_are_asked_for(tmp_path: Path) -> None:
             shown.value(DRAW)
             shown.press("Reconstruct")
             shown.until("document.getElementById('cards').textContent.includes('confidence 82 %')")
+            shown.press("Box by keys")
+            shown.until("document.activeElement.matches('#picture canvas')")
+            for key, shift in (("ArrowRight", False), ("ArrowDown", False), ("ArrowUp", True), ("ArrowRight", True)):
+                for _ in range(10):
+                    shown.key(key, shift=shift)
+            shown.press("Reconstruct")
+            shown.until("document.getElementById('cards').textContent.includes('Box by keys')")
+            shown.until("[...document.querySelectorAll('#cards .note')].every((said) => said.textContent !== '…')")
             assert shown.problems == []
     finally:
         server.stop()
-    ((device, arguments),) = asked
-    assert (device, arguments["camera"]) == ("one", "hall")
-    assert arguments["box"] == pytest.approx([0.2, 0.3, 0.4, 0.7], abs=0.02)
+    for (device, arguments), box in zip(asked, ([0.2, 0.3, 0.4, 0.7], [0.5, 0.5, 0.8, 0.6]), strict=True):
+        assert (device, arguments["camera"]) == ("one", "hall")
+        assert arguments["box"] == pytest.approx(box, abs=0.02)

@@ -3,7 +3,7 @@
 import { calibration } from "./calibrate.js";
 import { depthCard, downloadsCard, healthCard, lightCard, roomCard } from "./cards.js";
 import { Connection, saved } from "./connection.js";
-import { $, button, element, fill } from "./elements.js";
+import { $, button, element, fill, renew } from "./elements.js";
 import { flagButton } from "./flag.js";
 import { LEVEL, area, length, pointsFromDepth } from "./geometry.js";
 import { Behind, heatCard, legend, wallColours } from "./heat.js";
@@ -13,12 +13,14 @@ import { drawPicture } from "./picture.js";
 import { plan } from "./plan.js";
 import { decodePng16 } from "./png16.js";
 import { Room3D } from "./room3d.js";
+import { Sheet } from "./sheet.js";
 import { Things } from "./things.js";
 
 const text = new TextDecoder();
 const KINDS = { depth: 1, layout: 1, lighting: 1, state: 1, room: 1, picture: 1, heat_loss: 1, objects: 1 };
 const BINARY = new Set(["depth/image", "depth/view", "room", "picture", "objects/model"]);
 const EVENTS = 5;
+const BAR_PX = 20; // between a row of buttons and what is drawn
 const VIEWS = { dollhouse: "Dollhouse", top: "Top", inside: "Inside", plan: "Plan", picture: "Camera", home: "Home", all: "All" };
 const FLAT = { plan: "plan", picture: "picture", home: "home", all: "all" };
 
@@ -36,8 +38,9 @@ addEventListener("unhandledrejection", ({ reason }) => (window.state.error = Str
 
 const openings = new Draft(drawn);
 const behind = new Behind(drawn);
-const room3d = new Room3D($("room3d"), { onMeasure: measured, onWall: wallClicked });
+const room3d = new Room3D($("room3d"), { onMeasure: measured, onWall: wallClicked, bars: () => [$("views"), $("below")].map(({ offsetHeight }) => offsetHeight + BAR_PX) });
 room3d.unit = unit;
+new ResizeObserver(() => room3d.refit()).observe($("below"));
 
 document.querySelector("footer").hidden = Boolean(saved);
 if (saved) for (const name of ["home", "all"]) delete VIEWS[name];
@@ -48,7 +51,7 @@ const connection = new Connection({
     $("connection").dataset.state = up ? "online" : "offline";
     $("connection").textContent = up ? (saved ? "saved" : "connected") : "not connected; trying again";
     if (up) devices.clear();
-    if (up) home.reconnected();
+    if (up) for (const asker of [home, sheet]) asker.reconnected();
   },
   onAnswer(answer) {
     if ("span" in answer) spanKnown(answer.span);
@@ -58,6 +61,7 @@ const connection = new Connection({
 const home = new HomeView($("home"), { ask: (draft) => connection.home(draft), cameras: allCameras, changed: soon });
 home.unit = unit;
 const things = new Things($("picture").querySelector("canvas"), { ask: (...what) => connection.thing(...what), changed: () => thingsChanged() });
+const sheet = new Sheet($("picture").querySelector(".frame"), { ask: (...what) => connection.sheet(...what), changed: () => sheet.show(current()) });
 
 // What comes in ------------------------------------------------------------------------------------------------------
 
@@ -143,6 +147,7 @@ async function shown(camera, kind) {
 async function showPicture(camera) {
   await drawPicture($("picture"), camera, infoOf(camera));
   if (camera.picture || camera.grey) things.draw(camera);
+  sheet.show(camera);
 }
 
 /** A box is being drawn, or an answer came. */
@@ -156,7 +161,9 @@ function thingsChanged() {
 function drawn() {
   const camera = current();
   if (!camera?.layout?.metric) return;
-  room3d.showOpenings(openings.all(camera));
+  const holes = openings.all(camera);
+  if (room3d.holes.length !== holes.length) drawTools(); // with or without a button for them
+  room3d.showOpenings(holes);
   room3d.paint(wallColours(camera, painted));
   room3d.picking = openings.adding || painted === "heat";
   openings.panel(camera, unit);
@@ -217,7 +224,7 @@ function redraw() {
   const room = camera?.layout?.metric;
   if (view === "plan") {
     const as = { unit, name: camera?.name, partial: camera?.layout?.extent !== "room", onWall: planClicked };
-    fill($("plan"), room && plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) }));
+    renew($("plan"), room && plan(room, { ...as, openings: openings.all(camera), colours: wallColours(camera, painted) }));
   }
   if (view === "all") drawAll();
   if (view === "home") home.refresh();
@@ -239,7 +246,7 @@ function drawAll() {
     const sizes = element("small", { textContent: room ? `${area(room.area_m2, unit)}, height ${length(room.ceiling_height_m, unit)}` : stateOf(camera) });
     return element("button", { className: "tile", onclick: () => (choose(camera.id), showView("dollhouse")) }, picture, small, name, sizes);
   });
-  fill($("all"), ...tiles);
+  renew($("all"), ...tiles);
 }
 
 function emptyText(camera) {
@@ -273,7 +280,7 @@ async function choose(id) {
   chosen = id;
   room3d.clear();
   openings.first = null;
-  window.state.points = 0;
+  Object.assign(window.state, { points: 0, measured: null });
   const camera = current();
   for (const kind of ["layout", "lighting", "room", "depth/image", "objects"]) await shown(camera, kind);
   soon();
@@ -281,33 +288,39 @@ async function choose(id) {
 
 function drawFacts(camera) {
   if (!camera) return;
-  const cards = view === "home" ? home.cards() : [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), things.card(camera, unit), downloadsCard(camera, unit), healthCard(camera.device)];
+  const cards = cardsOf(camera).filter(Boolean);
   if ($("cards").contains(document.activeElement) && document.activeElement.tagName === "INPUT") return; // somebody types
   const open = $("cards").querySelector("details")?.open;
+  for (const node of cards) {
+    node.dataset.of = camera.id;
+    for (const details of node.querySelectorAll("details")) details.open = Boolean(open);
+  }
   const scroll = $("facts").scrollTop;
-  fill($("cards"), ...cards);
-  const details = $("cards").querySelector("details");
-  if (details && open) details.open = true;
+  renew($("cards"), ...cards);
   $("facts").scrollTop = scroll;
+}
+
+function cardsOf(camera) {
+  if (view === "home") return home.cards();
+  if (view === "all") return [...devices.values()].map(healthCard);
+  return [roomCard(camera, unit, flagButton(camera, (id, then) => connection.flag(id, (answer) => (then(answer), soon())))), heatCard(camera), depthCard(camera, unit), lightCard(camera), things.card(camera, unit), downloadsCard(camera, unit), healthCard(camera.device)];
 }
 
 // What people do -------------------------------------------------------------------------------------------------------
 
 function showView(name) {
   view = name;
-  if (name !== "picture" && things.asking) things.start(false);
+  if (name !== "picture") drop();
   for (const [key, id] of Object.entries(FLAT)) $(id).hidden = key !== name;
   const flat = Boolean(FLAT[name]);
   $("room3d").hidden = flat;
   if (!flat) room3d.look(name);
   if (name === "home") home.draw();
   for (const panel of ["openings", "behind"]) $(panel).classList.toggle("away", name === "home" || name === "all");
-  fill(
-    $("views"),
-    ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")),
-    button(unit === "m" ? "m → ft" : "ft → m", null, changeUnit),
-  );
-  $("views").querySelector('[aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "center" }); // on phones they are a row to push
+  fill($("tabs"), ...Object.entries(VIEWS).map(([key, label]) => button(label, key === view, () => showView(key), "aria-selected")));
+  $("unit").textContent = unit === "m" ? "m → ft" : "ft → m";
+  $("tabs").querySelector('[aria-selected="true"]').scrollIntoView({ block: "nearest", inline: "center" }); // on phones they are a row to push
+  $("calibrate").classList.toggle("away", flat);
   drawTools();
   drawn();
   redraw();
@@ -321,18 +334,23 @@ function changeUnit() {
   showView(view);
 }
 
+$("unit").onclick = changeUnit;
+
 const layers = { room: true, ceiling: true, light: true, points: false, openings: true, objects: true };
 const LAYERS = { room: "Walls", ceiling: "Ceiling", openings: "Doors", objects: "Objects", light: "Light probe", points: "Depth points" };
 
-const trueLength = calibration(() => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
+const trueLength = calibration($("calibrate"), () => ({ room: current()?.layout?.metric, measured: window.state.measured, name: current()?.name, unit }));
 
 /** The buttons below the room: layers, walls in colours, measuring, adding doors and windows. */
 function drawTools() {
   const model = !FLAT[view];
-  const asks = view === "picture" && !saved && Things.may(current());
-  $("tools").hidden = !model && view !== "plan" && !asks;
-  if (asks) {
-    fill($("tools"), button("Reconstruct a thing", things.asking, () => (things.start(!things.asking), drawTools())));
+  const holes = current() && openings.all(current()).length;
+  $("below").hidden = (!model && view !== "plan" && view !== "picture") || (saved && view === "picture");
+  if (view === "picture") {
+    const toggle = (label, what, on, title) => tool(label, on, () => (drop(), what.start(!on), drawTools()), title);
+    const boxes = Things.may(current()) && toggle("Reconstruct a thing", things, things.asking);
+    fill($("tools"), boxes, toggle("Sheet on the floor", sheet, sheet.adding, "Height and tilt of the camera, from the corners of a sheet of paper"));
+    fill($("legend"));
     return;
   }
   const parts = [];
@@ -340,12 +358,11 @@ function drawTools() {
     for (const [name, label] of Object.entries(LAYERS)) {
       if (name === "ceiling" && view !== "inside") continue; // from above it is in the way
       if (name === "objects" && !current()?.objects?.count) continue;
+      if (name === "openings" && !holes) continue;
       parts.push(button(label, layers[name], () => setLayer(name, !layers[name])));
     }
-    const measure = button("Measure", room3d.measuring, () => act("measure", !room3d.measuring));
-    measure.title = "Click two points; ± is one pixel of the network's picture";
-    parts.push(measure);
-    if (!saved) parts.push(trueLength);
+    parts.push(tool("Measure", room3d.measuring, () => act("measure", !room3d.measuring), "Click two points; ± is one pixel of the network's picture"));
+    if (!saved) parts.push(tool("True length", trueLength.isOpen, () => (trueLength.open(!trueLength.isOpen), drawTools()), "Correct the camera's height by a length you know"));
   }
   const camera = current();
   parts.push(button("Confidence", painted === "confidence", () => paint("confidence")));
@@ -353,9 +370,17 @@ function drawTools() {
   heat.title = "Walls in the colour of what they lose; click one to say what is behind it";
   parts.push(heat);
   if (painted === "heat" && camera?.layout?.metric) parts.push(button("What is behind the walls", null, () => (behind.clicked(camera, null), $("behind").querySelector("select")?.focus())));
-  if (!saved) parts.push(button("Add door or window", openings.adding, () => act("opening", !openings.adding)));
+  if (!saved) parts.push(tool("Add door or window", openings.adding, () => act("opening", !openings.adding)));
   const said = painted === "heat" && camera && !camera.heat_loss ? element("p", { className: "legend", textContent: "No heat loss is configured: click or tap a wall to say what is behind it, or press the button." }) : legend(painted);
-  fill($("tools"), said, ...parts);
+  fill($("legend"), said);
+  fill($("tools"), ...parts);
+}
+
+/** A button of what takes clicks until it is left. */
+function tool(label, on, toggle, title = "") {
+  const node = Object.assign(button(label, on, toggle), { title });
+  node.dataset.tool = label;
+  return node;
 }
 
 function setLayer(name, on) {
@@ -372,12 +397,26 @@ function paint(as) {
   drawn();
 }
 
+/** Leave what is done on the picture. */
+function drop() {
+  for (const [tool, on] of [[things, things.asking], [sheet, sheet.adding]]) if (on) tool.start(false);
+}
+
 /** Clicks do one thing at a time. */
 function act(what, on) {
   room3d.measuring = what === "measure" && on;
   if (!room3d.measuring) room3d.clearMeasure();
   openings.start(what === "opening" && on);
   drawTools();
+}
+
+/** Leave the tool that is in hand; the keyboard goes back to its button. */
+function leave() {
+  const left = $("tools").querySelector('[data-tool][aria-pressed="true"]')?.dataset.tool;
+  drop();
+  trueLength.open(false);
+  act(null, false);
+  if (left) [...$("tools").children].find(({ dataset }) => dataset.tool === left)?.focus();
 }
 
 /**
@@ -420,14 +459,15 @@ function setLive(on) {
   $("live").setAttribute("aria-pressed", String(on));
   if (on) {
     $("scrub").value = 1000;
-    $("time").textContent = "";
+    $("time").textContent = "now";
   }
   window.state.live = live;
 }
 
-addEventListener("keydown", ({ key, target }) => {
+addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
   const views = Object.keys(VIEWS);
-  if (key === "Escape") (act(null, false), things.start(false), drawTools());
+  if (ctrlKey || metaKey || altKey) return; // the browser's own
+  if (key === "Escape") leave();
   if (!["INPUT", "SELECT"].includes(target.tagName) && key >= "1" && key <= String(views.length)) showView(views[key - 1]);
 });
 for (const [name, on] of Object.entries(layers)) room3d.setLayer(name, on);

@@ -1,6 +1,6 @@
 // A camera's height from one length that is known: a wall's, or that of the line measured last.
 
-import { element } from "./elements.js";
+import { card, element, paragraph } from "./elements.js";
 import { length } from "./geometry.js";
 
 const FOOT_M = 0.3048;
@@ -8,24 +8,27 @@ const FOOT_M = 0.3048;
 /** The height at which what shows as `shownM` is as long as it truly is. */
 export const trueHeight = (heightM, trueM, shownM) => (heightM * trueM) / shownM;
 
-/** A button that opens the tool. `now` gives {room: metric of a layout message, measured: m or null, name, unit}. */
-export function calibration(now) {
+/**
+ * The tool in a place of its own: {open(on), isOpen}.
+ * @param form where it is. @param now gives {room: metric of a layout message, measured: m or null, name, unit}
+ */
+export function calibration(form, now) {
   const choice = element("select", { ariaLabel: "Which length" });
+  const unitName = element("span");
   const truth = element("input", { type: "number", min: "0.1", step: "any", inputMode: "decimal", ariaLabel: "Its true length" });
   const result = element("output", {});
-  const form = element("form", { className: "card calibrate", hidden: true }, choice, truth, result);
-  const button = element("button", { type: "button", textContent: "True length", title: "Correct the camera's height by a length you know" });
-  button.setAttribute("aria-pressed", "false");
+  const is = element("label", {}, "is truly ", truth, unitName);
+  form.append(...card("True length", paragraph("A wall, or the line measured last, as long as it truly is, gives the camera's height."), choice, is, result).children);
 
   function offer() {
     const { room, measured, unit } = now();
-    const options = (room?.walls ?? []).map(({ length_m }, i) => [`wall ${i}`, length_m]);
+    const options = (room?.walls ?? []).map(({ length_m }, i) => [`wall ${i + 1}`, length_m]);
     if (measured) options.unshift(["measured line", measured]);
     const kept = choice.selectedOptions[0]?.label.split(",")[0];
     choice.replaceChildren(
       ...options.map(([label, m]) => element("option", { value: String(m), label: `${label}, ${length(m, unit)}`, selected: label === kept })),
     );
-    truth.placeholder = unit === "ft" ? "is truly, feet" : "is truly, m";
+    unitName.textContent = unit === "ft" ? " feet" : " m";
     show();
   }
 
@@ -43,13 +46,16 @@ export function calibration(now) {
     }
   }
 
-  button.onclick = () => {
-    form.hidden = !form.hidden;
-    button.setAttribute("aria-pressed", String(!form.hidden));
-    if (!form.hidden) offer();
-  };
   choice.onfocus = offer;
   choice.onchange = truth.oninput = show;
   form.onsubmit = (event) => event.preventDefault();
-  return element("span", { className: "tool" }, button, form);
+  return {
+    get isOpen() {
+      return !form.hidden;
+    },
+    open(on) {
+      form.hidden = !on;
+      if (on) offer();
+    },
+  };
 }

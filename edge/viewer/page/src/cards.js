@@ -97,9 +97,9 @@ export function downloadsCard(camera, unit) {
       list.append(element("a", { href: at + name + location.search, download: `${camera.name}-${name}`, textContent: name, title: ABOUT[name] ?? "" }));
     }
   }
-  const json = (value) => () => new Blob([JSON.stringify(value, null, 1)], { type: "application/json" });
-  if (camera.layout) made("layout.json", json(camera.layout));
-  if (camera.lighting) made("light.json", json(camera.lighting));
+  const json = (kind) => () => new Blob([JSON.stringify(camera[kind], null, 1)], { type: "application/json" });
+  if (camera.layout) made("layout.json", json("layout"));
+  if (camera.lighting) made("light.json", json("lighting"));
   return list.children.length ? card("Take it with you", list) : null;
 }
 
@@ -107,7 +107,7 @@ function standalone(svg) {
   svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   const style = document.createElementNS("http://www.w3.org/2000/svg", "style");
   style.textContent =
-    "text{font-family:sans-serif;fill:#222}.floor{fill:#fff}.wall{stroke:#222;stroke-linecap:round}.eye{fill:#e8590c}.size,.note{fill:#666}.gap{stroke:#fff}.leaf{stroke:#a5501e;fill:none}";
+    "text{font-family:sans-serif;fill:#222}.floor{fill:#fff}.wall{stroke:#222;stroke-linecap:round}.eye{fill:#e8590c}.size,.partial{fill:#666}.gap{stroke:#fff}.leaf{stroke:#a5501e;fill:none}";
   svg.prepend(style);
   return new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
 }

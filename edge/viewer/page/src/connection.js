@@ -48,6 +48,12 @@ export class Connection {
     this.#send({ thing: { camera, ...request } });
   }
 
+  /** Have the server work out how a camera hangs from a sheet's corners; `then` is called with {lines, told, doubts} or {error}. */
+  sheet(request, then) {
+    this.hung = then;
+    this.#send({ sheet: request });
+  }
+
   #send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -65,6 +71,7 @@ export class Connection {
         const said = JSON.parse(data);
         if ("flagged" in said) this.flagged?.(said);
         else if ("object" in said) this.answered?.(said);
+        else if ("sheet" in said) this.hung?.(said.sheet);
         else this.onAnswer(said);
         return;
       }

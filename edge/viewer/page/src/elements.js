@@ -53,12 +53,36 @@ export function lines(text, hint) {
   return element("div", { className: "lines" }, paragraph(hint), pre, copy);
 }
 
-/** Put nodes into a place; what had the keyboard's focus there has it again, known by what it says. */
+/** Put nodes into a place; what had the keyboard's focus there has it again, known by its key or by what it says. */
 export function fill(parent, ...nodes) {
-  const named = (node) => `${node.tagName} ${node.getAttribute("aria-label") ?? node.textContent}`;
-  const focused = parent.contains(document.activeElement) && parent !== document.activeElement ? named(document.activeElement) : null;
-  parent.replaceChildren(...nodes.filter(Boolean));
-  if (focused) [...parent.querySelectorAll("*")].find((node) => named(node) === focused)?.focus();
+  keepingFocus(parent, () => parent.replaceChildren(...nodes.filter(Boolean)));
+}
+
+/**
+ * The same for what is drawn at every message: what would look the same stays, or a press that began on it would be lost.
+ * What acts on something else must differ in an attribute.
+ */
+export function renew(parent, ...nodes) {
+  const wanted = nodes.filter(Boolean);
+  keepingFocus(parent, () => {
+    while (parent.childNodes.length > wanted.length) parent.lastChild.remove();
+    wanted.forEach((node, i) => (parent.childNodes[i] ? settle(parent.childNodes[i], node) : parent.append(node)));
+  });
+}
+
+function settle(old, node) {
+  if (old.isEqualNode(node)) return;
+  const same = old.childNodes.length && old.childNodes.length === node.childNodes.length && old.cloneNode().isEqualNode(node.cloneNode());
+  if (!same) old.replaceWith(node);
+  else [...node.childNodes].forEach((child, i) => settle(old.childNodes[i], child));
+}
+
+function keepingFocus(parent, act) {
+  const named = (node) => `${node.tagName} ${node.dataset.key ?? node.getAttribute("aria-label") ?? node.textContent}`;
+  const focused = document.activeElement;
+  const name = parent.contains(focused) && parent !== focused ? named(focused) : null;
+  act();
+  if (name && document.activeElement !== focused) [...parent.querySelectorAll("*")].find((node) => named(node) === name)?.focus();
 }
 
 /** Offer bytes as a file. */

@@ -113,7 +113,9 @@ export class HomeView {
       this.draw();
     } });
     name.setAttribute("aria-label", "Name of this home");
-    const add = this.#offers().map((c) => button(`+ ${c.name}`, null, () => this.#do("place", { room: c.id })));
+    const offers = this.#offers();
+    const shared = (c) => offers.some((other) => other !== c && other.name === c.name);
+    const add = offers.map((c) => button(`+ ${shared(c) ? c.id : c.name}`, null, () => this.#do("place", { room: c.id })));
     return element("div", { className: "bar" }, pick, name, ...add, this.home.rooms.length > 0 && button("Save", this.dirty, () => this.#do("save")), this.saved.has(this.home.name) && button("Delete", null, () => confirm(`Delete ${this.home.name}?`) && this.#do("remove")), this.saved.size > 0 && button("New", null, () => this.open(this.saved.has(NEW) ? `${NEW} ${this.saved.size + 1}` : NEW)));
   }
 
@@ -237,8 +239,8 @@ export class HomeView {
     const { home, unit } = this;
     if (!home.rooms.length) return [];
     const name = (i) => home.rooms[i]?.name;
-    const gap = element("input", { type: "number", value: home.wall_thickness_m, min: 0, max: 1, step: 0.01, onchange: ({ target }) => {
-      home.wall_thickness_m = Math.min(1, Math.max(0, Number(target.value) || 0));
+    const gap = element("input", { type: "number", defaultValue: home.wall_thickness_m, min: 0, max: 1, step: 0.01, onchange: ({ target }) => {
+      this.home.wall_thickness_m = Math.min(1, Math.max(0, Number(target.value) || 0));
       this.#do("measure");
     } });
     gap.setAttribute("aria-label", "Thickness of walls between rooms, m");

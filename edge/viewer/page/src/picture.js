@@ -13,6 +13,7 @@ export async function drawPicture(figure, camera, info) {
     bitmap.close();
   } else if (camera.grey) drawDepth(canvas, context, camera.grey);
   else return;
+  figure.querySelector(".frame").style.setProperty("--shape", canvas.width / canvas.height);
   const view = viewOf(camera, info, canvas);
   figure.querySelector("figcaption").textContent = camera.picture
     ? `The camera's picture${view ? "; lines: where walls meet ceiling and floor" : ""}`

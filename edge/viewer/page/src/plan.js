@@ -35,7 +35,7 @@ export function plan(room, { unit, name, partial, openings = [], colours = null,
   const middle = { "text-anchor": "middle", "font-size": span * 0.055 };
   svg.append(shape("text", { x: cx, y: cy + span * 0.12, ...middle, class: "area" }, area(room.area_m2, unit)));
   if (partial) {
-    const note = { ...middle, "font-size": span * 0.032, class: "note" };
+    const note = { ...middle, "font-size": span * 0.032, class: "partial" };
     svg.append(shape("text", { x: cx, y: cy + span * 0.17, ...note }, "only what this camera sees"));
   }
   return svg;

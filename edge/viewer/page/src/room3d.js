@@ -9,15 +9,18 @@ const PROBE_M = 0.22;
 const LABELS = 12;
 const TURN_MS = 400;
 const KEY_RAD = 0.08;
+const MARGIN = 1.04;
 const UNKNOWN_HEIGHT_M = 2;
 
 export class Room3D {
   /**
    * @param host the element to draw in. @param onMeasure gives the text for two clicked points
    * @param onWall called with (name of the surface, [x, y, z] in the room) where `picking` is on
+   * @param bars gives how much of the host's height is covered above and below, px
    */
-  constructor(host, { onMeasure, onWall }) {
+  constructor(host, { onMeasure, onWall, bars = () => [0, 0] }) {
     this.host = host;
+    this.bars = bars;
     this.onMeasure = onMeasure;
     this.onWall = onWall;
     this.unit = "m";
@@ -43,6 +46,7 @@ export class Room3D {
     this.controls = new OrbitControls(this.camera, this.renderer.domElement);
     this.controls.enableDamping = false;
     this.controls.addEventListener("change", () => this.draw());
+    this.controls.addEventListener("start", () => (this.moved = true));
     this.renderer.domElement.addEventListener("keydown", (e) => this.#key(e));
     this.renderer.domElement.addEventListener("wheel", (e) => this.#zoomInside(e.deltaY * 0.03), { passive: true });
     this.probe = new THREE.LightProbe();
@@ -84,8 +88,8 @@ export class Room3D {
     this.layers.room.add(scene);
     const box = new THREE.Box3().setFromObject(scene);
     const first = !this.room;
-    this.room = { box, centre: box.getCenter(new THREE.Vector3()), size: box.getSize(new THREE.Vector3()) };
-    this.layers.light.position.set(0, Math.max(0.3, box.min.y + this.room.size.y * 0.45), 0);
+    this.room = { centre: box.getCenter(new THREE.Vector3()), corners: cornersOf(scene) };
+    this.layers.light.position.set(0, Math.max(0.3, box.min.y + (box.max.y - box.min.y) * 0.45), 0);
     this.#showCeiling();
     this.#showObjects();
     this.#showOpenings();
@@ -191,23 +195,42 @@ export class Room3D {
   /** dollhouse: from outside and above; inside: from where the camera is; top: straight down. */
   look(view, { at = "smoothly" } = {}) {
     this.view = view;
+    this.moved = false;
     const inside = view === "inside";
     this.controls.rotateSpeed = inside ? -0.4 : 1; // inside one takes hold of the picture, outside of the model
     this.controls.enableZoom = this.controls.enablePan = !inside;
     this.#showCeiling();
+    this.#resize();
     if (!this.room) return;
-    const { centre, size } = this.room;
+    const { centre } = this.room;
     const fov = inside ? 80 : 50;
     const [position, target] = [new THREE.Vector3(), centre.clone()];
     if (inside) {
       target.set(0, this.heightM ?? 1.5, -0.01);
       position.set(0, this.heightM ?? 1.5, 0);
     } else {
-      const half = Math.atan(Math.tan((fov * Math.PI) / 360) * Math.min(1, this.camera.aspect));
-      if (view === "top") position.set(centre.x, centre.y + size.y / 2 + (Math.hypot(size.x, size.z) / 2.3) / Math.tan(half), centre.z + 0.001);
-      else position.set(0.55, 0.8, 0.7).normalize().multiplyScalar((1.12 * size.length()) / 2 / Math.sin(half)).add(centre);
+      const way = view === "top" ? new THREE.Vector3(0, 1, 0.001) : new THREE.Vector3(0.55, 0.8, 0.7);
+      position.copy(way.normalize()).multiplyScalar(this.#distance(way, fov)).add(centre);
     }
     this.#go({ position, target, fov }, at === "once" || matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : TURN_MS);
+  }
+
+  /** How far from the room's middle, that way, all its corners are seen between the buttons. */
+  #distance(way, fov) {
+    const slope = Math.tan((fov * Math.PI) / 360);
+    const [above, below] = this.bars();
+    const high = slope * Math.max(0.5, 1 - (above + below) / this.host.clientHeight);
+    const right = new THREE.Vector3(0, 1, 0).cross(way).normalize();
+    const up = way.clone().cross(right);
+    return this.room.corners.reduce((most, corner) => {
+      const p = corner.clone().sub(this.room.centre);
+      return Math.max(most, p.dot(way) + MARGIN * Math.max(Math.abs(p.dot(right)) / (slope * this.camera.aspect), Math.abs(p.dot(up)) / high));
+    }, 0.5);
+  }
+
+  /** More or less of the host is covered: look from where all is seen, unless somebody has turned it. */
+  refit() {
+    if (!this.moved && this.view !== "inside") this.look(this.view ?? "dollhouse", { at: "once" });
   }
 
   /** Move the eye there in so many milliseconds. */
@@ -240,6 +263,7 @@ export class Room3D {
   #key(event) {
     const turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const nearer = { "+": -1, "=": -1, "-": 1 }[event.key];
+    this.moved = this.moved || Boolean(turn ?? nearer);
     if (turn) {
       const offset = this.camera.position.clone().sub(this.controls.target);
       const round = new THREE.Spherical().setFromVector3(offset);
@@ -287,8 +311,8 @@ export class Room3D {
     const { clientWidth: w, clientHeight: h } = this.host;
     if (!w || !h) return;
     this.renderer.setSize(w, h);
-    this.camera.aspect = w / h;
-    this.camera.updateProjectionMatrix();
+    const [above, below] = this.view === "inside" ? [0, 0] : this.bars();
+    this.camera.setViewOffset(w, h, 0, (below - above) / 2, w, h); // the middle is between the buttons
     this.draw();
   }
 
@@ -356,6 +380,17 @@ export class Room3D {
     }
     this.draw();
   }
+}
+
+/** Where the corners of a model's floor and walls are. */
+function cornersOf(scene) {
+  const out = [];
+  scene.updateMatrixWorld(true);
+  scene.traverse((node) => {
+    const at = node.isMesh && /^(floor|wall-)/.test(node.name) && node.geometry.attributes.position;
+    for (let i = 0; at && i < at.count; i++) out.push(new THREE.Vector3().fromBufferAttribute(at, i).applyMatrix4(node.matrixWorld));
+  });
+  return out;
 }
 
 /** What an opening is and who says so, above its middle. */

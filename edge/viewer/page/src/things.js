@@ -4,6 +4,8 @@ import { button, card, element, paragraph, percent } from "./elements.js";
 import { length } from "./geometry.js";
 
 const LEAST = 0.02; // of the picture's side: a smaller box is a slip of the hand
+const BEGIN = [0.4, 0.4, 0.6, 0.6]; // where keys begin
+const STEP = 0.01;
 
 export class Things {
   /** @param canvas the picture. @param ask called with (camera's id, {box, class} or {forget}, then). @param changed when to draw again */
@@ -14,6 +16,8 @@ export class Things {
       this.from = this.#place(event);
       canvas.setPointerCapture?.(event.pointerId);
     });
+    canvas.setAttribute("aria-label", "The camera's picture; arrow keys move the box, with Shift its lower right corner");
+    canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("pointermove", (event) => this.from && this.#drag(event));
     canvas.addEventListener("pointerup", (event) => {
       if (!this.from) return;
@@ -31,6 +35,24 @@ export class Things {
   /** Draw boxes from now on, or no longer. */
   start(on) {
     [this.asking, this.box, this.from] = [on, null, null];
+    this.canvas.tabIndex = on ? 0 : -1;
+    this.changed();
+  }
+
+  /** For those who have no mouse: a box in the middle, to be moved. */
+  #begin() {
+    this.box = [...BEGIN];
+    this.canvas.focus();
+    this.changed();
+  }
+
+  #key(event) {
+    const step = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
+    if (!step || !this.box) return;
+    const moved = this.box.map((v, i) => (event.shiftKey && i < 2 ? v : v + step[i % 2]));
+    const [left, top, right, bottom] = moved;
+    if (Math.min(...moved) >= 0 && Math.max(...moved) <= 1 && right - left >= LEAST && bottom - top >= LEAST) this.box = moved;
+    event.preventDefault();
     this.changed();
   }
 
@@ -85,7 +107,8 @@ export class Things {
       name.setAttribute("aria-label", "What it is called");
       const send = button("Reconstruct", null, () => this.#send(camera.id, { box: this.box, ...(this.name.trim() && { class: this.name.trim() }) }));
       send.disabled = !this.box || this.said.get(camera.id) === "…";
-      content.push(paragraph(this.box ? "Leave a little free on every side of the thing." : "Draw a box around one thing on the picture."), element("div", { className: "downloads" }, name, send));
+      const keys = !this.box && button("Box by keys", null, () => this.#begin());
+      content.push(paragraph(this.box ? "Leave a little free on every side of the thing." : "Draw a box around one thing on the picture."), element("div", { className: "downloads" }, name, send, keys));
     }
     if (may && known.length) content.push(element("div", { className: "downloads" }, button("Forget all", null, () => this.#send(camera.id, { forget: true }))));
     if (this.said.has(camera.id)) content.push(paragraph(this.said.get(camera.id)));

@@ -23,6 +23,8 @@ K = intrinsics_from_fov(960, 540, HFOV_RAD)
 MODEL = CameraModel("perspective", hfov_rad=HFOV_RAD)
 FISHEYE = Fisheye(720, 720, 222.0, 221.5, 363.0, 356.0, k1=0.03, k2=-0.012, k3=0.002, fov_rad=float(np.deg2rad(184)))
 A4 = PAPERS["a4"]
+BELOW = (0.3, 0.4, 0.7)
+"""Where a sheet lies below a fisheye: x, y, turn."""
 _FINER = 3
 _SHIFT = 8
 _BENDS = 5
@@ -90,8 +92,8 @@ def floor_picture(
     return finished(image)
 
 
-def ceiling_picture(pitch_rad: float, roll_rad: float, height_m: float) -> ImageArray:
-    """What a fisheye sees below it: posts all around, and a board on the floor."""
+def ceiling_picture(pitch_rad: float, roll_rad: float, height_m: float, board: Board | None = A4.plain) -> ImageArray:
+    """What a fisheye sees below it: posts all around, and a sheet on the floor, with a board on it or blank."""
     image = blank(FISHEYE)
 
     def seen(points: Array) -> Array:
@@ -102,7 +104,7 @@ def ceiling_picture(pitch_rad: float, roll_rad: float, height_m: float) -> Image
         z = np.linspace(0.0, 1.9, 8)
         sides = [np.column_stack([np.tile(middle + s * aside, (8, 1)), z]) for s in (-0.07, 0.07)]
         _filled(image, drawn_at(seen(np.concatenate([sides[0], sides[1][::-1]])), FISHEYE), 60 if i % 2 else 200)
-    sheet_on(image, lambda points: seen(on_floor(points, 0.3, 0.4, 0.7)), A4.plain, lens=FISHEYE)
+    sheet_on(image, lambda points: seen(on_floor(points, *BELOW)), board, lens=FISHEYE)
     return finished(image)
 
 
