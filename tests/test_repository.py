@@ -56,7 +56,11 @@ UNSPOKEN = {
     + r"torch|registry\.np"
     + r"mjs",
     "the number of a task, where the reason itself belongs": r"(?i)\b(iss" + r"ue|tick" + r"et) ?#?\d|\(#" + r"\d+\)",
-    "work that is left over: do it, or say what does not work yet": r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX)\b|@" + r"@[A-Z]",
+    "work that is left over: do it, or say what does not work yet": r"\b(TO"
+    + r"DO|FIX"
+    + r"ME|X"
+    + r"XX)\b|@"
+    + r"@[A-Z]",
     "who wrote it: git knows": r"(?i)co-auth" + r"ored-by|as an a" + r"i\b",
 }
 MEBIBYTE = 2**20
