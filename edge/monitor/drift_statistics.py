@@ -44,9 +44,17 @@ def ks_distance(one: Array, other: Array) -> Array:
 
 def stability_index(live: Array, reference: Array, bins: int = BINS) -> Array:
     """Population stability index of (F, n) samples against (F, m), in bins of equal share of the reference."""
-    edges = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1], axis=1)
+    edges = _quantiles(reference, np.linspace(0, 1, bins + 1)[1:-1])
     p, q = (_shares(values, edges, bins) for values in (live, reference))
     return np.asarray(((p - q) * np.log(p / q)).sum(axis=0))
+
+
+def _quantiles(values: Array, at: Array) -> Array:
+    """(K, F) quantiles of (F, n) samples, as `np.quantile` has them, which takes five times as long."""
+    ordered, place = np.sort(values, axis=1).T, at * (values.shape[1] - 1)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, values.shape[1] - 1)
+    return np.asarray(ordered[below] + (ordered[above] - ordered[below]) * (place - below)[:, None])
 
 
 def _shares(values: Array, edges: Array, bins: int) -> Array:
