@@ -1,8 +1,8 @@
 """Whether what one camera sees has changed, against its own first days: a pure judge with the caller's clock.
 
-It keeps one sample in ten minutes, because frames that follow each other say the same thing again and would make any
-test sure of anything. The last day is compared with the baseline, hours of the day with the same hours. What is tested
-for is a change that is both unlikely by chance and large.
+It keeps one sample in ten minutes, and one where the scene is cut, because frames that follow each other say the same
+thing again and would make any test sure of anything. The last day is compared with the baseline, hours of the day with
+the same hours. What is tested for is a change that is both unlikely by chance and large.
 """
 
 from __future__ import annotations
@@ -169,9 +169,12 @@ class DriftJudge:
         return len(self._window_s)
 
     @property
-    def window(self) -> dict[str, Array]:
-        """The last day's samples, by feature."""
-        return {f.name: self._window[:, i] for i, f in enumerate(self.features)}
+    def last_day(self) -> dict[str, Array] | None:
+        """The newest samples by feature, as many as a day has; of the first days too. None: there are fewer."""
+        rows = np.vstack([self._baseline, self._window])[-self._limits.window_samples :]
+        if len(rows) < self._limits.window_samples:
+            return None
+        return {f.name: rows[:, i] for i, f in enumerate(self.features)}
 
     @property
     def baseline_since_s(self) -> float | None:
@@ -182,14 +185,14 @@ class DriftJudge:
         """Forget all: the camera was moved, the room was rebuilt, another network serves."""
         self._reset()
 
-    def offer(self, at_s: float, values: Mapping[str, float]) -> bool:
-        """Take in what one frame says, if a sample is due; whether it was.
+    def offer(self, at_s: float, values: Mapping[str, float], *, extra: bool = False) -> bool:
+        """Take in what one frame says, if a sample is due or it is an `extra` one; whether it was taken.
 
         A feature that is not among `values`, or not finite, is taken as its last value; the first sample needs all.
         """
         limits = self._limits
         last_s = self._last_s()
-        if last_s is not None and 0 <= at_s - last_s < limits.sample_s:
+        if last_s is not None and 0 <= at_s - last_s < limits.sample_s and not extra:
             return False
         row = np.array([values.get(f.name, np.nan) for f in self.features], dtype=np.float64)
         row = np.round(row / self._step_size) * self._step_size  # smaller changes, as of rounding, are none

@@ -12,6 +12,7 @@ Array = npt.NDArray[np.float64]
 
 BINS = 10
 _TERMS = 30
+_FRACTIONS = 200
 _ALIKE = 0.2
 """Below it the sum does not converge, and the probability is 1."""
 
@@ -82,6 +83,38 @@ def chi_square_p(x: float, freedom: int) -> float:
         total += term
         term *= half / (i + 1.5)
     return min(total, 1.0)
+
+
+def new_room_p(distance_squared: float, rooms: int, features: int = 1) -> float:
+    """How likely one more room is farther from the mean of known ones than this: Hotelling's law of prediction.
+
+    Few rooms do not say how rooms differ, so the same distance means less: T2 m (m - d) / (d (m + 1)(m - 1)) is
+    distributed as F(d, m - d), and T2 as chi-square of d only where m is large.
+
+    Args:
+        distance_squared: Mahalanobis', by mean and covariance of the rooms (n - 1 in the denominator).
+        rooms: m, more than `features`.
+        features: d.
+    """
+    m, d = rooms, features
+    f = max(distance_squared, 0.0) * m * (m - d) / (d * (m + 1) * (m - 1))
+    return _incomplete_beta((m - d) / 2, d / 2, (m - d) / (m - d + d * f))
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function, by its continued fraction (Numerical Recipes, 6.4)."""
+    if x <= 0.0 or x >= 1.0:
+        return float(x >= 1.0)
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - _incomplete_beta(b, a, 1.0 - x)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    fraction = 1.0
+    for k in range(_FRACTIONS, 0, -1):
+        even = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k))
+        odd = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1))
+        fraction = 1.0 + even / (1.0 + odd / fraction)
+    first = -(a + b) * x / (a + 1)
+    return math.exp(scale) / a / (1.0 + first / fraction)
 
 
 @lru_cache(maxsize=1024)

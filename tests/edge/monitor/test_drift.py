@@ -45,6 +45,25 @@ def test_kolmogorov_has_its_published_values() -> None:
     assert float(ks_p(0.0, 100, 100)) == 1.0
 
 
+@pytest.mark.parametrize("n", [60, 144, 432, 1008])
+@pytest.mark.parametrize("m", [61, 432, 1008])
+def test_kolmogorov_is_near_the_exact_law(n: int, m: int) -> None:
+    """Of 60 samples and more: within 0.036 of it anywhere, and within a factor of 1.4 where it is below 0.01."""
+    stats = pytest.importorskip("scipy.stats")
+    reference = np.arange(m) / m
+    for shift in np.linspace(0.02, 0.4, 12):
+        live = np.arange(n) / n + shift
+        (distance,) = ks_distance(live[None], reference[None])
+        ours = float(ks_p(distance, n, m))
+        if ours < 1e-9:  # where scipy's own gives up
+            break
+        exact = stats.ks_2samp(live, reference, method="exact")
+        assert distance == pytest.approx(exact.statistic)
+        assert abs(ours - exact.pvalue) <= 0.036
+        if exact.pvalue < 0.01:
+            assert 1 / 1.4 < ours / exact.pvalue < 1.4
+
+
 def test_distance_counts_ties() -> None:
     """Samples of few values: the distance is that of the steps' heights, whatever the order of equal ones."""
     one, other = np.array([[0.0, 0, 1, 1]]), np.array([[0.0, 1, 1, 1]])
@@ -128,14 +147,41 @@ def test_a_start_is_told_once_a_day() -> None:
 
 
 def test_frames_are_thinned() -> None:
-    """One sample in ten minutes; what is not finite takes the last value."""
+    """One sample in ten minutes, beside those that are extra; what is not finite takes the last value."""
     judge = DriftJudge(FEATURES, "engine")
     values = {f.name: float(v) for f, v in zip(FEATURES, World(8).values(times(0, 1 / PER_DAY))[0], strict=True)}
     assert not judge.offer(START_S - 1, {"f0": 1.0})  # the first must be whole
     assert judge.offer(START_S, values)
     assert not judge.offer(START_S + 599, values)
-    assert judge.offer(START_S + 600, {"f0": float("nan")})
+    assert judge.offer(START_S + 1, values, extra=True)  # where the scene is cut
+    assert judge.offer(START_S + 601, {"f0": float("nan")})
     assert judge.state == "learning"
+
+
+def test_frames_that_follow_each_other_are_no_drift() -> None:
+    """A frame every 10 s that hangs together with the one before by 0.99: thinned, a week of them tells nothing."""
+    random, judge = np.random.default_rng(12), DriftJudge(FEATURES, "engine")
+    names, frames_a_day = [f.name for f in FEATURES], 8640
+    values = random.standard_normal(len(names))
+    told = []
+    for k in range(7 * frames_a_day):
+        at_s = START_S + 10.0 * k
+        values = 0.99 * values + np.sqrt(1 - 0.99**2) * random.standard_normal(len(names))
+        judge.offer(at_s, dict(zip(names, values.tolist(), strict=True)))
+        told += judge.evaluate(at_s)
+    assert told == []
+    assert judge.samples == PER_DAY
+
+
+def test_the_last_day_is_known_before_the_first_days_are_over() -> None:
+    """What a network knows need not wait for the baseline: after a day there is one, of the newest samples."""
+    world, judge = World(14), DriftJudge(FEATURES, "engine")
+    world.run(1 - 1 / PER_DAY, judge)
+    assert judge.last_day is None
+    world.run(3.5, judge, from_day=1 - 1 / PER_DAY)
+    day = judge.last_day
+    assert day is not None and set(day) == {f.name for f in FEATURES}
+    assert {len(values) for values in day.values()} == {PER_DAY}
 
 
 def test_a_restart_changes_nothing() -> None:
