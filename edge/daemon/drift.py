@@ -56,6 +56,11 @@ class _Camera:
     """Whether its scene was cut since the last regular sample, which one more sample is of."""
     found: Novelty = field(default_factory=Novelty)
 
+    def forget(self) -> None:
+        """Learn its first days anew, and keep over a restart that they are."""
+        self.judge.new_baseline()
+        self.looked_s, self.fresh = -np.inf, True
+
     @property
     def training(self) -> Training | None:
         """The reference that its pictures are held against: of its first task whose model has one."""
@@ -132,13 +137,25 @@ class DriftWatch:
         if data is not None and not camera.judge.restore(data):
             _log.warning("%s is damaged, or of other networks: the camera's first days are learnt anew", path)
 
+    def begin_anew(self, name: str) -> None:
+        """Forget what was usual of a camera: its room was rebuilt, its lamps were replaced.
+
+        Raises:
+            EdgeError: there is no such camera, or nothing of it was followed yet.
+        """
+        with self._lock:
+            if name not in self._cameras:
+                known = ", ".join(self._cameras) or "none yet"
+                raise EdgeError(f"nothing of a camera {name!r} is followed; there is {known}")
+            self._cameras[name].forget()
+
     def _follow_place(self, camera: _Camera, result: Result) -> None:
         layout = result.value
         if not isinstance(layout, RoomLayout) or layout.scale != "metric" or layout.extent != "room":
             return
         jump_m = camera.moved.offer(result.frame.captured_at, layout.polygon_m)
         if jump_m is not None:
-            camera.judge.new_baseline()
+            camera.forget()
             text = f"the room jumped by {jump_m:.2f} m and stays: was the camera moved? Its days are learnt anew"
             self._tell("camera_moved", text, result.frame.camera, {"jump_m": round(jump_m, 3)})
 
@@ -190,7 +207,7 @@ class DriftWatch:
             camera=name,
             at=timestamp(at_s),
             state=judge.state,
-            since=timestamp(judge.since_s),
+            since=timestamp(judge.since_s or at_s),
             samples=judge.samples,
             baseline_since=timestamp(judge.baseline_since_s or at_s),
             features={

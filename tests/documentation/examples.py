@@ -218,6 +218,7 @@ def asked_and_answered() -> dict[str, tuple[dict[str, Any], Response]]:
             {"camera": HALL, "note": "the ceiling is wrong"},
             FlagAnswer(camera=HALL, frame=57, entry="20261128T100920-hall"),
         ),
+        "baseline": ({"camera": HALL}, CameraAnswer(camera=HALL)),
         "objects": (
             {"camera": HALL, "box": [0.1, 0.2, 0.3, 0.4], "class": "chair"},
             ObjectsAnswer(camera=HALL, object=object_part(THING), count=1),

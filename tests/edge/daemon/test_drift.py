@@ -11,9 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.daemon.answers.baseline import answer
 from edge.daemon.drift import DriftWatch, training_of
+from edge.errors import EdgeError
 from edge.inference.manifest import read_manifest
 from edge.inference.reference import FeatureReference, JointReference, Reference
+from edge.mqtt.messages import timestamp
+from edge.mqtt.verbs import CameraArguments
 from edge.pipeline.pipeline import Result
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
 
@@ -91,6 +95,33 @@ def test_a_moved_camera_is_told_and_learnt_anew(frame: Frame, layout: RoomLayout
     hall.run(12, 18, moved_m=0.2)
     assert [kind for kind, _ in hall.told] == ["camera_moved"]
     assert hall.watch.look(START_S + 1e6)["hall"].samples == 0
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["by request", "moved"])
+def test_what_begins_anew_stays_new_over_a_restart(
+    asked: bool, frame: Frame, layout: RoomLayout, lighting: Lighting, tmp_path: Path
+) -> None:
+    """A daemon that ends minutes after its camera was moved, or after `baseline`, has not kept what was before."""
+    hall = Hall(frame, layout, lighting, tmp_path / "drift")
+    hall.run(0, 13)
+    if asked:
+        answer(CameraArguments(camera="hall"), drift=lambda: hall.watch)
+    else:
+        hall.run(13, 17, moved_m=0.2)
+        assert [kind for kind, _ in hall.told] == ["camera_moved"]
+    at_s = START_S + 600.0 * 17
+    hall.watch.look(at_s)
+    hall.watch = hall.made()
+    hall.run(18, 20)
+    assert hall.watch.look(at_s + 1e5)["hall"].baseline_since >= timestamp(START_S + 600.0 * 13)
+
+
+def test_a_camera_that_is_not_followed_has_no_baseline() -> None:
+    """Asked for, it is said what is missing."""
+    watch = DriftWatch("dev", {"hall": TASKS}, lambda *_: None)
+    for drift, said in ((None, "set drift.enabled"), (watch, "there is none yet")):
+        with pytest.raises(EdgeError, match=said):
+            answer(CameraArguments(camera="hall"), drift=lambda drift=drift: drift)
 
 
 def test_a_folder_that_cannot_be_made_is_said_by_its_own_key(
