@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,6 +51,22 @@ def test_fit_evaluate_export_make_a_model_folder(
     again = evaluate(opened(engine, threads=1), Places(rooms=box_rooms)).rows
     for a, b in zip(manifest.provenance.metrics, again, strict=True):
         assert a.value == pytest.approx(b.value, abs=2e-3)
+    _held_against_what_is_there(final, tmp_path / "shipped", box_rooms)
+
+
+def _held_against_what_is_there(final: Path, engine: Path, rooms: Path) -> None:
+    """A network of two steps does not take the place of a good one, unless that is said; then it does."""
+    shutil.copytree(Path(__file__).parents[2] / "engines" / "layout", engine)
+    before = (engine / "manifest.json").read_bytes()
+    done = _run("export", final, "--out", engine, "--rooms", rooms)
+    assert done.returncode == 1
+    assert "--even-if-worse" in done.stderr
+    assert (engine / "manifest.json").read_bytes() == before
+    done = _run("export", final, "--out", engine, "--rooms", rooms, "--even-if-worse", "--precisions", "fp32")
+    assert done.returncode == 0, done.stderr
+    assert (engine / "manifest.json").read_bytes() != before
+    done = _run("export", final, "--out", engine, "--rooms", rooms, "--precisions", "fp32")
+    assert done.returncode == 0, done.stderr  # in the place of its equal
 
 
 def test_errors_are_one_message_and_exit_1(tmp_path: Path) -> None:
