@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
+from edge.errors import DataError
 from edge.inference.manifest import read_manifest
 from tests.training.conftest import ALONE, CPU
+from training.commands.export import export
 from training.config.recipe import Recipe
 from training.evaluate import Places, evaluate, opened
 from training.export.proof.runners import open_model
@@ -51,22 +53,28 @@ def test_fit_evaluate_export_make_a_model_folder(
     again = evaluate(opened(engine, threads=1), Places(rooms=box_rooms)).rows
     for a, b in zip(manifest.provenance.metrics, again, strict=True):
         assert a.value == pytest.approx(b.value, abs=2e-3)
-    _held_against_what_is_there(final, tmp_path / "shipped", box_rooms)
 
 
-def _held_against_what_is_there(final: Path, engine: Path, rooms: Path) -> None:
-    """A network of two steps does not take the place of a good one, unless that is said; then it does."""
+@pytest.mark.slow
+def test_a_worse_model_does_not_take_the_place_of_a_better_one(
+    tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]
+) -> None:
+    """A network of one step and the shipped one: only if that is said; then it does, and so does its equal."""
+    from training.fit import fit
+
+    recipe = small_recipe("layout", data={"rooms": str(box_rooms)}, optim={"steps": 1, "validate_every": 1})
+    final = fit(recipe, tmp_path / "run", hardware=CPU, loading=ALONE, show_progress=False)
+    engine = tmp_path / "layout"
     shutil.copytree(Path(__file__).parents[2] / "engines" / "layout", engine)
     before = (engine / "manifest.json").read_bytes()
-    done = _run("export", final, "--out", engine, "--rooms", rooms)
-    assert done.returncode == 1
-    assert "--even-if-worse" in done.stderr
+    with pytest.raises(DataError, match=r"worse than the model that is there, 2D IoU .* add --even-if-worse"):
+        export(final, engine, rooms=box_rooms, precisions="fp32")
     assert (engine / "manifest.json").read_bytes() == before
-    done = _run("export", final, "--out", engine, "--rooms", rooms, "--even-if-worse", "--precisions", "fp32")
-    assert done.returncode == 0, done.stderr
-    assert (engine / "manifest.json").read_bytes() != before
-    done = _run("export", final, "--out", engine, "--rooms", rooms, "--precisions", "fp32")
-    assert done.returncode == 0, done.stderr  # in the place of its equal
+    export(final, engine, rooms=box_rooms, precisions="fp32", even_if_worse=True)
+    replaced = (engine / "manifest.json").read_bytes()
+    assert replaced != before
+    export(final, engine, rooms=box_rooms, precisions="fp32", version="2")
+    assert (engine / "manifest.json").read_bytes() != replaced
 
 
 def test_errors_are_one_message_and_exit_1(tmp_path: Path) -> None:

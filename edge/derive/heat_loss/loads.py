@@ -64,7 +64,7 @@ def loads_of(shape: Shape, settings: Settings, draws: Draws) -> Loads:
     infiltration_w = settings.air_wh_m3k * infiltration_m3_h * difference_k
     mechanical_w = settings.air_wh_m3k * settings.mechanical_m3_h * (1.0 - settings.heat_recovery) * difference_k
     air_m3_h = infiltration_m3_h + settings.mechanical_m3_h
-    usual_m3_h = air_m3_h / WINDWARD if _is_windward(settings) else air_m3_h
+    usual_m3_h = infiltration_m3_h / (WINDWARD if _is_windward(settings) else 1.0) + settings.mechanical_m3_h
     least_m3_h = MINIMUM_AIR_CHANGES_PER_H * float(shell.volume_m3[0])
     setback = settings.setback
     reheat = 0.0 if setback is None else reheat_w_m2(setback.drop_k, setback.recovery_h)
