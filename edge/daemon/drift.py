@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from edge.errors import EdgeError
 from edge.inference.manifest import Manifest
@@ -33,7 +32,6 @@ Tell = Callable[[str, str, str, dict[str, Any]], None]
 
 _REMEDY = "make room, or set drift.folder to a folder that the user who runs edge may write"
 _SAMPLE_S = DriftLimits().sample_s
-_SMALLEST = 1e-6
 
 
 @dataclass(slots=True)
@@ -251,18 +249,14 @@ def training_of(reference: Reference) -> Training | None:
         return None
     joint, features = reference.joint, {}
     for name, of in reference.features.items():
-        spread, mean, floor = of.std, of.mean, FLOORS.get(name, _SMALLEST)
+        quantiles = np.array(of.quantiles)
+        scaled = unskewed(name, quantiles)
+        mean, spread = float(scaled.mean()), float(scaled.std())
         if joint is not None and of.between_room_std is not None:
-            spread, mean, floor = of.between_room_std, joint.mean[joint.features.index(name)], unskewed_floor(name)
-        features[name] = Known(np.array(of.quantiles), mean, float(np.hypot(spread, floor)))
-    if joint is None:
-        return Training(features, reference.scenes, _as_it_is)
-    together = Together(joint.features, np.array(joint.mean), np.array(joint.precision))
+            mean, spread = joint.mean[joint.features.index(name)], of.between_room_std
+        features[name] = Known(quantiles, mean, float(np.hypot(spread, unskewed_floor(name))))
+    together = None if joint is None else Together(joint.features, np.array(joint.mean), np.array(joint.precision))
     return Training(features, reference.scenes, unskewed, together)
-
-
-def _as_it_is(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.asarray(values, dtype=np.float64)
 
 
 def _rooms(training: Training, found: Novelty) -> TrainingRooms:

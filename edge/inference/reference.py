@@ -23,8 +23,8 @@ class FeatureReference(BaseModel):
     between_room_std: float | None = Field(
         default=None,
         ge=0,
-        description="of the rooms' medians; of dark, clipped and edges that of log(x + 0.01); null: not known, and "
-        "`std` stands for it, which is larger",
+        description="of the rooms' medians; of those from 0 to 1 that of log(x + 0.01); null: not known, and "
+        "the spread of all pictures stands for it, which is larger",
     )
 
     @model_validator(mode="after")

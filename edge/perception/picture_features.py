@@ -36,8 +36,8 @@ FLOORS = {
     "noise": 0.1,
 }
 """The least standard deviation that each is taken to have from hour to hour: smaller changes mean nothing."""
-SHARES = ("dark", "clipped", "edges")
-"""Features that are next to 0 in most rooms and large in a few."""
+AS_LOGARITHMS = {"luminance": 0.05, "contrast": 0.05, "saturation": 0.1, "dark": 0.5, "clipped": 0.5, "edges": 0.2}
+"""Features from 0 to 1, of which factors count between rooms, with the least standard deviation of their logarithms."""
 REMEDIES = {
     ("luminance", "below"): "dark: is the light off, the lens covered, the exposure fixed?",
     ("luminance", "above"): "bright: is the exposure fixed, does the sun shine in?",
@@ -55,7 +55,7 @@ REMEDIES = {
 """What to look at when a feature lies on that side of what the network knows."""
 
 _DARK, _CLIPPED = 10, 250
-_SHARE, _SHARE_FLOOR = 0.01, 0.5
+_SHARE = 0.01
 _EDGE = 0.1
 _MAD_TO_SIGMA = 1.4826
 _SMALLEST = 1e-6
@@ -87,11 +87,11 @@ def picture_features(image: ImageArray) -> dict[str, float]:
 
 
 def unskewed(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """A feature on the scale on which rooms are compared: shares as logarithms, so that no long tail decides."""
+    """A feature on the scale on which rooms are compared: from 0 to 1 as logarithms, so that no long tail decides."""
     of_it = np.asarray(values, dtype=np.float64)
-    return np.log(np.maximum(of_it, 0.0) + _SHARE) if name in SHARES else of_it
+    return np.log(np.maximum(of_it, 0.0) + _SHARE) if name in AS_LOGARITHMS else of_it
 
 
 def unskewed_floor(name: str) -> float:
     """The least standard deviation of what `unskewed` gives."""
-    return _SHARE_FLOOR if name in SHARES else FLOORS[name]
+    return AS_LOGARITHMS.get(name) or FLOORS.get(name, _SMALLEST)
