@@ -1,4 +1,4 @@
-"""Two-sample tests in numpy alone: Kolmogorov-Smirnov, population stability index, chi-square, Holm's correction."""
+"""Tests in numpy alone: Kolmogorov-Smirnov's, the population stability index, Hotelling's; Holm's correction."""
 
 from __future__ import annotations
 

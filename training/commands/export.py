@@ -57,7 +57,7 @@ def export(
     recipe = with_overrides(recorded, data={"rooms": rooms, "objects": objects, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
     if not even_if_worse:
-        _compare(checkpoint, out, recipe)
+        must_not_be_worse(checkpoint, out, recipe)
     files = _files_to_export(recipe, precisions, batch, calibration)
     manifest = export_checkpoint(
         checkpoint,
@@ -78,7 +78,7 @@ def export(
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")
 
 
-def _compare(checkpoint: Path, out: Path, recipe: Recipe) -> None:
+def must_not_be_worse(checkpoint: Path, out: Path, recipe: Recipe) -> None:
     """Measure both on rooms that neither learnt from.
 
     Raises:

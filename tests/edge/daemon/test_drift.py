@@ -16,8 +16,10 @@ from edge.daemon.drift import DriftWatch, training_of
 from edge.errors import EdgeError
 from edge.inference.manifest import read_manifest
 from edge.inference.reference import FeatureReference, JointReference, Reference
+from edge.monitor.novelty import novelty
 from edge.mqtt.messages import timestamp
 from edge.mqtt.verbs import CameraArguments
+from edge.perception.picture_features import picture_features
 from edge.pipeline.pipeline import Result
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout, Task
 
@@ -201,6 +203,28 @@ def test_references_of_shipped_models_are_taken(task: Task) -> None:
     training = training_of(reference)
     assert training is not None
     assert (training.rooms, training.together) == (21, None)
+
+
+@pytest.mark.parametrize("kind", ["panorama", "perspective"])
+def test_the_shipped_depth_model_knows_its_demo_and_no_ruined_picture(kind: str) -> None:
+    """As it is, nothing is told; without colour, without light, behind a cloth, far out of focus: by what is missing."""
+    training = training_of(cast(Reference, read_manifest(ENGINES / "depth").reference))
+    assert training is not None
+    path = ENGINES.parent / "edge" / "demo" / kind / "frame-000.jpg"
+    picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    small = cv2.resize(picture, (256, 256 * picture.shape[0] // picture.shape[1]), interpolation=cv2.INTER_AREA)
+    grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    for ruined, lacks in (
+        (picture, set()),
+        (grey, {"saturation"}),
+        ((picture * 0.05).astype(np.uint8), {"luminance"}),
+        (np.full_like(picture, 3), {"luminance", "sharpness"}),
+        (cv2.GaussianBlur(small, (0, 0), 4.0), {"sharpness"}),
+    ):
+        day = {name: np.full(144, value) for name, value in picture_features(ruined).items()}
+        below = {o.name for o in novelty(day, training).outside if o.side == "below"}
+        assert below >= lacks
+        assert bool(below) is bool(lacks)
 
 
 def test_a_scene_cut_is_sampled_once(frame: Frame, layout: RoomLayout, lighting: Lighting) -> None:
