@@ -107,10 +107,12 @@ class DriftWatch:
         if task not in tasks:
             return None
         camera = self._cameras.get(name)
-        engines = dict(camera.engines) if camera else {}
-        if camera is None or engines.get(task, manifest.onnx.sha256) != manifest.onnx.sha256:
+        if camera is None:
             camera = self._cameras[name] = _Camera(tasks, DriftJudge((), ""))
-            camera.engines = engines
+        if camera.engines.get(task, manifest.onnx.sha256) != manifest.onnx.sha256:
+            others = {t: known for t, known in camera.trainings.items() if t != task}
+            camera = _Camera(tasks, DriftJudge((), ""), trainings=others, engines=dict(camera.engines))
+            self._cameras[name] = camera
         if camera.engines.get(task) != manifest.onnx.sha256:
             camera.engines[task] = manifest.onnx.sha256
             known = None if manifest.reference is None else training_of(manifest.reference)
