@@ -139,7 +139,10 @@ RUN: dict[str, dict[str, Run]] = {
         ),
         "edge-train skies --out skies": Run(here={"skies --out skies": "skies --out skies --count 3"}),
         "edge-train fit training/recipes/layout_edge.yaml --rooms rooms --out runs/layout --weights imagenet": Run(
-            here={"--weights imagenet": "--weights engines/layout/weights.safetensors --steps 2 --batch-size 2 --workers 0"},
+            here={
+                "--weights imagenet": "--weights engines/layout/weights.safetensors --steps 2 --batch-size 2"
+                " --workers 0"
+            },
             writes=("runs/layout/final.ckpt",),
         ),
         "edge-train evaluate runs/layout/final.ckpt --rooms rooms --json runs/layout/metrics.json"

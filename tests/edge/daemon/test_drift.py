@@ -207,7 +207,7 @@ def test_references_of_shipped_models_are_taken(task: Task) -> None:
 
 @pytest.mark.parametrize("kind", ["panorama", "perspective"])
 def test_the_shipped_depth_model_knows_its_demo_and_no_ruined_picture(kind: str) -> None:
-    """As it is, nothing is told; without colour, without light, behind a cloth, far out of focus: by what is missing."""
+    """As it is, nothing is told; without colour or light, covered, out of focus: by what is missing."""
     training = training_of(cast(Reference, read_manifest(ENGINES / "depth").reference))
     assert training is not None
     path = ENGINES.parent / "edge" / "demo" / kind / "frame-000.jpg"
