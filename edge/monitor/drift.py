@@ -388,9 +388,11 @@ class _Baseline:
         for b, hours in blocks.items():
             level[:, block == b] = hours.values - hours.median[:, None]
         spread = np.maximum((level**2).sum(axis=1), 1e-30)
-        lag = np.clip((level[:, 1:] * level[:, :-1]).sum(axis=1) / spread, 0.0, 0.98)
+        lag = (level[:, 1:] * level[:, :-1]).sum(axis=1) / spread
         usual = 2.0 / np.sqrt(len(values))  # of independent samples
-        lag = np.where(lag < usual, 0.0, lag)
+        n, k = len(values), len(blocks)
+        unbiased = (n * lag + k) / (n - k - 2)  # k levels were taken out of it, and it hangs low by 2 / n of itself
+        lag = np.where(lag < usual, 0.0, np.clip(unbiased, 0.0, 0.98))
         return cls(blocks, _Hours.of(rows, floor), (1.0 - lag) / (1.0 + lag), limits)
 
     def compare(self, at_s: Array, window: Array) -> Compared:

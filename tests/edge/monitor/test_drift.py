@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.monitor.drift import DriftJudge, Feature
+from edge.monitor.drift import DAY_S, DriftJudge, DriftLimits, Feature, _Baseline
 from edge.monitor.drift_statistics import (
     BINS,
     chi_square_p,
@@ -112,6 +112,16 @@ def test_day_and_night_are_no_drift() -> None:
 def test_what_hangs_together_for_hours_is_no_drift(memory: float) -> None:
     """Weather that lasts: samples that depend on each other count for less."""
     assert World(4, memory=memory).run(7) == []
+
+
+@pytest.mark.parametrize("memory", [0.5, 0.9])
+def test_samples_that_hang_together_count_for_as_many_as_they_are_worth(memory: float) -> None:
+    """(1 - r) / (1 + r), as three days show it, though the levels of hours of the day are taken out of them."""
+    when = times(0, 3)
+    values = np.hstack([World(900 + c, memory=memory).values(when) for c in range(60)])
+    floor = np.full(values.shape[1], 1e-6)
+    worth = _Baseline.of(START_S + when * DAY_S, values, floor, DriftLimits()).independent
+    assert worth.mean() == pytest.approx((1 - memory) / (1 + memory), rel=0.05)
 
 
 def test_a_step_is_told_within_a_day_and_its_end_too() -> None:
