@@ -39,7 +39,7 @@ class DesignConfig(Section):
         examples=[-3.0],
     )
     inside_c: Celsius | None = Field(default=None, description="inside, °C; null: the method's for this kind of room")
-    mean_outside_c: Celsius = Field(default=10.0, description="mean of the year outside, °C")
+    mean_outside_c: Celsius | None = Field(default=None, description="mean of the year outside, °C; null: 10")
     degree_days_k_day: Positive | None = Field(
         default=None, description="heating degree days of a year, K d; null: no energy of a year is told"
     )

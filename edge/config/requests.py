@@ -16,7 +16,7 @@ class RequestsConfig(Section):
     allow: Annotated[tuple[VerbName, ...], Field(strict=False)] = Field(
         default=READ_ONLY,
         description="what may be asked for; others: set, reload, restart-camera, engine/build, engine/rollback, "
-        "engine/install, flag, objects",
+        "engine/install, flag, baseline, objects",
     )
     overrides: StateFile = Field(
         default="overrides.json",

@@ -7,57 +7,31 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from edge.errors import EdgeError
 from edge.inference.manifest import Manifest
+from edge.inference.reference import Reference
 from edge.keep.files import make_private_folder, read_private, write_private
 from edge.monitor.drift import HOUR_S, DriftEvent, DriftJudge, DriftLimits, Feature
 from edge.monitor.moved import MovedJudge
-from edge.monitor.novelty import NoveltyJudge, Outside, Training, novelty
-from edge.mqtt.drift_message import DriftFeature, DriftMessage, OutsideFeature
+from edge.monitor.novelty import Known, Novelty, NoveltyJudge, Together, Training, novelty
+from edge.mqtt.drift_message import DriftFeature, DriftMessage, OutsideFeature, TrainingRooms
 from edge.mqtt.messages import timestamp
-from edge.perception.picture_features import FLOORS, REMEDIES, picture_features
+from edge.perception.picture_features import FLOORS, REMEDIES, picture_features, unskewed, unskewed_floor
+from edge.perception.result_features import OF_TASKS, result_features
 from edge.pipeline.pipeline import Result
-from edge.scene import DepthMap, Lighting, RoomLayout, Task
+from edge.scene import RoomLayout, Task
 
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[str, str, str, dict[str, Any]], None]
 """An event: its type, its message, its camera and its data."""
 
-OF_TASKS: dict[Task, dict[str, float]] = {
-    "layout": {"layout_area": 0.01, "layout_height": 0.005, "layout_corners": 0.5, "layout_confidence": 0.02},
-    "depth": {"depth_median": 0.02, "depth_spread": 0.02, "depth_valid": 0.01},
-    "lighting": {"light_level": 0.02, "light_strength": 0.02},
-}
-"""Features of what a task says, with the least standard deviation each is taken to have; sizes as logarithms."""
-_SMALLEST = 1e-6
 _REMEDY = "make room, or set drift.folder to a folder that the user who runs edge may write"
 _SAMPLE_S = DriftLimits().sample_s
-
-
-def features_of(value: object) -> dict[str, float]:
-    """What is followed of an inferred value."""
-    if isinstance(value, RoomLayout):
-        return {
-            "layout_area": float(np.log(max(value.area_m2, _SMALLEST))),
-            "layout_height": float(np.log(max(value.ceiling_height_m, _SMALLEST))),
-            "layout_corners": float(len(value.polygon_m)),
-            "layout_confidence": value.confidence,
-        }
-    if isinstance(value, DepthMap):
-        seen = value.depth[:: max(1, value.depth.shape[0] // 64), :: max(1, value.depth.shape[1] // 64)]
-        valid = seen[np.isfinite(seen) & (seen > 0)]
-        p05, median, p95 = np.quantile(valid, (0.05, 0.5, 0.95)) if valid.size else (1.0, 1.0, 1.0)
-        share = float(valid.size / max(seen.size, 1))
-        return {"depth_median": float(np.log(median)), "depth_spread": float(np.log(p95 / p05)), "depth_valid": share}
-    if isinstance(value, Lighting):
-        level = float(np.mean(value.ambient))
-        return {"light_level": float(np.log(max(level, 0.0) + 0.01)), "light_strength": value.dominant_strength}
-    return {}
 
 
 @dataclass(slots=True)
@@ -68,13 +42,27 @@ class _Camera:
     judge: DriftJudge
     moved: MovedJudge = field(default_factory=MovedJudge)
     novelty: NoveltyJudge = field(default_factory=NoveltyJudge)
-    training: Training | None = None
+    trainings: dict[Task, Training] = field(default_factory=dict)
     engines: dict[Task, str] = field(default_factory=dict)
     latest: dict[Task, object] = field(default_factory=dict)
     """Of each task, what was inferred last."""
     sampled_s: float = -np.inf
     looked_s: float = -np.inf
-    outside: tuple[Outside, ...] = ()
+    fresh: bool = False
+    """Whether there is a sample that was not judged yet."""
+    cut: Literal["none", "due", "sampled"] = "none"
+    """Whether its scene was cut since the last regular sample, which one more sample is of."""
+    found: Novelty = field(default_factory=Novelty)
+
+    def forget(self) -> None:
+        """Learn its first days anew, and keep over a restart that they are."""
+        self.judge.new_baseline()
+        self.looked_s, self.fresh = -np.inf, True
+
+    @property
+    def training(self) -> Training | None:
+        """The reference that its pictures are held against: of its first task whose model has one."""
+        return next((self.trainings[task] for task in self.tasks if task in self.trainings), None)
 
 
 class DriftWatch:
@@ -94,21 +82,24 @@ class DriftWatch:
         self._lock = threading.Lock()
 
     def take(self, result: Result) -> None:
-        """Follow one result; costs nothing but for one result in ten minutes."""
+        """Follow one result; costs nothing but for one result in ten minutes, and one more where the scene is cut."""
         frame = result.frame
         with self._lock:
             camera = self._camera(frame.camera, result.task, result.engine.manifest)
             if camera is None:
                 return
             self._follow_place(camera, result)
+            if result.scene_cut:
+                camera.latest.clear()  # of another scene
+                camera.cut = "due" if camera.cut == "none" else camera.cut
             camera.latest[result.task] = result.value
-            if 0 <= frame.captured_at - camera.sampled_s < _SAMPLE_S or len(camera.latest) < len(camera.tasks):
+            early = 0 <= frame.captured_at - camera.sampled_s < _SAMPLE_S
+            if len(camera.latest) < len(camera.tasks) or (early and camera.cut != "due"):
                 return
-            features = picture_features(frame.image)
-            for value in camera.latest.values():
-                features |= features_of(value)
-            if camera.judge.offer(frame.captured_at, features):
-                camera.sampled_s = frame.captured_at
+            features = picture_features(frame.image) | result_features(frame, camera.latest)
+            if camera.judge.offer(frame.captured_at, features, extra=early):
+                camera.sampled_s, camera.fresh = frame.captured_at, True
+                camera.cut = "sampled" if early else "none"
 
     def _camera(self, name: str, task: Task, manifest: Manifest) -> _Camera | None:
         """The camera, begun anew where another network serves it; None: its networks have not all answered yet."""
@@ -116,13 +107,17 @@ class DriftWatch:
         if task not in tasks:
             return None
         camera = self._cameras.get(name)
-        engines = dict(camera.engines) if camera else {}
-        if camera is None or engines.get(task, manifest.onnx.sha256) != manifest.onnx.sha256:
+        if camera is None:
             camera = self._cameras[name] = _Camera(tasks, DriftJudge((), ""))
-            camera.engines = engines
+        if camera.engines.get(task, manifest.onnx.sha256) != manifest.onnx.sha256:
+            others = {t: known for t, known in camera.trainings.items() if t != task}
+            camera = _Camera(tasks, DriftJudge((), ""), trainings=others, engines=dict(camera.engines))
+            self._cameras[name] = camera
         if camera.engines.get(task) != manifest.onnx.sha256:
             camera.engines[task] = manifest.onnx.sha256
-            camera.training = camera.training or _training(manifest)
+            known = None if manifest.reference is None else training_of(manifest.reference)
+            if known is not None:
+                camera.trainings[task] = known
             if set(camera.engines) == set(tasks):
                 self._begin(name, camera)
         return camera if set(camera.engines) == set(tasks) else None
@@ -142,24 +137,36 @@ class DriftWatch:
         if data is not None and not camera.judge.restore(data):
             _log.warning("%s is damaged, or of other networks: the camera's first days are learnt anew", path)
 
+    def begin_anew(self, name: str) -> None:
+        """Forget what was usual of a camera: its room was rebuilt, its lamps were replaced.
+
+        Raises:
+            EdgeError: there is no such camera, or nothing of it was followed yet.
+        """
+        with self._lock:
+            if name not in self._cameras:
+                known = ", ".join(self._cameras) or "none yet"
+                raise EdgeError(f"nothing of a camera {name!r} is followed; there is {known}")
+            self._cameras[name].forget()
+
     def _follow_place(self, camera: _Camera, result: Result) -> None:
         layout = result.value
         if not isinstance(layout, RoomLayout) or layout.scale != "metric" or layout.extent != "room":
             return
         jump_m = camera.moved.offer(result.frame.captured_at, layout.polygon_m)
         if jump_m is not None:
-            camera.judge.new_baseline()
+            camera.forget()
             text = f"the room jumped by {jump_m:.2f} m and stays: was the camera moved? Its days are learnt anew"
             self._tell("camera_moved", text, result.frame.camera, {"jump_m": round(jump_m, 3)})
 
     def look(self, at_s: float) -> dict[str, DriftMessage]:
-        """Judge every camera whose hour is over: what is to be published, by camera; saves what was learnt."""
+        """Judge every camera that has new samples and whose hour is over: what is to be published; it is saved too."""
         messages, learnt = {}, {}
         with self._lock:
             for name, camera in self._cameras.items():
-                if camera.judge.baseline_since_s is None or 0 <= at_s - camera.looked_s < HOUR_S:
+                if not camera.fresh or 0 <= at_s - camera.looked_s < HOUR_S:
                     continue
-                camera.looked_s = at_s
+                camera.looked_s, camera.fresh = at_s, False
                 events = camera.judge.evaluate(at_s)
                 self._tell_drift(name, events)
                 self._tell_novelty(name, camera)
@@ -180,13 +187,16 @@ class DriftWatch:
             self._tell(event.type, text, name, {"shift_sigma": shifts})
 
     def _tell_novelty(self, name: str, camera: _Camera) -> None:
-        if camera.training is None or camera.judge.state == "learning":
+        day = camera.judge.last_day
+        if camera.training is None or day is None:
             return
-        camera.outside = novelty(camera.judge.window, camera.training)
-        kind = camera.novelty.take(camera.outside)
+        camera.found = novelty(day, camera.training)
+        kind = camera.novelty.take(camera.found.is_new)
         if kind is None:
             return
-        reasons = [_remedy(o.name, o.side) or f"{o.name} is {o.side} what is known" for o in camera.outside]
+        reasons = [_remedy(o.name, o.side) or f"{o.name} is {o.side} what is known" for o in camera.found.outside]
+        if camera.found.together:
+            reasons.append(f"{', '.join(camera.found.together)} do not go together as in the rooms that are known")
         text = "; ".join(reasons) if kind == "out_of_training" else "pictures are such as the networks know"
         self._tell(kind, text, name, {})
 
@@ -197,7 +207,7 @@ class DriftWatch:
             camera=name,
             at=timestamp(at_s),
             state=judge.state,
-            since=timestamp(judge.since_s),
+            since=timestamp(judge.since_s or at_s),
             samples=judge.samples,
             baseline_since=timestamp(judge.baseline_since_s or at_s),
             features={
@@ -213,10 +223,16 @@ class DriftWatch:
             out_of_training=camera.novelty.out,
             outside={
                 o.name: OutsideFeature(
-                    side=o.side, rank=round(o.rank, 4), share=round(o.share, 4), remedy=_remedy(o.name, o.side)
+                    side=o.side,
+                    rank=round(o.rank, 4),
+                    share=round(o.share, 4),
+                    p=float(f"{o.p:.3g}"),
+                    remedy=_remedy(o.name, o.side),
                 )
-                for o in camera.outside
+                for o in camera.found.outside
             },
+            together=camera.found.together,
+            known=None if camera.training is None else _rooms(camera.training, camera.found),
         )
 
     def _save(self, name: str, data: bytes) -> None:
@@ -229,11 +245,28 @@ class DriftWatch:
             _log.warning("what was learnt of camera %s is lost at a restart: %s", name, error)
 
 
-def _training(manifest: Manifest) -> Training | None:
-    known = manifest.reference
-    if known is None:
+def training_of(reference: Reference) -> Training | None:
+    """A manifest's reference as cameras are judged by it; None: one room says nothing of others."""
+    if reference.scenes < 2:
         return None
-    return Training({name: np.array(feature.quantiles) for name, feature in known.features.items()})
+    joint, features = reference.joint, {}
+    for name, of in reference.features.items():
+        quantiles = np.array(of.quantiles)
+        scaled = unskewed(name, quantiles)
+        mean, spread = float(scaled.mean()), float(scaled.std())
+        if joint is not None and of.between_room_std is not None:
+            mean, spread = joint.mean[joint.features.index(name)], of.between_room_std
+        features[name] = Known(quantiles, mean, float(np.hypot(spread, unskewed_floor(name))))
+    together = None if joint is None else Together(joint.features, np.array(joint.mean), np.array(joint.precision))
+    return Training(features, reference.scenes, unskewed, together)
+
+
+def _rooms(training: Training, found: Novelty) -> TrainingRooms:
+    return TrainingRooms(
+        rooms=training.rooms,
+        between_rooms=training.together is not None,
+        p=None if found.p is None else float(f"{found.p:.3g}"),
+    )
 
 
 def _remedy(name: str, side: str) -> str | None:

@@ -6,10 +6,23 @@ from collections.abc import Callable
 from functools import partial
 
 from edge.config.sections import Config
-from edge.daemon.answers import engine, flag, health, info, objects, ping, reload, restart_camera, set, snapshot
+from edge.daemon.answers import (
+    baseline,
+    engine,
+    flag,
+    health,
+    info,
+    objects,
+    ping,
+    reload,
+    restart_camera,
+    set,
+    snapshot,
+)
 from edge.daemon.answers.snapshot import Demand, Said
 from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
+from edge.daemon.drift import DriftWatch
 from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.objects import ObjectWatch
 from edge.daemon.review import ReviewWatch
@@ -33,6 +46,7 @@ def handlers_of(
     said: Said,
     largest_bytes: Callable[[], int | None],
     review: Callable[[], ReviewWatch | None],
+    drift: Callable[[], DriftWatch | None],
 ) -> dict[str, Handler]:
     """By verb.
 
@@ -51,6 +65,7 @@ def handlers_of(
         said: the message of a result.
         largest_bytes: what the broker takes; None: no limit is known.
         review: what puts pictures aside, if anything.
+        drift: what follows whether cameras see what they saw, if anything.
     """
     device = config().device.name
     return {
@@ -67,5 +82,6 @@ def handlers_of(
         "engine/rollback": partial(engine.rollback, jobs=jobs),
         "engine/install": partial(engine.install, jobs=jobs, sources=lambda: config().models.sources),
         "flag": partial(flag.answer, find=cameras.find, demand=demand, review=review),
+        "baseline": partial(baseline.answer, drift=drift),
         "objects": partial(objects.answer, watch=watch),
     }

@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge.daemon.drift import features_of
 from edge.errors import EdgeError, GeometryError
 from edge.inference.base import Arrays
 from edge.keep.review import ABOUT, CANVAS_WH, PICTURE, Review, entry_name
@@ -26,6 +25,7 @@ from edge.perception.canvas import CanvasMap
 from edge.perception.consistency import Contradiction, Seen, contradictions, mirror_camera
 from edge.perception.picture_features import picture_features
 from edge.perception.readers import reader_of
+from edge.perception.result_features import result_features
 from edge.perception.still import EVERY_S, StillPicture
 from edge.pipeline.batches import Engine
 from edge.pipeline.pipeline import Result
@@ -175,9 +175,7 @@ class ReviewWatch:
         seen = Seen(frame, {task: result.value for task, result in results.items()})
         picture, missing = self._picture(seen)
         age_s = time.monotonic() - frame.captured_monotonic_s
-        features = picture_features(frame.image)
-        for value in seen.values.values():
-            features |= features_of(value)
+        features = picture_features(frame.image) | result_features(frame, seen.values)
         about = {
             "schema": "edge.review/1",
             "camera": frame.camera,

@@ -178,6 +178,7 @@ class Daemon:
             said=self.said,
             largest_bytes=lambda: self.publisher.largest_bytes,
             review=lambda: self._review,
+            drift=lambda: self._drift,
         )
 
     def _demand(self, camera: CameraProcess) -> Future[Answer[Result]]:

@@ -1,8 +1,8 @@
 """Whether what one camera sees has changed, against its own first days: a pure judge with the caller's clock.
 
-It keeps one sample in ten minutes, because frames that follow each other say the same thing again and would make any
-test sure of anything. The last day is compared with the baseline, hours of the day with the same hours. What is tested
-for is a change that is both unlikely by chance and large.
+It keeps one sample in ten minutes, and one where the scene is cut, because frames that follow each other say the same
+thing again and would make any test sure of anything. The last day is compared with the baseline, hours of the day with
+the same hours. What is tested for is a change that is both unlikely by chance and large.
 """
 
 from __future__ import annotations
@@ -131,7 +131,6 @@ class DriftJudge:
         self._limits = limits or DriftLimits()
         self._floor = np.array([f.floor for f in self.features])
         self._step_size = self._floor / _STEPS_IN_FLOOR
-        self._shifts: tuple[Shift, ...] = ()
         self._reset()
 
     def _reset(self) -> None:
@@ -140,7 +139,8 @@ class DriftJudge:
         self._window_s, self._window = np.empty(0), np.empty((0, columns))
         self._cusum = np.zeros((2, columns))
         self._course = _Course()
-        self._shifts = ()
+        self._found: tuple[Compared, npt.NDArray[np.bool_]] | None = None
+        """Of the last evaluation, and which features changed."""
         self._frozen: _Baseline | None = None
 
     @property
@@ -156,7 +156,12 @@ class DriftJudge:
     @property
     def shifts(self) -> tuple[Shift, ...]:
         """What the last evaluation found of every feature."""
-        return self._shifts
+        if self._found is None:
+            return ()
+        found, changed = self._found
+        of_each = (found.shift_sigma, found.psi, found.p, self._cusum.max(axis=0))
+        rows = zip(*(values.tolist() for values in of_each), changed.tolist(), strict=True)
+        return tuple(Shift(f.name, *row) for f, row in zip(self.features, rows, strict=True))
 
     @property
     def samples(self) -> int:
@@ -164,9 +169,12 @@ class DriftJudge:
         return len(self._window_s)
 
     @property
-    def window(self) -> dict[str, Array]:
-        """The last day's samples, by feature."""
-        return {f.name: self._window[:, i] for i, f in enumerate(self.features)}
+    def last_day(self) -> dict[str, Array] | None:
+        """The newest samples by feature, as many as a day has; of the first days too. None: there are fewer."""
+        rows = np.vstack([self._baseline, self._window])[-self._limits.window_samples :]
+        if len(rows) < self._limits.window_samples:
+            return None
+        return {f.name: rows[:, i] for i, f in enumerate(self.features)}
 
     @property
     def baseline_since_s(self) -> float | None:
@@ -177,14 +185,14 @@ class DriftJudge:
         """Forget all: the camera was moved, the room was rebuilt, another network serves."""
         self._reset()
 
-    def offer(self, at_s: float, values: Mapping[str, float]) -> bool:
-        """Take in what one frame says, if a sample is due; whether it was.
+    def offer(self, at_s: float, values: Mapping[str, float], *, extra: bool = False) -> bool:
+        """Take in what one frame says, if a sample is due or it is an `extra` one; whether it was taken.
 
         A feature that is not among `values`, or not finite, is taken as its last value; the first sample needs all.
         """
         limits = self._limits
         last_s = self._last_s()
-        if last_s is not None and 0 <= at_s - last_s < limits.sample_s:
+        if last_s is not None and 0 <= at_s - last_s < limits.sample_s and not extra:
             return False
         row = np.array([values.get(f.name, np.nan) for f in self.features], dtype=np.float64)
         row = np.round(row / self._step_size) * self._step_size  # smaller changes, as of rounding, are none
@@ -234,19 +242,10 @@ class DriftJudge:
         self._follow_slowly(int(at_s // DAY_S), found.steady_sigma)
         slow = self._cusum.max(axis=0) > limits.decision_sigma
         changed = (holm(found.p, limits.alpha) & found.large) | slow
-        self._shifts = tuple(
-            Shift(
-                f.name,
-                float(found.shift_sigma[i]),
-                float(found.psi[i]),
-                float(found.p[i]),
-                float(self._cusum[:, i].max()),
-                bool(changed[i]),
-            )
-            for i, f in enumerate(self.features)
-        )
+        self._found = found, changed
         if course.state == "drifting" or changed.any():
-            course.changed = sorted({*course.changed, *(s.name for s in self._shifts if s.changed)})
+            now = {f.name for f, has in zip(self.features, changed, strict=True) if has}
+            course.changed = sorted({*course.changed, *now})
         quiet = found.quiet & ~slow
         ended = all(quiet[i] for i, f in enumerate(self.features) if f.name in course.changed)
         return self._step(at_s, bool(changed.any()), ended)
@@ -285,7 +284,7 @@ class DriftJudge:
         if at_s - self._course.last_start_s < self._limits.cool_down_s:
             return []
         self._course.told, self._course.last_start_s = True, at_s
-        worst = sorted((s for s in self._shifts if s.changed), key=lambda s: -abs(s.shift_sigma))
+        worst = sorted((s for s in self.shifts if s.changed), key=lambda s: -abs(s.shift_sigma))
         return [DriftEvent("drift_started", at_s, tuple(worst))]
 
     def _become(self, state: State, at_s: float) -> None:
@@ -378,6 +377,8 @@ class _Baseline:
     independent: Array
     """How many independent samples one of them is worth, of each feature."""
     limits: DriftLimits
+    ranked: dict[int, tuple[Array, Array, tuple[Array, Array]]] = field(default_factory=dict)
+    """Samples that were ranked last, now and then, and their ranks."""
 
     @classmethod
     def of(cls, at_s: Array, values: Array, floor: Array, limits: DriftLimits) -> _Baseline:
@@ -387,9 +388,11 @@ class _Baseline:
         for b, hours in blocks.items():
             level[:, block == b] = hours.values - hours.median[:, None]
         spread = np.maximum((level**2).sum(axis=1), 1e-30)
-        lag = np.clip((level[:, 1:] * level[:, :-1]).sum(axis=1) / spread, 0.0, 0.98)
+        lag = (level[:, 1:] * level[:, :-1]).sum(axis=1) / spread
         usual = 2.0 / np.sqrt(len(values))  # of independent samples
-        lag = np.where(lag < usual, 0.0, lag)
+        n, k = len(values), len(blocks)
+        unbiased = (n * lag + k) / (n - k - 2)  # k levels were taken out of it, and it hangs low by 2 / n of itself
+        lag = np.where(lag < usual, 0.0, np.clip(unbiased, 0.0, 0.98))
         return cls(blocks, _Hours.of(rows, floor), (1.0 - lag) / (1.0 + lag), limits)
 
     def compare(self, at_s: Array, window: Array) -> Compared:
@@ -399,11 +402,18 @@ class _Baseline:
         known = {b: hours for b, hours in self.blocks.items() if hours.values.shape[1] >= least}
         of_now = {b: rows[:, block == b] for b in known}
         pairs = [(now, known[b]) for b, now in of_now.items() if now.shape[1] >= least] or [(rows, self.whole)]
-        ranks = [scores(now, then.values) for now, then in pairs]
+        ranks = [self._ranks(i, now, then.values) for i, (now, then) in enumerate(pairs)]
         shifts = np.stack([(np.median(now, axis=1) - then.median) / then.sigma for now, then in pairs])
         shift = np.average(shifts, axis=0, weights=[float(now.shape[1]) for now, _ in pairs])
         live, reference = (np.concatenate(of, axis=1) for of in zip(*ranks, strict=True))
         return self._judged(shift, live, reference)
+
+    def _ranks(self, place: int, now: Array, then: Array) -> tuple[Array, Array]:
+        """Both among each other; of six blocks of a day, five are as they were an hour ago."""
+        ranked = self.ranked.get(place)
+        if ranked is None or not np.array_equal(ranked[0], now) or ranked[1] is not then:
+            ranked = self.ranked[place] = (now, then, scores(now, then))
+        return ranked[2]
 
     def _judged(self, shift: Array, live: Array, reference: Array) -> Compared:
         limits = self.limits

@@ -1,4 +1,4 @@
-"""Two-sample tests in numpy alone: Kolmogorov-Smirnov, population stability index, chi-square, Holm's correction."""
+"""Tests in numpy alone: Kolmogorov-Smirnov's, the population stability index, Hotelling's; Holm's correction."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ Array = npt.NDArray[np.float64]
 
 BINS = 10
 _TERMS = 30
+_FRACTIONS = 200
 _ALIKE = 0.2
 """Below it the sum does not converge, and the probability is 1."""
 
@@ -44,9 +45,17 @@ def ks_distance(one: Array, other: Array) -> Array:
 
 def stability_index(live: Array, reference: Array, bins: int = BINS) -> Array:
     """Population stability index of (F, n) samples against (F, m), in bins of equal share of the reference."""
-    edges = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1], axis=1)
+    edges = _quantiles(reference, np.linspace(0, 1, bins + 1)[1:-1])
     p, q = (_shares(values, edges, bins) for values in (live, reference))
     return np.asarray(((p - q) * np.log(p / q)).sum(axis=0))
+
+
+def _quantiles(values: Array, at: Array) -> Array:
+    """(K, F) quantiles of (F, n) samples, as `np.quantile` has them, which takes five times as long."""
+    ordered, place = np.sort(values, axis=1).T, at * (values.shape[1] - 1)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, values.shape[1] - 1)
+    return np.asarray(ordered[below] + (ordered[above] - ordered[below]) * (place - below)[:, None])
 
 
 def _shares(values: Array, edges: Array, bins: int) -> Array:
@@ -74,6 +83,38 @@ def chi_square_p(x: float, freedom: int) -> float:
         total += term
         term *= half / (i + 1.5)
     return min(total, 1.0)
+
+
+def new_room_p(distance_squared: float, rooms: int, features: int = 1) -> float:
+    """How likely one more room is farther from the mean of known ones than this: Hotelling's law of prediction.
+
+    Few rooms do not say how rooms differ, so the same distance means less: T2 m (m - d) / (d (m + 1)(m - 1)) is
+    distributed as F(d, m - d), and T2 as chi-square of d only where m is large.
+
+    Args:
+        distance_squared: Mahalanobis', by mean and covariance of the rooms (n - 1 in the denominator).
+        rooms: m, more than `features`.
+        features: d.
+    """
+    m, d = rooms, features
+    f = max(distance_squared, 0.0) * m * (m - d) / (d * (m + 1) * (m - 1))
+    return _incomplete_beta((m - d) / 2, d / 2, (m - d) / (m - d + d * f))
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function, by its continued fraction (Numerical Recipes, 6.4)."""
+    if x <= 0.0 or x >= 1.0:
+        return float(x >= 1.0)
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - _incomplete_beta(b, a, 1.0 - x)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    fraction = 1.0
+    for k in range(_FRACTIONS, 0, -1):
+        even = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k))
+        odd = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1))
+        fraction = 1.0 + even / (1.0 + odd / fraction)
+    first = -(a + b) * x / (a + 1)
+    return math.exp(scale) / a / (1.0 + first / fraction)
 
 
 @lru_cache(maxsize=1024)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -40,7 +40,6 @@ class Throughput:
         self._keys = keys
         self._series: dict[tuple[str, str], _Series] = {k: _Series() for k in keys}
         self._since_s = clock()
-        self.total: Counter[tuple[str, str]] = Counter()
 
     def expect(self, keys: list[tuple[str, str]]) -> None:
         """Others are expected from now on; the window begins anew for them."""
@@ -54,7 +53,6 @@ class Throughput:
             series = self._series.setdefault((camera, task), _Series())
             series.count += 1
             series.latency_ms.append(latency_s * 1000.0)
-            self.total[camera, task] += 1
 
     def window(self) -> list[Rate]:
         """Rates since the last call, and start the next window."""

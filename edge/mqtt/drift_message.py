@@ -25,7 +25,22 @@ class OutsideFeature(Part):
     side: Literal["below", "above"]
     rank: Fraction = Field(description="Share of those pictures below the last day's median.")
     share: Fraction = Field(description="Of the last day's samples that lie out there.")
+    p: Fraction = Field(description="How likely one more room is as far out, of as many rooms as are known.")
     remedy: str | None
+
+
+class TrainingRooms(Part):
+    """What `out_of_training` is judged by: the reference in the manifest of the first task that has one."""
+
+    rooms: Count = Field(description="How many rooms or places are known.")
+    between_rooms: bool = Field(
+        description="Whether how rooms differ was measured; else the spread of all pictures stands for it, which is "
+        "larger, so that less is told."
+    )
+    p: Fraction | None = Field(
+        description="How likely one more room has all features as they are together; null: that is not known, or there "
+        "is no whole day yet."
+    )
 
 
 class DriftMessage(Message):
@@ -42,3 +57,10 @@ class DriftMessage(Message):
     features: dict[str, DriftFeature]
     out_of_training: bool
     outside: dict[str, OutsideFeature]
+    together: tuple[Name, ...] = Field(
+        default=(), description="Features that do not go together as in known rooms, the first least; else none."
+    )
+    known: TrainingRooms | None = Field(
+        default=None,
+        description="null: no model of the camera has a reference, so nothing is told of unknown pictures.",
+    )

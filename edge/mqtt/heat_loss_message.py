@@ -42,6 +42,27 @@ class Influence(Part):
     share: Fraction
 
 
+class HeatInputs(Part):
+    """What else it was computed from: with these every number of the message can be computed again."""
+
+    built: int = Field(description="Year, given or assumed.")
+    u_table: Name
+    dimensions: Literal["internal", "external"]
+    infiltration_m3_h: NonNegative
+    mechanical_m3_h: NonNegative
+    heat_recovery: Fraction = Field(description="Of the mechanical air's heat.")
+    building_air_share: Fraction = Field(description="Of the infiltration, in `building`.")
+    building_counts_neighbours: bool = Field(description="Whether walls to other homes count in `building`.")
+    reheat_w_m2: NonNegative = Field(description="Of `area_m2`.")
+    degree_days_k_day: Positive | None
+    scop: Positive | None
+    camera_height_m: Positive
+    confidence: Fraction = Field(description="Of the layout.")
+    sigma: dict[str, NonNegative] = Field(
+        description="Standard deviation of each uncertain input: relative, but for mean_outside, which is in K."
+    )
+
+
 class BuildingPart(Part):
     """What the room adds to the load of its building: nothing goes from one of its rooms to another."""
 
@@ -69,7 +90,7 @@ class HeatLossMessage(Message):
     area_m2: Positive
     volume_m3: Positive
     elements: tuple[HeatElement, ...]
-    air_changes_per_h: NonNegative
+    air_changes_per_h: NonNegative = Field(description="Infiltration and mechanical air over the volume.")
     air_heat_wh_m3k: Positive
     transmission_w: NonNegative = Field(description="Sum of the elements, at least 0.")
     ventilation_w: NonNegative
@@ -83,6 +104,7 @@ class HeatLossMessage(Message):
         default=None, description="That heat over `design.scop`; null: one of them is not known."
     )
     building: BuildingPart
+    inputs: HeatInputs | None = Field(default=None, description="null: sent by a version that did not tell them.")
     largest: tuple[Influence, ...] = Field(description="Most important first.")
     assumptions: tuple[str, ...]
     disclaimer: Name

@@ -240,6 +240,7 @@ VerbName = Literal[
     "engine/rollback",
     "engine/install",
     "flag",
+    "baseline",
     "objects",
 ]
 VERBS: Mapping[str, Verb] = {
@@ -278,6 +279,9 @@ VERBS: Mapping[str, Verb] = {
         True,
     ),
     "flag": Verb("Keep a camera's picture and results for review.", FlagArguments, FlagAnswer, 15.0, "look", True),
+    "baseline": Verb(
+        "Learn anew what is usual of a camera, to tell drift by.", CameraArguments, CameraAnswer, 5.0, "quick", True
+    ),
     "objects": Verb(
         "Reconstruct one thing that a camera sees, from a box or an outline around it.",
         ObjectsArguments,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.perception.preprocess import resize
 from edge.scene import ImageArray
@@ -35,6 +36,8 @@ FLOORS = {
     "noise": 0.1,
 }
 """The least standard deviation that each is taken to have from hour to hour: smaller changes mean nothing."""
+AS_LOGARITHMS = {"luminance": 0.05, "contrast": 0.05, "saturation": 0.1, "dark": 0.5, "clipped": 0.5, "edges": 0.2}
+"""Features from 0 to 1, of which factors count between rooms, with the least standard deviation of their logarithms."""
 REMEDIES = {
     ("luminance", "below"): "dark: is the light off, the lens covered, the exposure fixed?",
     ("luminance", "above"): "bright: is the exposure fixed, does the sun shine in?",
@@ -52,6 +55,7 @@ REMEDIES = {
 """What to look at when a feature lies on that side of what the network knows."""
 
 _DARK, _CLIPPED = 10, 250
+_SHARE = 0.01
 _EDGE = 0.1
 _MAD_TO_SIGMA = 1.4826
 _SMALLEST = 1e-6
@@ -80,3 +84,14 @@ def picture_features(image: ImageArray) -> dict[str, float]:
         "noise": np.log(_MAD_TO_SIGMA * np.median(np.abs(high)) + _SMALLEST),
     }
     return {name: float(value) for name, value in values.items()}
+
+
+def unskewed(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A feature on the scale on which rooms are compared: from 0 to 1 as logarithms, so that no long tail decides."""
+    of_it = np.asarray(values, dtype=np.float64)
+    return np.log(np.maximum(of_it, 0.0) + _SHARE) if name in AS_LOGARITHMS else of_it
+
+
+def unskewed_floor(name: str) -> float:
+    """The least standard deviation of what `unskewed` gives."""
+    return AS_LOGARITHMS.get(name) or FLOORS.get(name, _SMALLEST)

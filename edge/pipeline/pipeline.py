@@ -62,6 +62,8 @@ class Result:
 
     Without preprocess, queue and inference: the network ran for another noun of this frame, whose result has them.
     """
+    scene_cut: bool = False
+    """Whether it is the first of a new scene."""
 
 
 class Pipeline:
@@ -377,7 +379,8 @@ class Pipeline:
     def _read_all(self, jobs: list[Job], frame: Frame, outputs: Arrays, stage_s: dict[str, float]) -> None:
         """Every job's value from one answer; the first one's result has the stages."""
         cuts = self._cuts_at.get(frame.camera, ())
-        if cuts and cuts[0] <= frame.sequence:
+        is_cut = any(cut <= frame.sequence for cut in cuts)
+        if is_cut:
             self._forget(frame)
         for job in jobs:
             begun_s = self._clock()
@@ -390,7 +393,9 @@ class Pipeline:
             stages = stage_s or {"capture": max(0.0, begun_s - frame.captured_monotonic_s)}
             self.counters.done.add(*job.key)
             self.counters.late.add(*job.key, by=now_s - frame.captured_monotonic_s > job.deadline_s)
-            result = Result(frame, job.task, value, job.feed.engine, stages | {"postprocess": now_s - begun_s})
+            stages = stages | {"postprocess": now_s - begun_s}
+            result = Result(frame, job.task, value, job.feed.engine, stages, scene_cut=is_cut)
+            is_cut = False
             if self._answering is not None:
                 self._answering.results[job.task] = result
             self._on_result(result)

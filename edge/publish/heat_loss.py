@@ -15,7 +15,7 @@ from edge.derive.heat_loss.estimate import HeatLoss, heat_loss_of
 from edge.derive.heat_loss.settings import Settings
 from edge.derive.heat_loss.uncertainty import Quantiles
 from edge.errors import PublishError, explain
-from edge.mqtt.heat_loss_message import BuildingPart, HeatElement, HeatLossMessage, Influence, Range
+from edge.mqtt.heat_loss_message import BuildingPart, HeatElement, HeatInputs, HeatLossMessage, Influence, Range
 from edge.mqtt.messages import BridgeEvent, timestamp
 from edge.publish.compose import Source
 from edge.scene import Frame, RoomLayout
@@ -81,7 +81,7 @@ def _message(loss: HeatLoss, origin: Origin) -> HeatLossMessage:
         room=settings.room,
         inside_c=settings.room_c,
         outside_c=settings.climate.outside_c,
-        mean_outside_c=settings.climate.mean_outside_c,
+        mean_outside_c=settings.climate.mean_c,
         polygon_m=tuple(tuple(corner) for corner in np.round(loss.shape.polygon_m, 4).tolist()),
         ceiling_height_m=round(loss.shape.ceiling_height_m, 4),
         area_m2=_number(loads.shell.floor_m2, 4),
@@ -103,11 +103,32 @@ def _message(loss: HeatLoss, origin: Origin) -> HeatLossMessage:
             ventilation_w=_number(loads.building_ventilation_w),
             total_w=_range(loss.spread.building_w),
         ),
+        inputs=_inputs(loss),
         largest=tuple(
             Influence(input=s.input, share=round(min(s.share, 1.0), 4)) for s in loss.spread.largest if s.share > 0
         ),
         assumptions=loss.assumptions,
         disclaimer=DISCLAIMER,
+    )
+
+
+def _inputs(loss: HeatLoss) -> HeatInputs:
+    settings, loads, measured = loss.settings, loss.loads, loss.measurement
+    return HeatInputs(
+        built=settings.year,
+        u_table=settings.u_table,
+        dimensions=settings.dimensions,
+        infiltration_m3_h=_number(loads.infiltration_m3_h),
+        mechanical_m3_h=settings.mechanical_m3_h,
+        heat_recovery=settings.heat_recovery,
+        building_air_share=settings.air_share_in_building,
+        building_counts_neighbours=settings.counts_neighbours,
+        reheat_w_m2=round(loads.reheat_w / float(loads.shell.floor_m2[0]), 3),
+        degree_days_k_day=settings.climate.degree_days_k_day,
+        scop=settings.climate.scop,
+        camera_height_m=round(measured.camera_height_m, 4),
+        confidence=round(measured.confidence, 4),
+        sigma={name: round(s, 5) for name, s in loss.spread.sigma.items()},
     )
 
 

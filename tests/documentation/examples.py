@@ -15,7 +15,7 @@ import numpy as np
 import edge
 from edge.derive.heat_loss.settings import Border, Climate, Settings, WallStretch
 from edge.derive.home import PlacedRoom
-from edge.mqtt.drift_message import DriftFeature, DriftMessage, OutsideFeature
+from edge.mqtt.drift_message import DriftFeature, DriftMessage, OutsideFeature, TrainingRooms
 from edge.mqtt.info_message import ReviewInfo
 from edge.mqtt.machine_message import MachineHealth
 from edge.mqtt.messages import (
@@ -101,7 +101,11 @@ def of_cameras() -> dict[Kind, Message]:
             baseline_since="2026-11-01T08:00:00.000000Z",
             features={"sharpness": DriftFeature(shift_sigma=-1.8, slow_sigma=2.1, psi=0.4, p=1e-6, changed=True)},
             out_of_training=True,
-            outside={"sharpness": OutsideFeature(side="below", rank=0.001, share=0.4, remedy="clean the lens; focus")},
+            outside={
+                "sharpness": OutsideFeature(side="below", rank=0.001, share=0.4, p=2e-4, remedy="clean the lens; focus")
+            },
+            together=("sharpness", "edges"),
+            known=TrainingRooms(rooms=300, between_rooms=True, p=4e-5),
         ),
         "objects": objects_message(HALL, [THING], Source("edge-demo", "objects", SHA), FRAME.captured_at),
         "discovery": camera_device(TOPICS, device, verbs=()),
@@ -214,6 +218,7 @@ def asked_and_answered() -> dict[str, tuple[dict[str, Any], Response]]:
             {"camera": HALL, "note": "the ceiling is wrong"},
             FlagAnswer(camera=HALL, frame=57, entry="20261128T100920-hall"),
         ),
+        "baseline": ({"camera": HALL}, CameraAnswer(camera=HALL)),
         "objects": (
             {"camera": HALL, "box": [0.1, 0.2, 0.3, 0.4], "class": "chair"},
             ObjectsAnswer(camera=HALL, object=object_part(THING), count=1),

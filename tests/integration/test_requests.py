@@ -114,6 +114,7 @@ def started(folder: Path, **change: Any) -> Served:
         "mqtt": {"host": "127.0.0.1", "port": broker.port},
         "requests": {"allow": list(VERBS)},
         "review": {"folder": "review", "people": "kept"},
+        "drift": {"enabled": True},
     }
     client = Subscriber(broker.port).start()
     served = Served(folder, broker, client, config=config | change)
@@ -226,6 +227,12 @@ def test_a_camera_is_restarted_on_request(served: Served) -> None:
     served.client.wait("edge/test/hall/lighting", before + 1)
     assert json.loads(served.client.on("edge/test/hall/lighting")[-1].payload)["frame"] > newest
     assert served.events("camera_restarted")
+
+
+def test_a_baseline_is_begun_anew(served: Served) -> None:
+    """Of a camera that is followed; of another it is refused, with the names there are."""
+    assert served.done("baseline", camera="hall") == {"camera": "hall"}
+    assert "there is hall" in served.refused("baseline", camera="attic")
 
 
 def test_a_flagged_picture_is_kept_with_its_results(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
+from edge.errors import DataError
 from edge.inference.manifest import read_manifest
 from tests.training.conftest import ALONE, CPU
+from training.commands.export import export, must_not_be_worse
 from training.config.recipe import Recipe
 from training.evaluate import Places, evaluate, opened
 from training.export.proof.runners import open_model
@@ -50,6 +53,27 @@ def test_fit_evaluate_export_make_a_model_folder(
     again = evaluate(opened(engine, threads=1), Places(rooms=box_rooms)).rows
     for a, b in zip(manifest.provenance.metrics, again, strict=True):
         assert a.value == pytest.approx(b.value, abs=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_worse_model_does_not_take_the_place_of_a_better_one(
+    tmp_path: Path, box_rooms: Path, small_recipe: Callable[..., Recipe]
+) -> None:
+    """A network of one step and the shipped one: only if that is said; then it does, and so does its equal."""
+    from training.fit import fit
+
+    recipe = small_recipe("layout", data={"rooms": str(box_rooms)}, optim={"steps": 1, "validate_every": 1})
+    final = fit(recipe, tmp_path / "run", hardware=CPU, loading=ALONE, show_progress=False)
+    engine = tmp_path / "layout"
+    shutil.copytree(Path(__file__).parents[2] / "engines" / "layout", engine)
+    before = (engine / "manifest.json").read_bytes()
+    with pytest.raises(DataError, match=r"worse than the model that is there, 2D IoU .* add --even-if-worse"):
+        export(final, engine, rooms=box_rooms, precisions="fp32")
+    assert (engine / "manifest.json").read_bytes() == before
+    export(final, engine, rooms=box_rooms, precisions="fp32", even_if_worse=True)
+    assert (engine / "manifest.json").read_bytes() != before
+    must_not_be_worse(final, engine, recipe)
 
 
 def test_errors_are_one_message_and_exit_1(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PROVED_ON = 12
 """Held-out pictures that every exported file is compared with the network on."""
+LARGEST_LOSS = 0.01
+"""By which a model may be worse than the one that it replaces, each in its noun's headline number."""
 KNOWN_BY = 200
 """Held-out pictures that say what such pictures are like, for the manifest's reference."""
 _COUNTED = ("frames", "rooms", "pictures")
@@ -38,10 +40,12 @@ def export(
     precisions: Annotated[str, typer.Option(help="Which files, by commas: fp32, fp16, int8, int8-cpu.")] = "fp32,fp16",
     batch: Annotated[str, typer.Option(help="Rows of the network's input: dynamic, or 1.")] = "dynamic",
     calibration: Annotated[int, typer.Option(help="Pictures learnt from, on which int8's ranges are measured.")] = 32,
+    even_if_worse: Annotated[bool, typer.Option(help="Also in the place of a model that is better.")] = False,
 ) -> None:
     """Write model.onnx and its other precisions, golden.npz, manifest.json and card.md: all of it proved, or nothing.
 
-    int8 is written only where it is close enough and was measured faster; the card says so either way.
+    int8 is written only where it is close enough and was measured faster; the card says so either way. A model that is
+    in the folder is replaced only by one that is no worse by more than 0.01 on the test split of the rooms.
     """
     from training.data.sources import with_sources
     from training.export.engine import export_checkpoint
@@ -52,6 +56,8 @@ def export(
     recorded, content = read_checkpoint(checkpoint)
     recipe = with_overrides(recorded, data={"rooms": rooms, "objects": objects, "hdri": hdri})
     recipe = with_sources(recipe, source or ())
+    if not even_if_worse:
+        must_not_be_worse(checkpoint, out, recipe)
     files = _files_to_export(recipe, precisions, batch, calibration)
     manifest = export_checkpoint(
         checkpoint,
@@ -70,6 +76,37 @@ def export(
     )
     written = ", ".join(manifest.precisions)
     typer.echo(f"{out}: {manifest.name} {manifest.version} in {written}, sha256 {manifest.onnx.sha256[:12]}")
+
+
+def must_not_be_worse(checkpoint: Path, out: Path, recipe: Recipe) -> None:
+    """Measure both on rooms that neither learnt from.
+
+    Raises:
+        DataError: the checkpoint is worse than the model that it would replace.
+    """
+    from edge.errors import DataError
+    from edge.inference.manifest import MANIFEST_FILE
+    from training.export.proof.runners import open_model
+    from training.export.proof.tables import worse_by
+    from training.measure.headline import headline_of
+
+    if not (out / MANIFEST_FILE).is_file() or recipe.noun == "object":
+        return
+    if recipe.data.rooms is None:
+        typer.echo(f"{out}: not compared with the model that is there; give --rooms to compare them")
+        return
+    found = []
+    for path in (out, checkpoint):
+        manifest, backend = open_model(path)
+        with backend:
+            found.append(headline_of(manifest, recipe.data.rooms, recipe.data.split_seed)(backend))
+    for before, after in ((b, a) for b in found[0] for a in found[1] if a.name == b.name):
+        typer.echo(f"{after.data}: {after.name} {before.value:.3f} -> {after.value:.3f}")
+        if worse_by(before, after) > LARGEST_LOSS:
+            raise DataError(
+                f"{out}: worse than the model that is there, {after.name} {before.value:.3f} -> {after.value:.3f}; "
+                "export to another folder, train on with more of the rooms, or add --even-if-worse"
+            )
 
 
 def _counts(recipe: Recipe, content: dict[str, Any]) -> dict[str, int]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from edge.errors import DataError
 from edge.inference.manifest import read_manifest, write_manifest
-from edge.inference.reference import QUANTILES, FeatureReference, Reference
-from edge.perception.picture_features import PICTURE_FEATURES, picture_features
+from edge.inference.reference import QUANTILES, FeatureReference, JointReference, Reference
+from edge.perception.picture_features import PICTURE_FEATURES, picture_features, unskewed, unskewed_floor
 from edge.scene import ImageArray
 from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import Part, spread
 from training.export.card import CARD_FILE, with_reference
 from training.export.proof.views import entries_of
+
+Array = npt.NDArray[np.float64]
 
 FEWEST = 20
 """Of fewer rooms quantiles say nothing."""
@@ -70,23 +73,48 @@ def _series(rooms: Path) -> str:
 
 def reference_of(known: Sequence[Known], data: str) -> Reference | None:
     """What they are like, in numbers of the device's own code; None: they show too few scenes."""
-    scenes = len({picture.scene for picture in known})
-    if scenes < FEWEST:
+    place = {scene: i for i, scene in enumerate(dict.fromkeys(picture.scene for picture in known))}
+    if len(place) < FEWEST:
         return None
     rows = [picture_features(picture.image) for picture in known]
     values = {name: np.array([row[name] for row in rows]) for name in PICTURE_FEATURES}
+    return summed_up(values, np.array([place[picture.scene] for picture in known]), data)
+
+
+def summed_up(values: Mapping[str, Array], room: npt.NDArray[np.int64], data: str) -> Reference:
+    """The reference of (N,) pictures' features and the number of the room, from 0, that each picture shows."""
+    rooms = int(room.max()) + 1
+    of_rooms = {name: [v[room == i] for i in range(rooms)] for name, v in values.items()}
+    scaled = {name: unskewed(name, [np.median(of_room) for of_room in of]) for name, of in of_rooms.items()}
     return Reference(
-        pictures=len(rows),
-        scenes=scenes,
+        pictures=len(room),
+        scenes=rooms,
         data=data,
         features={
             name: FeatureReference(
                 quantiles=tuple(np.quantile(v, np.linspace(0, 1, QUANTILES)).round(6).tolist()),
-                mean=round(float(v.mean()), 6),
+                mean=round(float(np.mean([of_room.mean() for of_room in of_rooms[name]])), 6),
                 std=round(float(v.std()), 6),
+                between_room_std=round(float(np.std(scaled[name], ddof=1)), 6),
             )
             for name, v in values.items()
         },
+        joint=_joint(scaled),
+    )
+
+
+def _joint(medians: Mapping[str, Array]) -> JointReference:
+    """Mean and precision of (rooms,) medians of each feature, as `unskewed` gives them.
+
+    To every variance that is added which a feature has by itself: so the covariance can be inverted, and nothing that
+    hardly differs between rooms decides. It makes distances smaller, so that nothing more is told.
+    """
+    rooms = np.array(list(medians.values()))
+    precision = np.linalg.inv(np.cov(rooms) + np.diag([unskewed_floor(name) ** 2 for name in medians]))
+    return JointReference(
+        features=tuple(medians),
+        mean=tuple(rooms.mean(axis=1).round(6).tolist()),
+        precision=tuple(tuple(row) for row in ((precision + precision.T) / 2).round(6).tolist()),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from edge.derive.heat_loss.loads import Loads
-from edge.derive.heat_loss.settings import Settings, To
+from edge.derive.heat_loss.settings import UNKNOWN_MEAN_C, Settings, To
 from edge.derive.heat_loss.u_values import band, is_unread
 from edge.derive.heat_loss.walls import ENOUGH
 
@@ -52,7 +52,12 @@ def _surfaces(settings: Settings, loads: Loads) -> list[str]:
         values = sorted({round(float(e.u_w_m2k[0]), 2) for e in guessed})
         if values:
             numbers = " and ".join(f"{v:g}" for v in values)
-            how = "by ISO 13370, insulated as" if any(e.to == "ground" for e in guessed) else ""
+            on_ground = any(e.to == "ground" for e in guessed)
+            how = (
+                f"by ISO 13370 on ground of {settings.ground.conductivity_w_mk:g} W/mK, insulated as"
+                if on_ground
+                else ""
+            )
             said.append(f"U-value of {_PLURAL[kind]} {numbers} W/m²K, {how or 'as'} usual in {age}.")
             if kind == "wall" and is_unread(settings.u_table, settings.year, settings.construction):
                 said.append(
@@ -70,10 +75,32 @@ def _surfaces(settings: Settings, loads: Loads) -> list[str]:
         )
     for place in loads.shell.too_many_openings:
         said.append(f"The openings at {place} are larger than the walls there: cut to fit.")
+    said += _behind(settings, loads)
     if settings.floor is None:
         said.append("What is below is not configured: taken as the ground.")
     if settings.ceiling is None:
         said.append("What is above is not configured: taken as a room as warm.")
+    return said
+
+
+def _behind(settings: Settings, loads: Loads) -> list[str]:
+    """What the method says of temperatures that nobody gave."""
+    said, method = [], settings.method
+    borders = {w.border for w in settings.walls} | {settings.other_walls, settings.floor, settings.ceiling}
+    open_ones = {b.to for b in borders if b is not None and b.temperature_c is None and b.factor is None}
+    usual: tuple[tuple[To, str, float | None, float], ...] = (
+        ("unheated", "Unheated spaces", method.unheated_c, method.unheated_factor),
+        ("neighbour", "Other homes", method.neighbour_c, method.neighbour_factor),
+    )
+    present = {e.to for e in loads.shell.elements}
+    for to, name, temperature_c, factor in usual:
+        if to in open_ones & present:
+            as_far = (
+                f"{factor:.0%} of the difference to the outside" if temperature_c is None else f"{temperature_c:g} °C"
+            )
+            said.append(f"{name} whose temperature is not given: {as_far}, as {method.title} has it.")
+    if "ground" in present and settings.climate.mean_outside_c is None:
+        said.append(f"The year's mean outside is not given: {UNKNOWN_MEAN_C:g} °C, which the ground has.")
     return said
 
 

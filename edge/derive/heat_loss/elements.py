@@ -170,7 +170,7 @@ def _difference_k(border: Border, settings: Settings, draws: Draws) -> Array:
     if border.to == "ground":
         ground = settings.ground
         variation = method.ground_variation if ground.variation is None else ground.variation
-        mean_c = settings.climate.mean_outside_c + draws.get("mean_outside", _ZERO)
+        mean_c = settings.climate.mean_c + draws.get("mean_outside", _ZERO)
         return np.asarray(variation * ground.water_factor * (inside_c - mean_c))
     if border.to == "heated":
         return np.array([0.0 if border.temperature_c is None else inside_c - border.temperature_c])

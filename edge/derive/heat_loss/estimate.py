@@ -26,6 +26,7 @@ class HeatLoss:
 
     shape: Shape
     settings: Settings
+    measurement: Measurement
     loads: Loads
     spread: Spread
     annual_kwh: float | None
@@ -103,6 +104,7 @@ def heat_loss(shape: Shape, settings: Settings, measurement: Measurement) -> Hea
     return HeatLoss(
         shape=shape,
         settings=settings,
+        measurement=measurement,
         loads=loads,
         spread=spread_of(shape, settings, measurement, loads),
         annual_kwh=annual_kwh,

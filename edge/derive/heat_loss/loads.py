@@ -36,7 +36,9 @@ class Loads:
     reheat_w: float
     building_transmission_w: Array
     building_ventilation_w: Array
+    infiltration_m3_h: Array
     air_changes_per_h: Array
+    """With the air that a ventilation unit brings in."""
     too_tight: bool
     """Whether less air comes in than people need."""
 
@@ -61,10 +63,8 @@ def loads_of(shape: Shape, settings: Settings, draws: Draws) -> Loads:
     difference_k = settings.room_c - settings.climate.outside_c
     infiltration_w = settings.air_wh_m3k * infiltration_m3_h * difference_k
     mechanical_w = settings.air_wh_m3k * settings.mechanical_m3_h * (1.0 - settings.heat_recovery) * difference_k
-    share = settings.building_ventilation_share
-    share = settings.method.building_ventilation_share if share is None else share
     air_m3_h = infiltration_m3_h + settings.mechanical_m3_h
-    usual_m3_h = air_m3_h / WINDWARD if _is_windward(settings) else air_m3_h
+    usual_m3_h = infiltration_m3_h / (WINDWARD if _is_windward(settings) else 1.0) + settings.mechanical_m3_h
     least_m3_h = MINIMUM_AIR_CHANGES_PER_H * float(shell.volume_m3[0])
     setback = settings.setback
     reheat = 0.0 if setback is None else reheat_w_m2(setback.drop_k, setback.recovery_h)
@@ -74,7 +74,8 @@ def loads_of(shape: Shape, settings: Settings, draws: Draws) -> Loads:
         ventilation_w=infiltration_w + mechanical_w,
         reheat_w=reheat * float(shell.floor_m2[0]),
         building_transmission_w=building_w,
-        building_ventilation_w=share * infiltration_w + mechanical_w,
+        building_ventilation_w=settings.air_share_in_building * infiltration_w + mechanical_w,
+        infiltration_m3_h=infiltration_m3_h,
         air_changes_per_h=air_m3_h / shell.volume_m3,
         too_tight=settings.room in WET_OR_LIVED_IN and float(usual_m3_h[0]) < least_m3_h * (1 - 1e-9),
     )

@@ -16,6 +16,8 @@ To = Literal["outside", "heated", "unheated", "neighbour", "ground"]
 OpeningKind = Literal["window", "door"]
 
 UNKNOWN_AGE = 1970
+UNKNOWN_MEAN_C = 10.0
+"""Outside, of the year: that of England and of the Netherlands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,16 @@ class Climate:
     """Temperatures outside, and how cold the year is."""
 
     outside_c: float
-    mean_outside_c: float = 10.0
+    mean_outside_c: float | None = None
+    """Of the year; None: `UNKNOWN_MEAN_C`."""
     degree_days_k_day: float | None = None
     scop: float | None = None
     """Heat that the heat pump gives in a year for its electricity (seasonal coefficient of performance)."""
+
+    @property
+    def mean_c(self) -> float:
+        """Of the year outside, or what is assumed."""
+        return UNKNOWN_MEAN_C if self.mean_outside_c is None else self.mean_outside_c
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,12 @@ class Settings:
     def air_wh_m3k(self) -> float:
         """Heat that a cubic metre of air carries away for each kelvin."""
         return self.method.air_heat_wh_m3k if self.air_heat_wh_m3k is None else self.air_heat_wh_m3k
+
+    @property
+    def air_share_in_building(self) -> float:
+        """How much of the rooms' infiltration the building has at a time."""
+        given = self.building_ventilation_share
+        return self.method.building_ventilation_share if given is None else given
 
     @property
     def counts_neighbours(self) -> bool:

@@ -5,6 +5,7 @@ Sizes, U-values and air changes are lognormal factors about what was measured, c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -59,6 +60,8 @@ class Spread:
     building_w: Quantiles
     largest: tuple[Share, ...]
     """Most important first."""
+    sigma: Mapping[str, float]
+    """What every input was taken to vary by, as `sigmas` gives it."""
 
 
 def spread_of(shape: Shape, settings: Settings, measurement: Measurement, nominal: Loads) -> Spread:
@@ -74,6 +77,7 @@ def spread_of(shape: Shape, settings: Settings, measurement: Measurement, nomina
         total_w=_quantiles(loads.total_w),
         building_w=_quantiles(loads.building_w),
         largest=_shares(shape, settings, sigma),
+        sigma=sigma,
     )
 
 

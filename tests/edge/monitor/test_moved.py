@@ -27,6 +27,27 @@ def test_a_moved_camera_is_told_once_after_ten_minutes() -> None:
     assert offered(judge, 3600.0, 60, SQUARE + [0.10, 0.10]) == [3600.0 + 600.0]
 
 
+def test_a_camera_that_was_tilted_is_told() -> None:
+    """By 2 degrees: the foot of the wall ahead comes nearer, of that behind goes farther; half a degree is none."""
+    height_m, corners = 1.5, SQUARE
+    for tilt_deg, told in ((2.0, [3600.0 + 600.0]), (0.5, [])):
+        points = np.concatenate(
+            [
+                a + np.linspace(0, 1, 40, False)[:, None] * (b - a)
+                for a, b in zip(corners, np.roll(corners, -1, 0), strict=True)
+            ]
+        )
+        tilt = np.radians(tilt_deg)
+        y, z = (
+            points[:, 1] * np.cos(tilt) + height_m * np.sin(tilt),
+            points[:, 1] * np.sin(tilt) - height_m * np.cos(tilt),
+        )
+        tilted = np.stack([points[:, 0], y], axis=1) * (height_m / -z)[:, None]
+        judge = MovedJudge()
+        offered(judge, 0.0, 60, points)
+        assert offered(judge, 3600.0, 60, tilted) == told
+
+
 def test_what_passes_is_no_move() -> None:
     """Five minutes of another room, rooms that jump about, and a slow settling by 10 cm a day are none."""
     judge = MovedJudge()

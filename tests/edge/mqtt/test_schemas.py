@@ -117,7 +117,7 @@ def messages(
             baseline_since=now,
             features={"sharpness": {"shift_sigma": -0.8, "slow_sigma": 0, "psi": 0.4, "p": 1e-9, "changed": True}},
             out_of_training=True,
-            outside={"sharpness": {"side": "below", "rank": 0.001, "share": 0.4, "remedy": None}},
+            outside={"sharpness": {"side": "below", "rank": 0.001, "share": 0.4, "p": 1e-5, "remedy": None}},
         ),
         "objects": objects_message("a", [CHAIR, LOST], source, 0.0),
         "heat_loss": of_layout(frame, layout, source, Settings(Climate(-3.0))),

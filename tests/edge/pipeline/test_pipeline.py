@@ -127,7 +127,7 @@ def test_nan_from_a_network_is_an_error_and_not_a_result(bench: Bench) -> None:
 
 
 def test_smoothing_restarts_when_the_scene_is_cut(bench: Bench) -> None:
-    """Within a scene a jump is damped; after a cut the new value passes at once."""
+    """Within a scene a jump is damped; after a cut the new value passes at once, and its result says so."""
     camera = Camera("a", level=10)
     network = bench.add(camera, Cadence(every_frames=1), Network(1.0), smoothing_s=100.0)
 
@@ -143,6 +143,8 @@ def test_smoothing_restarts_when_the_scene_is_cut(bench: Bench) -> None:
     assert depth_of_next() < 1.1 * first
     camera.level = 200
     assert depth_of_next() == pytest.approx(2 * first)
+    depth_of_next()
+    assert [result.scene_cut for result in bench.results] == [False, False, True, False]
 
 
 def test_a_camera_that_died_does_not_starve_the_others(bench: Bench) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from edge.derive.heat_loss.settings import Border, Climate, Settings, WallStretch
+from edge.derive.heat_loss.presets import PRESETS
+from edge.derive.heat_loss.settings import Border, Climate, Setback, Settings, WallStretch
 from edge.mqtt.heat_loss_message import HeatLossMessage
 from edge.mqtt.messages import BridgeEvent
 from edge.mqtt.schemas import json_schema
 from edge.mqtt.topics import Topics
 from edge.publish.compose import Source
+from edge.publish.heat_loss import of_layout
 from edge.publish.results import ResultMessages
 from edge.scene import DepthMap, Frame, Lighting, RoomLayout
 
@@ -62,6 +64,41 @@ def test_a_heat_loss_goes_out_with_its_room(frame: Frame, layout: RoomLayout, so
     assert kinds(messages, layout, frame, source) == ["layout", "room", "heat_loss"]
     assert kinds(messages, layout, frame, source) == ["layout"]
     assert kinds(messages, layout, replace(frame, camera="hall"), source) == ["layout", "room"]
+
+
+def test_every_number_of_a_heat_loss_can_be_computed_again(frame: Frame, layout: RoomLayout, source: Source) -> None:
+    """From the message alone, also with a ventilation unit, a setback, a year's energy and other homes next door."""
+    for preset in PRESETS:
+        home = Settings(
+            Climate(-3.0, 9.0, degree_days_k_day=2200.0, scop=3.2),
+            preset=preset,
+            walls=(WallStretch(-60, 60, Border("outside")), WallStretch(60, 180, Border("neighbour"))),
+            mechanical_m3_h=30.0,
+            heat_recovery=0.8,
+            setback=Setback(2, 2),
+        )
+        made = of_layout(frame, layout, source, home)
+        used, difference_k = made.inputs, made.inside_c - made.outside_c
+        assert used is not None
+        air_w = made.air_heat_wh_m3k * difference_k
+        mechanical_w = air_w * used.mechanical_m3_h * (1 - used.heat_recovery)
+        assert made.ventilation_w == pytest.approx(air_w * used.infiltration_m3_h + mechanical_w, abs=0.05)
+        air_m3_h = used.infiltration_m3_h + used.mechanical_m3_h
+        assert made.air_changes_per_h == pytest.approx(air_m3_h / made.volume_m3, abs=1e-3)
+        assert made.reheat_w == pytest.approx(used.reheat_w_m2 * made.area_m2, abs=0.05)
+        counted = {"outside", "unheated", "ground"} | ({"neighbour"} if used.building_counts_neighbours else set())
+        of_building = sum(e.loss_w for e in made.elements if e.to in counted)
+        assert made.building.transmission_w == pytest.approx(of_building, abs=0.05)
+        shared_w = used.building_air_share * air_w * used.infiltration_m3_h + mechanical_w
+        assert made.building.ventilation_w == pytest.approx(shared_w, abs=0.05)
+        w_k = (made.building.transmission_w + made.building.ventilation_w) / difference_k
+        assert used.degree_days_k_day is not None and used.scop is not None
+        assert made.annual_kwh == pytest.approx(w_k * used.degree_days_k_day * 24 / 1000, abs=0.2)
+        assert made.annual_electricity_kwh == pytest.approx(
+            w_k * used.degree_days_k_day * 24 / 1000 / used.scop, abs=0.2
+        )
+        assert {"camera_height", "layout_x", "air_changes", "mean_outside"} <= set(used.sigma)
+        assert (used.camera_height_m, used.built) == (pytest.approx(layout.camera_height_m), 1970)
 
 
 def test_a_heat_loss_is_all_it_was_computed_from(frame: Frame, layout: RoomLayout, source: Source) -> None:

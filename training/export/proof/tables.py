@@ -21,7 +21,16 @@ def beaten(m: Metric) -> bool:
     """Whether the model is better than the row's baseline, in the digits that tables show."""
     assert m.baseline is not None
     ours, base = round(m.value, 3), round(m.baseline, 3)
-    return ours > base if any(word in m.name for word in _HIGHER_IS_BETTER) else ours < base
+    return ours > base if _higher_is_better(m) else ours < base
+
+
+def worse_by(before: Metric, after: Metric) -> float:
+    """By how much the second of two models is worse on the same data; negative: it is better."""
+    return before.value - after.value if _higher_is_better(before) else after.value - before.value
+
+
+def _higher_is_better(m: Metric) -> bool:
+    return any(word in m.name for word in _HIGHER_IS_BETTER)
 
 
 def number(value: float | None) -> str:
