@@ -121,7 +121,7 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
         missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
         yield f"nothing published for {missing}; see the errors above, or run `edge check`"
     if tally.unsent["refused"]:
-        why = ", ".join(f"{topic} ({reason})" for topic, reason in daemon.metrics.refused)
+        why = ", ".join(f"{topic} ({reason})" for topic, reason in daemon.metrics.refused.read())
         yield f"the broker refused {tally.unsent['refused']} messages: {why}; run `edge check`"
 
 

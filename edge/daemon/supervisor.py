@@ -444,11 +444,10 @@ class Daemon:
 
     def not_ready(self) -> tuple[str, ...]:
         """What keeps it from serving."""
-        connected = self.publisher.statistics().connected
         return alive.not_ready(
             self.cameras,
             self.engines.by_task,
-            connected=connected,
+            connected=self.publisher.wait_connected(0.0),
             infers=self._inference.runs and not self._stop.is_set(),
         )
 

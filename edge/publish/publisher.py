@@ -226,7 +226,7 @@ class Publisher:
             restored=waiting.restored,
             published=self.published(),
             published_bytes=self._metrics.published_bytes.total,
-            dropped={reason: n for (reason,), n in self._metrics.dropped.items()},
+            dropped={reason: n for (reason,), n in self._metrics.dropped.read().items()},
             queued=waiting.in_memory,
             spooled=waiting.on_disk,
             spool_bytes=self._spooling.size_bytes,
@@ -250,7 +250,7 @@ class Publisher:
 
     def published(self) -> dict[tuple[Kind, str | None], int]:
         """Messages that went out, by kind of topic and camera (None: the bridge's own)."""
-        return {(cast(Kind, kind), camera or None): n for (kind, camera), n in self._metrics.published.items()}
+        return {(cast(Kind, kind), camera or None): n for (kind, camera), n in self._metrics.published.read().items()}
 
     def _say(self, state: Literal["online", "offline"]) -> None:
         self._outbox.put(Outgoing("bridge_state", self.topics.of("bridge_state"), BridgeState(state=state)))
