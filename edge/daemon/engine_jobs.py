@@ -16,8 +16,7 @@ from edge.errors import EngineError
 from edge.processes import describe_exit, start_child
 
 _END_S = 2.0
-_STOP_S = 0.3
-"""When the daemon ends; its own child ends with it."""
+_KILL_S = 0.5
 _MOST_SAID = 2000
 
 
@@ -55,7 +54,8 @@ class _Child:
                 self.popen.wait(patience_s)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
-                self.popen.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it sits in the kernel
+                    self.popen.wait(_KILL_S)
         if self.popen.stdin is not None:
             self.popen.stdin.close()
         texts = []
@@ -148,9 +148,9 @@ class EngineJobs:
             raise EngineError(err[-_MOST_SAID:] or f"taking {engine} back {describe_exit(status)}; see the log")
         return out
 
-    def stop(self) -> None:
-        """End what is being built; nothing of it remains."""
+    def stop(self, within_s: float) -> None:
+        """End what is being built, by force then; nothing of it remains."""
         with self._lock:
             if self._build is not None:
-                self._build[0].end(_STOP_S)
+                self._build[0].end(within_s)
                 self._build = None
