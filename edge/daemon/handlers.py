@@ -7,12 +7,12 @@ from functools import partial
 
 from edge.config.sections import Config
 from edge.daemon.answers import engine, flag, health, info, objects, ping, reload, restart_camera, set, snapshot
-from edge.daemon.answers.snapshot import Demand, Said
+from edge.daemon.answers.snapshot import Demand
 from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
 from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.objects import ObjectWatch
-from edge.daemon.review import ReviewWatch
+from edge.daemon.review import ReviewWatch, Said
 from edge.mqtt.messages import BridgeHealth, BridgeInfo
 from edge.publish.requests import Handler
 

@@ -40,9 +40,10 @@ class HomeAssistant:
 
     def has_started(self) -> bool:
         """Whether Home Assistant has said so since the last time."""
-        born = self._born.is_set()
+        if not self._born.is_set():
+            return False
         self._born.clear()
-        return born
+        return True
 
     def changed(self, config: Config, periods_s: Periods) -> dict[str | None, DiscoveryMessage]:
         """What is to be said on `discovery` since the last time, by camera, and None for the bridge."""

@@ -406,7 +406,7 @@ class Daemon:
         return reports.health(
             self.config.device.name,
             self._clock.now(),
-            time.monotonic() - self._started_s,
+            self.uptime_s(),
             self.throughput.window() if window else [],
             self.publisher.statistics(),
             self.metrics,

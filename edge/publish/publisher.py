@@ -267,6 +267,7 @@ class Publisher:
         failures = 0
         while not self._stopping.is_set():
             lasted_s, explained = 0.0, False
+            self._anew.clear()  # before the broker is looked up: it may be another one while that is connected to
             connected, error = attempt(self._connect)
             if connected:
                 since_s = time.monotonic()
@@ -304,7 +305,6 @@ class Publisher:
     def _serve(self) -> None:
         """Publish until the connection is lost, or until all is out or time is over once stopping."""
         steady_s = time.monotonic() + STEADY_S
-        self._anew.clear()
         while self._link.up and not self._anew.is_set():
             self._settle_delivered()
             if topics := self._hearing.heard_enough():
