@@ -28,7 +28,6 @@ from edge.publish.compose import Binary, Source, depth_message, depth_picture, l
 from edge.publish.publisher import Publisher
 from edge.publish.requests import Handler
 from edge.scene import DepthMap, Frame, RoomLayout
-from tests.brokers import unused_port
 
 TOPICS = Topics("dev")
 ONLINE, OFFLINE = b'{"state":"online"}', b'{"state":"offline"}'
@@ -48,28 +47,6 @@ def publish() -> Iterator[Start]:
 
     yield start
     for publisher in running:
-        publisher.stop()
-
-
-def test_a_broker_that_is_named_while_another_is_connected_to_is_gone_to(mosquitto: Any) -> None:
-    """The configuration is read again in the middle of an attempt: the connection to the old broker does not last."""
-    old, new = mosquitto(port=unused_port()), mosquitto(port=unused_port())
-    ports = [old.port]
-
-    def where() -> Endpoint:
-        port = ports[-1]
-        if port == old.port:
-            ports.append(new.port)
-            publisher.connect_anew()
-        return Endpoint("127.0.0.1", port)
-
-    publisher = Publisher(where, TOPICS, retry_s=(0.1, 0.4))
-    publisher.start()
-    try:
-        _wait(lambda: publisher.statistics().reconnects == 1)
-        _wait(lambda: publisher.wait_connected(0.0))
-        assert publisher._link.endpoint.port == new.port
-    finally:
         publisher.stop()
 
 
