@@ -390,11 +390,14 @@ def _timeouts_s(spec: SourceSpec, stall_s: float, first_s: float) -> tuple[float
     return stall_s, first_s
 
 
-def stop_together(cameras: Sequence[CameraProcess]) -> None:
-    """Stop all of them; their processes are gone on return, in under 2 s however many hang."""
+def stop_together(cameras: Sequence[CameraProcess], within_s: float = _STOP_S) -> None:
+    """Stop all of them; their processes are gone on return, in under 2 s however many hang.
+
+    `within_s`: they are killed then, if that is sooner than 1.2 s from now.
+    """
     for camera in cameras:
         camera.request_stop()
-    deadline_s = time.monotonic() + _STOP_S
+    deadline_s = time.monotonic() + min(within_s, _STOP_S)
     for camera in cameras:
         camera.kill_after(deadline_s)
     for camera in cameras:

@@ -252,7 +252,7 @@ class _Run:
         kinds = {"inference too slow": metrics.missed, "stale": metrics.stale, "after the deadline": metrics.late}
         return _Counts(
             dropped={reason: counter.total for reason, counter in kinds.items()} | publishing.dropped,
-            pictures=sum(int(size) * n for (size,), n in metrics.batches.items()),
+            pictures=sum(int(size) * n for (size,), n in metrics.batches.read().items()),
             inferences=metrics.batches.total,
             received=self._received,
             publishing=publishing,

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PLAIN_TABLE_EVERY_S = 5.0
-_BESIDE_S = 2.0
-"""How long the end of what is shown is waited for, once the daemon has stopped."""
+_BESIDE_S = 4.0
+"""How long the end of what is shown is waited for, while and after the daemon stops; that takes as long at most."""
 
 
 def run(
@@ -99,10 +99,13 @@ def run(
 
 def _stopped(daemon: Daemon, beside: ExitStack) -> Tally:
     """Stop the daemon and, meanwhile, what is shown of it: on a busy processor each takes seconds."""
+    from edge.monitor.clock import Deadline
+
+    until = Deadline(_BESIDE_S)
     closing = threading.Thread(target=beside.close, name="edge-beside", daemon=True)
     closing.start()
     came_to = daemon.stop()
-    closing.join(_BESIDE_S)
+    closing.join(until.left_s())
     return came_to
 
 
@@ -121,7 +124,7 @@ def _complaints(tally: Tally, daemon: Daemon) -> Iterator[str]:
         missing = ", ".join(f"{camera}/{task}" for camera, task in tally.silent)
         yield f"nothing published for {missing}; see the errors above, or run `edge check`"
     if tally.unsent["refused"]:
-        why = ", ".join(f"{topic} ({reason})" for topic, reason in daemon.metrics.refused)
+        why = ", ".join(f"{topic} ({reason})" for topic, reason in daemon.metrics.refused.read())
         yield f"the broker refused {tally.unsent['refused']} messages: {why}; run `edge check`"
 
 

@@ -114,9 +114,9 @@ class Cameras:
         process.stop()
         process.start()
 
-    def stop(self) -> None:
-        """End all capture processes."""
-        stop_together(list(self))
+    def stop(self, within_s: float) -> None:
+        """End all capture processes; they are killed then, or sooner."""
+        stop_together(list(self), within_s)
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Engines built and taken back while the daemon serves: by a process of its own, one at a time."""
+"""Engines built, installed and taken back while the daemon serves: by a process of its own, one at a time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from edge.errors import EngineError
 from edge.processes import describe_exit, start_child
 
 _END_S = 2.0
-_STOP_S = 0.3
-"""When the daemon ends; its own child ends with it."""
+_KILL_S = 0.5
 _MOST_SAID = 2000
+
+What = Literal["build", "install"]
 
 
 @dataclass(frozen=True, slots=True)
-class BuildEnd:
-    """How a build ended, for `bridge/event`."""
+class JobEnd:
+    """How a build or an installation ended, for `bridge/event`."""
 
     kind: str
     message: str
@@ -55,7 +56,8 @@ class _Child:
                 self.popen.wait(patience_s)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
-                self.popen.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it sits in the kernel
+                    self.popen.wait(_KILL_S)
         if self.popen.stdin is not None:
             self.popen.stdin.close()
         texts = []
@@ -67,14 +69,14 @@ class _Child:
 
 
 class EngineJobs:
-    """Builds and takes back. `take_end` is for the supervisor, the rest for who answers requests."""
+    """Builds, installs and takes back. `take_end` and `stop`: for the supervisor, all else for who answers requests."""
 
     def __init__(self, config: Path | None) -> None:
         """`config`: the configuration's file; None: there is none, and nothing can be built."""
         self._config = config
         self._lock = threading.Lock()
-        self._build: tuple[_Child, str | None] | None = None
-        self._doing: Literal["build", "install"] = "build"
+        self._job: tuple[_Child, What, str | None] | None = None
+        """What runs, what it does, and for which engine alone."""
 
     def begin_build(self, options: Sequence[str], engine: str | None) -> None:
         """Begin to build; `options` as for `edge engines build`.
@@ -92,32 +94,31 @@ class EngineJobs:
         """
         self._begin("install", options, None)
 
-    def _begin(self, what: Literal["build", "install"], options: Sequence[str], engine: str | None) -> None:
+    def _begin(self, what: What, options: Sequence[str], engine: str | None) -> None:
         with self._lock:
-            if self._build is not None:
-                raise EngineError(f"engines are being built already; wait for the event engine_{self._doing}_done")
-            self._build = _Child([what, *options, *self._config_option()]), engine
-            self._doing = what
+            if self._job is not None:
+                other = self._job[1]
+                raise EngineError(f"another {other} goes on already; wait for the event engine_{other}_done or _failed")
+            self._job = _Child([what, *options, *self._config_option()]), what, engine
 
     def _config_option(self) -> list[str]:
         if self._config is None:
             raise EngineError("this daemon was not started from a configuration file; build with `edge engines build`")
         return ["--config", str(self._config.absolute())]
 
-    def take_end(self) -> BuildEnd | None:
-        """How the build ended, once."""
+    def take_end(self) -> JobEnd | None:
+        """How what was begun ended, once."""
         with self._lock:
-            if self._build is None or self._build[0].popen.poll() is None:
+            if self._job is None or self._job[0].popen.poll() is None:
                 return None
-            (child, engine), self._build = self._build, None
-            doing = self._doing
+            (child, what, engine), self._job = self._job, None
         status = child.popen.returncode
         out, err = child.end()
-        if doing == "install":
+        if what == "install":
             if status == 0:
-                return BuildEnd("engine_install_done", out[-_MOST_SAID:], {})
+                return JobEnd("engine_install_done", out[-_MOST_SAID:], {})
             why = err[-_MOST_SAID:] or describe_exit(status)
-            return BuildEnd("engine_install_failed", f"nothing was installed: {why}", {})
+            return JobEnd("engine_install_failed", f"nothing was installed: {why}", {})
         try:
             built = json.loads(out) if out else []
         except ValueError:
@@ -125,9 +126,9 @@ class EngineJobs:
         notes = [f"{one['engine']} {one['precision']}: {one['note']}" for one in built]
         if status == 0:
             text = "; ".join(notes) or "nothing to build"
-            return BuildEnd("engine_build_done", f"{text}; the next start uses it", {"engines": built})
+            return JobEnd("engine_build_done", f"{text}; the next start uses it", {"engines": built})
         why = "; ".join(note for note in notes) or err[-_MOST_SAID:] or describe_exit(status)
-        return BuildEnd("engine_build_failed", f"engines were not built: {why}", {"engine": engine})
+        return JobEnd("engine_build_failed", f"engines were not built: {why}", {"engine": engine})
 
     def rollback(self, engine: str, within_s: float) -> str:
         """Reject the engine's current plan; what was said of it.
@@ -148,9 +149,9 @@ class EngineJobs:
             raise EngineError(err[-_MOST_SAID:] or f"taking {engine} back {describe_exit(status)}; see the log")
         return out
 
-    def stop(self) -> None:
-        """End what is being built; nothing of it remains."""
+    def stop(self, within_s: float) -> None:
+        """End what is being built or installed, by force then; nothing of it remains."""
         with self._lock:
-            if self._build is not None:
-                self._build[0].end(_STOP_S)
-                self._build = None
+            if self._job is not None:
+                self._job[0].end(within_s)
+                self._job = None

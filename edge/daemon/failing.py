@@ -43,9 +43,10 @@ class Failing:
         return True
 
     def forget(self, kept: Collection[Key]) -> None:
-        """Tasks that are not in `kept` are gone."""
-        for key in self._errors.keys() - set(kept):
+        """Tasks that are not in `kept` are gone; one that comes back and fails is said at once."""
+        for key in self._said.keys() - set(kept):
             self._errors.pop(key, None)
+            self._said.pop(key, None)
 
     def errors(self) -> Mapping[Key, EdgeError]:
         """What fails now."""

@@ -19,13 +19,13 @@ from edge.daemon.answers import (
     set,
     snapshot,
 )
-from edge.daemon.answers.snapshot import Demand, Said
+from edge.daemon.answers.snapshot import Demand
 from edge.daemon.cameras import Cameras
 from edge.daemon.control import Control
 from edge.daemon.drift import DriftWatch
 from edge.daemon.engine_jobs import EngineJobs
 from edge.daemon.objects import ObjectWatch
-from edge.daemon.review import ReviewWatch
+from edge.daemon.review import ReviewWatch, Said
 from edge.mqtt.messages import BridgeHealth, BridgeInfo
 from edge.publish.requests import Handler
 

@@ -40,9 +40,10 @@ class HomeAssistant:
 
     def has_started(self) -> bool:
         """Whether Home Assistant has said so since the last time."""
-        born = self._born.is_set()
+        if not self._born.is_set():
+            return False
         self._born.clear()
-        return born
+        return True
 
     def changed(self, config: Config, periods_s: Periods) -> dict[str | None, DiscoveryMessage]:
         """What is to be said on `discovery` since the last time, by camera, and None for the bridge."""
@@ -55,11 +56,12 @@ def devices(config: Config, topics: Topics, periods_s: Periods) -> dict[str | No
     """By camera, and None for the bridge: what goes on `discovery`; nothing where it is switched off."""
     if not config.home_assistant.enabled:
         return {}
+    machine = Machine().read()
     bridge = bridge_device(
         topics,
         health_every_s=config.health.every_s,
-        has_temperature=temperature_celsius() is not None,
-        jetson=Machine().read().power_mode is not None,
+        has_temperature=temperature_celsius([zone.celsius for zone in machine.zones]) is not None,
+        jetson=machine.power_mode is not None,
     )
     found: dict[str | None, DiscoveryMessage] = {None: bridge}
     verbs = set(config.requests.allow) - ({"flag"} if config.review.folder is None else set())

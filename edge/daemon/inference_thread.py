@@ -50,6 +50,7 @@ class InferenceThread:
             while not self._stop.is_set():
                 if not self._pipeline.step():
                     time.sleep(_IDLE_S)
+            self._pipeline.changes.end()  # the supervisor may wait for one
         except BaseException as error:  # noqa: BLE001 - the supervisor's: reported, and the thread started again
             _log.exception("inference died")
             self._died = error

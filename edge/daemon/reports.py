@@ -168,7 +168,7 @@ def health(
         ),
         dropped=broker.dropped | passed_over(metrics) | review_lost(metrics),
         memory_bytes=memory_bytes(),
-        temperature_celsius=temperature_celsius(),
+        temperature_celsius=temperature_celsius(machine.temperatures_celsius.values()),
         machine=machine,
         degraded=degraded,
         trial=trial,
@@ -205,7 +205,7 @@ def passed_over(metrics: Metrics) -> dict[str, int]:
 
 def review_lost(metrics: Metrics) -> dict[str, int]:
     """Pictures that were put aside for review, or were to be, and that nobody will see."""
-    return {f"review_{reason}": count for (reason,), count in metrics.review_dropped.items()}
+    return {f"review_{reason}": count for (reason,), count in metrics.review_dropped.read().items()}
 
 
 def camera_state(device: str, camera: CameraProcess, clock: WallClock) -> CameraState:

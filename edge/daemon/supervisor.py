@@ -36,7 +36,7 @@ from edge.daemon.revival import Revival
 from edge.daemon.tally import Tally, tally
 from edge.errors import EdgeError
 from edge.inference.accelerator import Accelerator
-from edge.monitor.clock import Periodic, WallClock
+from edge.monitor.clock import Deadline, Periodic, WallClock
 from edge.monitor.machine import Machine
 from edge.monitor.metrics import Metrics, Reading
 from edge.monitor.process import memory_bytes
@@ -55,11 +55,10 @@ from edge.scene import Task
 
 _log = logging.getLogger(__name__)
 
-_DRIFT_EVERY_S = 60.0
-
-_POLL_S = 0.1
-_LAST_INFERENCE_S = 1.0
-_CLOSE_S = 1.0
+_POLL_S, _DRIFT_EVERY_S = 0.1, 60.0
+_STOP_S = 4.0
+"""In which all is stopped, and of that what a part may take that hangs:"""
+_LAST_INFERENCE_S, _PUBLISH_S, _BUILD_S, _CLOSE_S = 1.0, 3.0, 0.3, 1.0
 _SWITCH_S = 0.0005
 """How long one thread of Python may keep another waiting: the accelerator's has its next batch to hand over."""
 
@@ -258,24 +257,25 @@ class Daemon:
         self._stop.set()
 
     def stop(self) -> Tally:
-        """Take everything down; returns what the run came to. Harmless when called twice."""
+        """Take everything down, in 4 s however much hangs; returns what the run came to. Harmless when called twice."""
+        until = Deadline(_STOP_S)
         notify("STOPPING=1")
         self._stop.set()
         for camera in self.cameras:
             camera.request_stop()
-        inferred = self._inference.join(_LAST_INFERENCE_S)
+        inferred = self._inference.join(until.left_s(_LAST_INFERENCE_S))
         for camera in self.cameras:
             self._publish_state(camera)
-        self.publisher.stop()  # before what may hang, so that nobody waits for a daemon that is gone
-        self.engine_jobs.stop()
+        self.publisher.stop(until.left_s(_PUBLISH_S))  # before what may hang: nobody waits for a daemon that is gone
+        self.engine_jobs.stop(until.left_s(_BUILD_S))
         self.trials.stop()
-        self.cameras.stop()
+        self.cameras.stop(until.left_s())
         came_to = tally(self.publisher.statistics(), self.metrics, self.cameras.settings())
         if self.broker is not None:
-            self.broker.stop()
+            self.broker.stop(until.left_s())
         self.engines.close()
         # A network that hangs is left to the end of the process.
-        self.accelerator.stop(_CLOSE_S if inferred else 0.0)
+        self.accelerator.stop(until.left_s(_CLOSE_S) if inferred else 0.0)
         return came_to
 
     def _look_after_threads(self) -> None:
@@ -407,7 +407,7 @@ class Daemon:
         return reports.health(
             self.config.device.name,
             self._clock.now(),
-            time.monotonic() - self._started_s,
+            self.uptime_s(),
             self.throughput.window() if window else [],
             self.publisher.statistics(),
             self.metrics,
@@ -445,11 +445,10 @@ class Daemon:
 
     def not_ready(self) -> tuple[str, ...]:
         """What keeps it from serving."""
-        connected = self.publisher.statistics().connected
         return alive.not_ready(
             self.cameras,
             self.engines.by_task,
-            connected=connected,
+            connected=self.publisher.wait_connected(0.0),
             infers=self._inference.runs and not self._stop.is_set(),
         )
 

@@ -1,4 +1,4 @@
-"""The time of day for what was measured on the monotonic clock.
+"""The time of day for what was measured on the monotonic clock; what is due every so often, or until when.
 
 A device without a battery for its clock starts in 1970 and learns the time from the network later. So moments are kept
 on the monotonic clock, and become a time of day only when they are said; what is retained is said again after a step.
@@ -6,6 +6,7 @@ on the monotonic clock, and become a time of day only when they are said; what i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -33,6 +34,19 @@ class WallClock:
         offset_s = self._wall() - self._monotonic()
         by_s, self._offset_s = offset_s - self._offset_s, offset_s
         return by_s if abs(by_s) >= _STEP_S else None
+
+
+class Deadline:
+    """When several things that are waited for one after the other are over together."""
+
+    def __init__(self, within_s: float, monotonic: Callable[[], float] | None = None) -> None:
+        """So long from now."""
+        self._monotonic = monotonic or time.monotonic
+        self._at_s = self._monotonic() + within_s
+
+    def left_s(self, most_s: float = math.inf) -> float:
+        """How long the next of them may be waited for: `most_s`, or what is left if that is less."""
+        return max(min(most_s, self._at_s - self._monotonic()), 0.0)
 
 
 class Periodic:

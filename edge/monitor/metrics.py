@@ -5,10 +5,11 @@ Names and units follow Prometheus' conventions; labels are bounded by the config
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -20,38 +21,49 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCIES_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 
 
-class Count(Mapping[Labels, int]):
-    """Something that is counted since the start, by the values of its labels; what was never counted is 0."""
+class Count(Collector):
+    """Something that is counted since the start, by the values of its labels; what was never counted is 0.
+
+    For any thread.
+    """
 
     def __init__(self, registry: CollectorRegistry, name: str, text: str, *labels: str) -> None:
         """`name` as Prometheus has it, without the `_total` that every counter's ends in."""
-        self._labels = labels
-        self._counter = Counter(name, text, labels, registry=registry)
+        self.labels = labels
+        self._name, self._text = name, text
+        self._lock = threading.Lock()
+        self._counts: dict[Labels, int] = {} if labels else {(): 0}
+        registry.register(self)
 
     def add(self, *values: str, by: int = 1) -> None:
-        """Count `by` more for these labels' values; callable from any thread."""
-        (self._counter.labels(*values) if values else self._counter).inc(by)
+        """Count `by` more for these labels' values."""
+        with self._lock:
+            self._counts[values] = self._counts.get(values, 0) + by
+
+    def read(self) -> dict[Labels, int]:
+        """All counts as of one moment."""
+        with self._lock:
+            return self._counts.copy()
 
     @property
     def total(self) -> int:
         """Over all labels."""
-        return sum(self._counts().values())
-
-    def _counts(self) -> dict[Labels, int]:
-        samples = [s for metric in self._counter.collect() for s in metric.samples if s.name.endswith("_total")]
-        return {tuple(s.labels[label] for label in self._labels): int(s.value) for s in samples}
+        return sum(self.read().values())
 
     def __getitem__(self, labels: Labels) -> int:
         """How often for these labels' values."""
-        return self._counts().get(labels, 0)
+        return self._counts.get(labels, 0)
 
-    def __iter__(self) -> Iterator[Labels]:
-        """What was counted."""
-        return iter(self._counts())
+    def describe(self) -> Iterable[Metric]:
+        """Its name, so that no other has it."""
+        return (CounterMetricFamily(self._name, self._text),)
 
-    def __len__(self) -> int:
-        """How many different labels were counted."""
-        return len(self._counts())
+    def collect(self) -> Iterable[Metric]:
+        """All counts, for Prometheus."""
+        family = CounterMetricFamily(self._name, self._text, labels=self.labels)
+        for values, count in self.read().items():
+            family.add_metric(values, count)
+        return (family,)
 
 
 class Metrics:
@@ -143,7 +155,8 @@ class _Shown(Collector):
         families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
         for reading in self._read():
             of = reading.of
-            kind = CounterMetricFamily if of.counts else GaugeMetricFamily
-            family = families.setdefault(of.name, kind(of.name, of.text, labels=of.labels))
-            family.add_metric(reading.labels, reading.value)
+            if of.name not in families:
+                kind = CounterMetricFamily if of.counts else GaugeMetricFamily
+                families[of.name] = kind(of.name, of.text, labels=of.labels)
+            families[of.name].add_metric(reading.labels, reading.value)
         return families.values()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 
 import psutil
-
-from edge.monitor.machine import Machine
 
 
 def memory_bytes() -> int:
@@ -30,11 +29,10 @@ def cpu_s() -> float:
     return total
 
 
-def temperature_celsius() -> float | None:
+def temperature_celsius(zones_celsius: Collection[float]) -> float | None:
     """The hottest of the kernel's zones, else of any sensor; None where the system shows none."""
-    zones = Machine().zones()
-    if zones:
-        return max(zone.celsius for zone in zones)
+    if zones_celsius:
+        return max(zones_celsius)
     if not hasattr(psutil, "sensors_temperatures"):
         return None
     readings = [r.current for group in psutil.sensors_temperatures().values() for r in group if r.current]

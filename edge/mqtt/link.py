@@ -144,8 +144,8 @@ class Link:
         self._up = False
         self._delivered: deque[Delivery] = deque()
         self._subscribing = threading.Lock()
+        """Held until the number of what is asked for is known: an answer, on paho's thread, waits for that."""
         self._asked: dict[int, str] = {}
-        self._answered_early: dict[int, list[ReasonCode]] = {}
         self._versions = Versions()
         self._will_qos, self._will_retain = 1, True
         self._version_asked: Version = "5"
@@ -259,8 +259,7 @@ class Link:
         self._delivered.clear()
         with self._subscribing:
             self._asked.clear()
-            self._answered_early.clear()
-        self.refused_subscriptions = {}
+            self.refused_subscriptions = {}
 
     def _lower_will(self, reason: str) -> None:
         """A broker that cannot keep the will refuses the connection: the will becomes what it can keep."""
@@ -321,7 +320,7 @@ class Link:
     # Called by paho on its network thread --------------------------------------------------------------------------
 
     def _connected(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, props: Any) -> None:
-        if client is not self._client and self._client is not None:
+        if client is not self._client:
             return
         if reason.is_failure:
             self._refused = reason.getName()
@@ -339,18 +338,16 @@ class Link:
         whole = self.limits.wildcards_available or not any(c in subscription.topic for c in "+#")
         for topic in (subscription.topic,) if whole else subscription.instead:
             qos = min(subscription.qos, self.limits.maximum_qos)
-            if self._version_asked == "5":
-                options = SubscribeOptions(qos, noLocal=not subscription.own)
-                _, message_id = client.subscribe(topic, options=options)
-            else:
-                _, message_id = client.subscribe(topic, qos)
-            if message_id is None:
-                continue
-            with self._subscribing:  # the broker may have answered already, on paho's thread
-                reasons = self._answered_early.pop(message_id, None)
-                if reasons is None:
+            with self._subscribing:
+                if client is not self._client:
+                    return  # the next connection subscribes by itself
+                if self._version_asked == "5":
+                    options = SubscribeOptions(qos, noLocal=not subscription.own)
+                    _, message_id = client.subscribe(topic, options=options)
+                else:
+                    _, message_id = client.subscribe(topic, qos)
+                if message_id is not None:
                     self._asked[message_id] = topic
-            self._granted(topic, reasons or [])
 
     def _subscribed(
         self, client: paho.Client, _data: Any, message_id: int, reasons: list[ReasonCode], _props: Any
@@ -358,16 +355,12 @@ class Link:
         if client is not self._client:
             return
         with self._subscribing:
-            topic = self._asked.pop(message_id, None)
-            if topic is None:
-                self._answered_early[message_id] = reasons
-        if topic is not None:
-            self._granted(topic, reasons)
+            topic = self._asked.get(message_id)
+            if topic is not None:
+                for refused in (reason for reason in reasons if reason.is_failure):
+                    self.refused_subscriptions[topic] = refused.getName().lower()
+                del self._asked[message_id]
         self._changed()
-
-    def _granted(self, topic: str, reasons: list[ReasonCode]) -> None:
-        for refused in (reason for reason in reasons if reason.is_failure):
-            self.refused_subscriptions[topic] = refused.getName().lower()
 
     def _disconnected(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         if client is not self._client:

@@ -440,6 +440,6 @@ _SCHEMA = re.compile(r"^edge\.[a-z_]+/\d+$")
 
 
 def schema_name(message: Message) -> str | None:
-    """The message's own name of its schema, such as "edge.depth/1"; None for those that DESIGN gives none."""
+    """The message's own name of its schema, such as "edge.depth/1"; None for those that have none."""
     name = getattr(message, "schema_", None)
     return name if isinstance(name, str) and _SCHEMA.match(name) else None

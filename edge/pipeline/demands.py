@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -41,12 +42,27 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._ended = False
 
     def put(self, action: Callable[[], T]) -> Future[T]:
-        """Have it carried out; cancel the future if nobody waits for it any more."""
+        """Have it carried out; cancel the future if nobody waits for it any more.
+
+        `Future.result` raises EdgeError where the thread ends before that.
+        """
         future: Future[T] = Future()
         self._waiting.put((future, action))
+        if self._ended:
+            self.end()
         return future
+
+    def end(self) -> None:
+        """Nothing is carried out any more: whoever waits for it, or will, is told at once."""
+        self._ended = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                future, _ = self._waiting.get_nowait()
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(EdgeError("the daemon ends; send it again when it runs"))
 
     def carry_out(self) -> None:
         """On the thread that may: all that waits, in order."""

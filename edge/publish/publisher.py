@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 from edge.errors import PublishError
 from edge.keep.spool import Spool
+from edge.monitor.clock import Deadline
 from edge.monitor.metrics import Metrics
 from edge.mqtt.endpoint import RETRY_S, STEADY_S, Endpoint
 from edge.mqtt.failures import NotConnectedError, UnsendableError, remedy_for
@@ -38,7 +39,9 @@ from edge.publish.window import InFlight, Window
 
 _log = logging.getLogger(__name__)
 
-_FAREWELL_S = 0.3
+_FAREWELL_S, _REQUESTS_S = 0.3, 0.5
+_SENDING, _CONNECTED = 0.4, 0.67
+"""Of the time in which to stop: sending what is queued, and all that needs the connection; the rest is the disk's."""
 _RESERVOIR = 512
 _CAREFUL_S = 0.25
 _WARNED = 8
@@ -217,16 +220,16 @@ class Publisher:
 
     def statistics(self) -> PublisherStatistics:
         """Counts and times since the start; on the publishing thread they agree to the message."""
-        waiting = self._outbox.waiting()
+        waiting, published = self._outbox.waiting(), self._metrics.published.read()
         return PublisherStatistics(
             connected=self._connected.is_set(),
             protocol=self._link.version,
             reconnects=max(self._metrics.connections.total - 1, 0),
             offered=waiting.offered,
             restored=waiting.restored,
-            published=self.published(),
+            published={(cast(Kind, kind), camera or None): n for (kind, camera), n in published.items()},
             published_bytes=self._metrics.published_bytes.total,
-            dropped={reason: n for (reason,), n in self._metrics.dropped.items()},
+            dropped={reason: n for (reason,), n in self._metrics.dropped.read().items()},
             queued=waiting.in_memory,
             spooled=waiting.on_disk,
             spool_bytes=self._spooling.size_bytes,
@@ -237,20 +240,16 @@ class Publisher:
             last_error=self.last_error,
         )
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """Send what is queued, say offline and disconnect, all within `timeout_s`; keep what is left on the disk."""
-        if not self._thread.is_alive():
-            return
-        self._stop_at_s = time.monotonic() + timeout_s * 0.6
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Send what is queued, say offline, disconnect and keep what is left on the disk, all within `timeout_s`."""
+        until = Deadline(timeout_s)
+        self._stop_at_s = time.monotonic() + timeout_s * _SENDING
         self._stopping.set()
         self._outbox.wake()
-        self._thread.join(timeout_s)
-        self._requests.stop()
-        self._spooling.stop()
-
-    def published(self) -> dict[tuple[Kind, str | None], int]:
-        """Messages that went out, by kind of topic and camera (None: the bridge's own)."""
-        return {(cast(Kind, kind), camera or None): n for (kind, camera), n in self._metrics.published.items()}
+        if self._thread.is_alive():
+            self._thread.join(timeout_s * _CONNECTED)
+        self._spooling.stop(until.left_s())
+        self._requests.stop(until.left_s(_REQUESTS_S))
 
     def _say(self, state: Literal["online", "offline"]) -> None:
         self._outbox.put(Outgoing("bridge_state", self.topics.of("bridge_state"), BridgeState(state=state)))
@@ -268,6 +267,7 @@ class Publisher:
         failures = 0
         while not self._stopping.is_set():
             lasted_s, explained = 0.0, False
+            self._anew.clear()  # before the broker is looked up: it may be another one while that is connected to
             connected, error = attempt(self._connect)
             if connected:
                 since_s = time.monotonic()
@@ -305,7 +305,6 @@ class Publisher:
     def _serve(self) -> None:
         """Publish until the connection is lost, or until all is out or time is over once stopping."""
         steady_s = time.monotonic() + STEADY_S
-        self._anew.clear()
         while self._link.up and not self._anew.is_set():
             self._settle_delivered()
             if topics := self._hearing.heard_enough():

@@ -220,7 +220,8 @@ class Requests:
         self._inbox.put(None)
         for lane in self._lanes.values():
             lane.stop()
-        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
 
     # On the thread of requests ---------------------------------------------------------------------------------------
 

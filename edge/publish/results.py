@@ -53,8 +53,8 @@ class ResultMessages:
         self._viewed_s: dict[str, float] = {}
         self._rooms: dict[str, RoomLayout] = {}
         self._heat_losses = dict(heat_losses or {})
-        self._told: set[tuple[str, str, str | None]] = set()
-        """Camera, what is wrong with its heat loss, and why there is none."""
+        self._told: dict[tuple[str, heat_loss.Trouble], str | None] = {}
+        """By camera and what is wrong with its heat loss now: why there is none."""
         self._lights: dict[str, Lighting] = {}
         self._rows: dict[type, Callable[..., Messages]] = {
             DepthMap: self._depth,
@@ -119,11 +119,12 @@ class ResultMessages:
             "heat_loss_implausible": strange,
         }
         for kind, said in troubles.items():
-            if said is not None and (frame.camera, kind, reason) not in self._told:
-                messages.append(("bridge_event", partial(heat_loss.event, kind, frame, source, said)))
-                self._told.add((frame.camera, kind, reason))
+            key = frame.camera, kind
             if said is None:
-                self._told -= {told for told in self._told if told[:2] == (frame.camera, kind)}
+                self._told.pop(key, None)
+            elif key not in self._told or self._told[key] != reason:
+                self._told[key] = reason  # and not `said`: the numbers in it vary with every room
+                messages.append(("bridge_event", partial(heat_loss.event, kind, frame, source, said)))
         return messages
 
     def _lighting(self, lighting: Lighting, frame: Frame, source: Source, latency_s: float) -> Messages:

@@ -81,7 +81,7 @@ class Spooling:
         if self._asked:
             self._thread.start()
 
-    def stop(self, timeout_s: float = 1.0) -> None:
+    def stop(self, timeout_s: float) -> None:
         """Write what is left, within the time."""
         self._stopping.set()
         self._wake.set()

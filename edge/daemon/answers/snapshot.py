@@ -10,8 +10,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from edge.cameras.process import CameraProcess
+from edge.daemon.review import Said
 from edge.errors import EdgeError
-from edge.mqtt.messages import Message, timestamp
+from edge.mqtt.messages import timestamp
 from edge.mqtt.verbs import VERBS, Picture, Snapshot, SnapshotArguments
 from edge.pipeline.demands import Answer
 from edge.pipeline.pipeline import Result
@@ -19,8 +20,6 @@ from edge.publish.pictures import jpeg, small
 from edge.scene import ImageArray
 
 Demand = Callable[[CameraProcess], Future[Answer[Result]]]
-Said = Callable[[Result, float], Message]
-"""The message of a result, so many seconds after the capture of its frame."""
 
 _WAIT_S = VERBS["snapshot"].within_s - 2.0
 _NARROWER = 0.7

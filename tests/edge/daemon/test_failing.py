@@ -58,6 +58,18 @@ def test_the_same_is_said_again_after_a_minute_and_another_kind_after_a_second()
     assert said == [False, True, False, True]
 
 
+def test_a_task_that_was_gone_is_said_anew() -> None:
+    """It fails with another configuration, or another model: nobody has heard of that. Those that stayed are not."""
+    failing = Failing(lambda: 0.0)
+    error = EdgeError("x")
+    failing.failed(DEPTH, error)
+    failing.failed(LAYOUT, error)
+    failing.forget([LAYOUT])
+    assert failing.errors() == {LAYOUT: error}
+    assert failing.failed(DEPTH, error)
+    assert not failing.failed(LAYOUT, error)
+
+
 def test_errors_are_those_of_the_moment_they_were_asked_for() -> None:
     """The latest of each task; one that succeeds without having failed is nothing new."""
     failing = Failing(lambda: 0.0)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.daemon import readings
 from edge.monitor.machine import Machine
-from edge.monitor.metrics import Metrics, Reading, Shown
+from edge.monitor.metrics import Count, Metrics, Reading, Shown
 from tests.edge.monitor.orin import orin
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -30,8 +30,8 @@ def exposed() -> dict[str, Metric]:
     metrics.expose(lambda: [Reading(s, 1.0, tuple("v" for _ in s.labels)) for s in shown().values()])
     metrics.latency.labels("hall", "depth").observe(0.2)
     for count in vars(metrics).values():
-        if hasattr(count, "add"):
-            count.add(*("v" for _ in count._labels))
+        if isinstance(count, Count):
+            count.add(*("v" for _ in count.labels))
     return {f.name: f for f in text_string_to_metric_families(metrics.text().decode())}
 
 

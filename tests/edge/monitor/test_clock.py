@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from edge.monitor.clock import Periodic, WallClock
+from edge.monitor.clock import Deadline, Periodic, WallClock
 
 
 def test_a_moment_has_the_time_of_day_that_the_clock_says_now() -> None:
@@ -84,3 +84,16 @@ def test_a_pause_before_the_first_time_makes_one_too() -> None:
     periodic = Periodic(2.0, lambda: now_s[0])
     now_s[0] = 9.0
     assert [periodic.due() for _ in range(3)] == [True, False, False]
+
+
+def test_what_shares_a_deadline_is_over_by_then() -> None:
+    """Each is given what it may take at most, and all together no more than there is."""
+    now_s = [7.0]
+    until = Deadline(4.0, lambda: now_s[0])
+    given = []
+    for most_s in (1.0, 2.5, 3.0, 1.0):
+        given.append(until.left_s(most_s))
+        now_s[0] += given[-1]
+    assert given == [1.0, 2.5, 0.5, 0.0]
+    now_s[0] += 5.0
+    assert until.left_s() == 0.0

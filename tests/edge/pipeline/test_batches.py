@@ -41,7 +41,7 @@ def test_cameras_share_a_batch_and_each_gets_its_own_answer(bench: Bench, accele
         bench.run_out()
     assert not bench.errors
     assert network.sizes == [4, 4, 2] * 3
-    assert bench.pipeline.counters.batches == {("4",): 6, ("2",): 3}
+    assert bench.pipeline.counters.batches.read() == {("4",): 6, ("2",): 3}
     near = [metres(r) for r in sorted(bench.results, key=lambda r: (r.frame.camera, r.frame.sequence))]
     assert near == sorted(near)
     assert len({round(m, 4) for m in near}) == 10

@@ -9,6 +9,7 @@ import pytest
 
 from edge.errors import EdgeError, EngineError
 from edge.inference.accelerator import Accelerator
+from edge.pipeline.demands import Changes
 from edge.pipeline.pipeline import Engine
 from edge.pipeline.schedule import Cadence
 from edge.scene import DepthMap, Frame
@@ -241,3 +242,18 @@ def test_one_answer_for_all_nouns_of_a_joint_network(bench: Bench) -> None:
     bench.run_out()
     assert set(future.result(0).results) == set(NOUNS)
     assert network.runs == 1
+
+
+def test_changes_that_nobody_will_carry_out_are_refused() -> None:
+    """Those that wait when the thread ends, and those that come later; whoever waits is told, not left waiting."""
+    changes = Changes()
+    done, waits = changes.put(lambda: 1), changes.put(lambda: 2)
+    changes.carry_out()
+    assert (done.result(0), waits.result(0)) == (1, 2)
+    before = changes.put(lambda: 3)
+    cancelled = changes.put(lambda: 4)
+    cancelled.cancel()
+    changes.end()
+    for late in (before, changes.put(lambda: 5)):
+        with pytest.raises(EdgeError, match="the daemon ends"):
+            late.result(0)

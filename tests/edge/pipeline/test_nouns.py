@@ -136,7 +136,7 @@ def test_a_network_for_several_nouns_that_fails_is_run_once_a_frame(bench: Bench
     camera.shoot()
     bench.run_out()
     assert sorted(e[1] for e in bench.errors) == sorted(NOUNS)
-    assert sum(bench.pipeline.counters.batches.values()) == 1
+    assert sum(bench.pipeline.counters.batches.read().values()) == 1
 
 
 @pytest.mark.parametrize("how", ["torn", "not finite"])

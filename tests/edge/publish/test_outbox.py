@@ -34,7 +34,7 @@ def test_queues_lose_their_oldest_beyond_the_bound() -> None:
         outbox.put(_item("bridge_event", f"event{number}"))
     assert len(outbox) == 5
     assert _drain(outbox) == ["event2", "event3", "event4", "live3", "live4"]
-    assert metrics.dropped == {("queue_full",): 3 + 2}
+    assert metrics.dropped.read() == {("queue_full",): 3 + 2}
 
 
 def test_a_retained_topic_waits_once_with_its_latest_message() -> None:
@@ -46,7 +46,7 @@ def test_a_retained_topic_waits_once_with_its_latest_message() -> None:
         outbox.put(item)
     assert outbox.take() is items[-1]
     assert outbox.take() is None
-    assert metrics.dropped == {("superseded",): 2}
+    assert metrics.dropped.read() == {("superseded",): 2}
     outbox.announce_again()
     assert outbox.take() is items[-1]
 
@@ -59,7 +59,7 @@ def test_old_live_results_are_not_sent() -> None:
     outbox.put(_item("depth", "new"))
     outbox.put(_item("bridge_event", "event", age_s=1000.0))
     assert _drain(outbox) == ["event", "new"]
-    assert metrics.dropped == {("expired",): 1}
+    assert metrics.dropped.read() == {("expired",): 1}
 
 
 def test_a_lost_connection_gives_back_in_order() -> None:
@@ -75,7 +75,7 @@ def test_a_lost_connection_gives_back_in_order() -> None:
     outbox.put(_item("bridge_event", "e3"))
     outbox.give_back([state, first, second, _item("depth", "live")])
     assert _drain(outbox) == ["state", "e1", "e2", "e3"]
-    assert metrics.dropped == {("connection_lost",): 1}
+    assert metrics.dropped.read() == {("connection_lost",): 1}
 
 
 def test_what_was_given_up_is_not_repeated() -> None:
@@ -87,7 +87,7 @@ def test_what_was_given_up_is_not_repeated() -> None:
     outbox.forget(item, "invalid")
     outbox.announce_again()
     assert outbox.take() is None
-    assert metrics.dropped == {("invalid",): 1}
+    assert metrics.dropped.read() == {("invalid",): 1}
 
 
 def test_a_newer_state_is_not_undone_by_the_one_that_was_lost() -> None:
@@ -101,7 +101,7 @@ def test_a_newer_state_is_not_undone_by_the_one_that_was_lost() -> None:
     outbox.put(other)
     outbox.give_back([older])
     assert [outbox.take() for _ in range(3)] == [newer, other, None]
-    assert metrics.dropped == {("superseded",): 1}
+    assert metrics.dropped.read() == {("superseded",): 1}
 
 
 def test_a_clearing_message_goes_out_once() -> None:
@@ -116,7 +116,7 @@ def test_a_clearing_message_goes_out_once() -> None:
     assert [outbox.take() for _ in range(2)] == [first, second]
     outbox.announce_again()
     assert outbox.take() is None
-    assert metrics.dropped == {}
+    assert metrics.dropped.read() == {}
 
 
 def test_what_replaced_a_message_is_not_forgotten_with_it() -> None:
@@ -132,7 +132,7 @@ def test_what_replaced_a_message_is_not_forgotten_with_it() -> None:
     assert outbox.take() is newer
     outbox.announce_again()
     assert outbox.take() is newer
-    assert metrics.dropped == {("refused",): 2}
+    assert metrics.dropped.read() == {("refused",): 2}
 
 
 def test_what_was_given_up_before_it_was_sent_is_gone() -> None:

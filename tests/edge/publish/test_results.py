@@ -140,6 +140,20 @@ def test_why_there_is_none_is_told_once(
     assert kinds(messages, other, frame, source) == ["layout", "room", "bridge_event"]
 
 
+def test_why_there_is_none_is_told_at_each_change_of_the_reason(
+    frame: Frame, layout: RoomLayout, source: Source
+) -> None:
+    """One reason, another, and the first again are three events, each with its own words; the same one twice is one."""
+    messages = ResultMessages(TOPICS, heat_losses={frame.camera: BORDERS})
+    relative, partly = replace(layout, scale="relative"), replace(layout, extent="visible")
+    said = []
+    for number, room in enumerate((relative, relative, partly, partly, relative)):
+        changed = replace(room, ceiling_height_m=room.ceiling_height_m + 0.1 * number)
+        made = [make() for kind, make in messages.of(changed, frame, source, 0.1) if kind == "bridge_event"]
+        said += [event.message for event in made if isinstance(event, BridgeEvent)]
+    assert ["camera_height_m" in message for message in said] == [True, False, True]
+
+
 def test_a_loss_that_no_home_has_is_told_once(frame: Frame, layout: RoomLayout, source: Source) -> None:
     """Beside the message: an event says what to check, when it begins and when it comes back, not with each room."""
     colder = replace(BORDERS, climate=replace(BORDERS.climate, outside_c=-60.0), air_changes_per_h=9.0)

@@ -239,4 +239,4 @@ def test_every_result_arrives_once_and_the_newest_is_retained(steps: list[tuple[
             )
             assert retained == sorted(retained), "what the broker keeps is never an older one"
             assert replayed == sorted(set(replayed))
-        assert "superseded" not in {reason for (reason,) in one.metrics.dropped}
+        assert "superseded" not in {reason for (reason,) in one.metrics.dropped.read()}
