@@ -111,7 +111,7 @@ class JointLossConfig(Section):
 
 
 class ObjectsLossConfig(Section):
-    """Of `task: object`; see `training/losses/objects.py`."""
+    """Of `task: objects`; see `training/losses/objects.py`."""
 
     occupancy: Weight = Field(default=4.0, description="cross entropy with the share of each cell that is filled")
     dice: Weight = Field(default=0.5, description="1 - Dice overlap")

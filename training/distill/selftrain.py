@@ -109,7 +109,7 @@ def object_task(checkpoint: Path) -> ObjectsTask:
     """
     task = load_task(checkpoint)
     if not isinstance(task, ObjectsTask):
-        raise DataError(f"{checkpoint}: a network for {task.recipe.noun}; give one that a recipe of task object made")
+        raise DataError(f"{checkpoint}: a network for {task.recipe.noun}; give one that a recipe of task objects made")
     return task
 
 

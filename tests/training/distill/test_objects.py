@@ -30,7 +30,7 @@ from training.nets.objects import CELLS, grid_points, looked_up
 from training.tasks.build import build_task
 
 RECIPE: dict[str, Any] = {
-    "name": "things", "version": "0", "task": "object",
+    "name": "things", "version": "0", "task": "objects",
     "net": {"net": "objects", "width": 0.35, "latent": 16, "channels": [16, 16, 16, 16]},
     "input": {"name": "image", "width_px": 64, "height_px": 64, "projection": "perspective", "mask_channel": True},
     "loss": {"rendering": 0.0}, "optim": {"steps": 2, "ema_decay": 0.0},
