@@ -120,6 +120,10 @@ class ObjectsLossConfig(Section):
     views: Count = Field(default=2, description="other views that are rendered")
     rays: Count = Field(default=256, description="of each of them")
     samples: Count = Field(default=48, description="of each ray")
+    distilled_looks: Weight = Field(
+        default=0.1,
+        description="`distill objects`: squared errors of how it looks beside its teacher, from one random side",
+    )
 
 
 LossConfig = (

@@ -37,7 +37,7 @@ from training.data.synthetic.objects.voxels import fitted, grids_of
 from training.data.synthetic.processes import in_processes
 from training.data.synthetic.shards import check_same_run, fill, write_part
 
-GENERATOR = "objects/1"
+GENERATOR = "objects/2"
 SHARD = 64
 _POOL_ITEMS = 512
 """Things after which worker processes are replaced; they are small beside rooms."""
