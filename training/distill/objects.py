@@ -187,7 +187,7 @@ def teach(
     net: ObjectNet, told: Sequence[Told], recipe: Recipe, plan: Plan, objects: Path | None = None,
     show: Callable[[int, int], None] | None = None,
 ) -> list[float]:  # fmt: skip
-    """Let the network learn what was told, in evaluation mode, at a rate that falls to 0 in the last third; returns all losses."""
+    """Let the network, in evaluation mode, learn what was told; the rate falls to 0 at the end. Returns all losses."""
     net.eval().requires_grad_(True)
     rng, history = np.random.default_rng(plan.seed), []
     synthetic = _Synthetic(objects, recipe) if objects is not None and plan.synthetic > 0 else None
