@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from edge.perception.object_view import MARGIN
 from training.losses.rendering import Field, of_one, pixel_places, rays, render
 
 CAMERAS = 10
@@ -20,7 +21,6 @@ ELEVATION_RAD = (math.radians(-15.0), math.radians(60.0))
 _START_ELEVATION_RAD, _START_DISTANCE, _HFOV_RAD = math.radians(20.0), 2.2, math.radians(35.0)
 _STEP = torch.tensor([1.0, 2.0, 0.3, 0.3, 0.3, 0.3])
 """How far a unit of each parameter goes: azimuth, elevation's logit, ln distance, crop's x, y and ln size."""
-_MARGIN = 0.08
 _MASK, _COLOUR = 0.2, 0.8
 _SHARPNESS = 0.02
 
@@ -42,7 +42,7 @@ class Cameras(NamedTuple):
 def _square_about(places: Tensor) -> Tensor:
     """(M, N, 2) places -> (M, 4) square about them with the margin that crops have."""
     low, high = places.amin(1), places.amax(1)
-    half = (high - low).amax(-1, keepdim=True) / (1 - 2 * _MARGIN) / 2
+    half = (high - low).amax(-1, keepdim=True) / (1 - 2 * MARGIN) / 2
     middle = (low + high) / 2
     return torch.cat([middle - half, middle + half], dim=-1)
 

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import DataError
+from edge.geometry.colour import srgb
 from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import longitudes, pixel_from_angles
 from edge.geometry.polygon import boundary_latitudes, wall_distances
@@ -50,7 +51,6 @@ from training.data.synthetic.rooms import relit
 from training.data.synthetic.shards import Groups, Item
 from training.data.synthetic.stage import build
 from training.data.synthetic.tracer import Shot, Tracer
-from training.data.vary.photometric import encode_srgb
 
 Floats = npt.NDArray[np.float32]
 HALF_MAX = 65000.0
@@ -66,7 +66,7 @@ def exposure_scale(radiance: Floats, target: float) -> float:
 
 def picture(radiance: Floats, scale: float) -> npt.NDArray[np.uint8]:
     """Exposed, clipped, sRGB, 8 bits."""
-    return np.asarray(np.rint(encode_srgb(radiance * np.float32(scale)) * 255), dtype=np.uint8)
+    return srgb(radiance * np.float32(scale))
 
 
 def visible_corners(polygon: npt.ArrayLike, camera_height_m: float, height_m: float, width_px: int) -> Floats:
