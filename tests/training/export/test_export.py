@@ -208,13 +208,15 @@ class _Restless(torch.nn.Module):
 
 
 @pytest.mark.parametrize("batch", ["dynamic", 1])
-def test_the_file_says_what_it_is(batch: Any, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+def test_the_file_says_what_it_is(batch: Any, tmp_path: Path, exported: Callable[[str], Exported]) -> None:
     """Name, version, task, precision, licence, commit and recipe stand in the ONNX itself; its batch is as asked."""
-    _write(_learner(small_recipe("lighting")), tmp_path, files=Files(batch=batch))
-    model = onnx.load(tmp_path / "model.onnx")
+    folder = exported("lighting").folder if batch == "dynamic" else tmp_path
+    if batch != "dynamic":
+        _write(exported("lighting").learner, folder, files=Files(batch=batch))
+    model = onnx.load(folder / "model.onnx")
     assert {p.key: p.value for p in model.metadata_props} == {
         "name": "lighting",
-        "version": read_manifest(tmp_path).version,
+        "version": read_manifest(folder).version,
         "task": "lighting",
         "precision": "fp32",
         "licence": "Apache-2.0",
