@@ -180,7 +180,7 @@ def test_a_failed_export_leaves_the_folder_as_it_was(
     folder = tmp_path / "engines" / "lighting"
     shutil.copytree(exported("lighting").folder, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    other = _learner(small_recipe("lighting", net={"hidden": 16}))
+    other = _learner(_recipe(small_recipe, *PUBLISHED["mobile-sh"]))
     with pytest.raises(DataError, match="calibrate int8"):
         _write(other, folder, files=Files(("fp32", "int8")))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
