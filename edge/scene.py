@@ -24,6 +24,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 Task = Literal["depth", "layout", "lighting"]
 TASKS: tuple[Task, ...] = ("depth", "layout", "lighting")
+Noun = Task | Literal["objects"]
+"""What a model answers for: a task of every picture, or the things that are asked about in one."""
 Projection = Literal["perspective", "fisheye", "equirectangular"]
 Scale = Literal["metric", "relative"]
 Fit = Literal["manhattan", "general", "raw"]

@@ -229,10 +229,20 @@ def _changes(old: dict[str, Any], new: dict[str, Any], start: str = "") -> list[
     return out
 
 
+def _learns_in_bfloat16(layer: torch.nn.Module) -> bool:
+    """Whether a layer that takes (1, 1, 1) runs here on the CPU, forwards and backwards."""
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(torch.ones(1, 1, 1))[0].sum().backward()
+    except (RuntimeError, NotImplementedError):
+        return False
+    return True
+
+
 def _precision(asked: str, hardware: Hardware) -> Any:
-    """As asked for; in float32 on a processor without bfloat16, on which torch has no recurrent layers in it."""
-    if asked == "bf16-mixed" and hardware.on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        _LOG.info("this processor has no bfloat16: training in float32, not in optim.precision bf16-mixed")
+    """As asked for; in float32 on a processor on which torch has no recurrent layers in bfloat16."""
+    if asked == "bf16-mixed" and hardware.on_cpu and not _learns_in_bfloat16(torch.nn.LSTM(1, 1)):
+        _LOG.info("this processor learns nothing in bfloat16: training in float32, not in optim.precision bf16-mixed")
         return "32-true"
     return asked
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.geometry.colour import linear, srgb
 from edge.scene import BoolArray, ImageArray
 
 Array = npt.NDArray[np.float64]
@@ -27,8 +28,7 @@ _TIME_CONSTANT_S = 2.0
 _LEAST_SAMPLES = 16
 _NOTHING = 0.004
 """Gains nearer to 1 change no byte worth the time."""
-_LEVELS = np.arange(256) / 255
-LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
+LINEAR = linear(np.arange(256, dtype=np.uint8))
 """(256,) linear light of each sRGB byte."""
 
 
@@ -99,6 +99,4 @@ def exposed(picture: ImageArray, gain: Array) -> ImageArray:
 
 def _table(gain: Array) -> npt.NDArray[np.uint8]:
     """(1, 256, 3) what each byte of each colour becomes."""
-    light = np.clip(LINEAR[:, None] * gain, 0.0, 1.0)
-    encoded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(encoded * 255)[None], np.uint8)
+    return srgb(LINEAR[:, None] * gain)[None]

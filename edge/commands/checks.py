@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 
@@ -28,7 +27,7 @@ from edge.inference.trt.cuda_code import CudaCode, cuda_code, jetson_gpu
 from edge.mqtt.broker import EmbeddedBroker
 from edge.pipeline.engines import load_engine
 from edge.publish.trial import ask_daemons, try_broker
-from edge.scene import Task
+from edge.scene import Noun
 
 _ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-training")
 """Distributions that install into the one folder `onnxruntime`."""
@@ -50,7 +49,7 @@ def _tried(what: str, action: Callable[[], str]) -> Finding:
         return Finding(what, False, str(e))
 
 
-def _engine(config: Config, task: Task | Literal["objects"], on_progress: Callable[[str], None]) -> str:
+def _engine(config: Config, task: Noun, on_progress: Callable[[str], None]) -> str:
     name = config.tasks.objects.engine if task == "objects" else config.tasks[task].engine
     assert name is not None
     options = config.inference.options()
@@ -256,7 +255,7 @@ def installation_findings(here: Installation, *, csi: bool) -> list[Finding]:
 
 def run_checks(config: Config, on_progress: Callable[[str], None]) -> list[Finding]:
     """Try everything the configuration names; TensorRT may build for minutes, which `on_progress` is called with."""
-    tasks: list[Task | Literal["objects"]] = sorted({t for c in config.cameras for t in c.tasks})
+    tasks: list[Noun] = sorted({t for c in config.cameras for t in c.tasks})
     tasks += [] if config.tasks.objects.engine is None else ["objects"]
     findings = installation_findings(installation(), csi=any(c.source.type == "csi" for c in config.cameras))
     findings += [_tried(f"engine {t}", lambda t=t: _engine(config, t, on_progress)) for t in tasks]  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import edge
 from edge.cameras.process import CameraProcess
@@ -36,7 +36,7 @@ from edge.pipeline.pipeline import Result
 from edge.publish import compose
 from edge.publish.compose import Source
 from edge.publish.statistics import PublisherStatistics
-from edge.scene import Task
+from edge.scene import Noun, Task
 
 _HEADLINES = 4
 """Numbers of a model on `bridge/info`: its first metric on so many sets of data."""
@@ -112,7 +112,7 @@ def _review_info(config: Config) -> ReviewInfo | None:
     )
 
 
-def _engine_info(task: Task | Literal["objects"], model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
+def _engine_info(task: Noun, model: StoredModel, engine: Engine, whole: bool) -> EngineInfo:
     manifest = model.manifest
     provenance = manifest.provenance
     if not whole:

@@ -53,14 +53,23 @@ def correlated_colour_temperature_k(rgb: npt.ArrayLike) -> float | None:
     return float(_TABLE_K[nearest])
 
 
-def linear(srgb: npt.NDArray[np.uint8]) -> Array:
-    """Linear 0..1 of sRGB bytes (IEC 61966-2-1)."""
-    c = srgb.astype(np.float64) / 255
+def decode_srgb(encoded: npt.ArrayLike) -> Array:
+    """Linear light of sRGB values 0..1 (IEC 61966-2-1)."""
+    c = np.asarray(encoded, dtype=np.float64)
     return np.asarray(np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4))
+
+
+def encode_srgb(light: npt.ArrayLike) -> Array:
+    """SRGB values 0..1 of linear light (IEC 61966-2-1); what is outside 0..1 is clipped."""
+    c = np.clip(np.asarray(light, dtype=np.float64), 0, 1)
+    return np.asarray(np.where(c <= 0.0031308, c * 12.92, 1.055 * c ** (1 / 2.4) - 0.055))
+
+
+def linear(srgb: npt.NDArray[np.uint8]) -> Array:
+    """Linear 0..1 of sRGB bytes."""
+    return decode_srgb(srgb / 255)
 
 
 def srgb(light: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """SRGB bytes of linear 0..1."""
-    c = np.clip(np.asarray(light, dtype=np.float64), 0, 1)
-    encoded = np.where(c <= 0.0031308, c * 12.92, 1.055 * c ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(encoded * 255), dtype=np.uint8)
+    return np.asarray(np.rint(encode_srgb(light) * 255), dtype=np.uint8)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.errors import ManifestError, explain
 from edge.inference.reference import Reference
-from edge.scene import TASKS, Task
+from edge.scene import TASKS, Noun, Task
 
 MANIFEST_FILE = "manifest.json"
 
@@ -200,7 +200,7 @@ TASK_KINDS = {
     "layout": {"boundary_corners", "horizon_depth"},
     "lighting": {"sh2_prescaled_irradiance"},
     "joint": {"joint"},
-    "object": {"object_grid"},
+    "objects": {"object_grid"},
 }
 """The kinds of output that each task's model may give."""
 _NAME_FIELDS = {
@@ -297,7 +297,7 @@ class Provenance(_Part):
 TestTimeAveraging = Literal["mirror", "mirror_and_turns"]
 """In how many ways a network is asked about one picture: 2, or 8 with quarter turns of a panorama."""
 
-ModelTask = Literal["depth", "layout", "lighting", "joint", "object"]
+ModelTask = Noun | Literal["joint"]
 """What a model is for: one noun, or several (`joint`)."""
 
 
@@ -332,14 +332,12 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
         if self.output.kind not in TASK_KINDS[self.task]:
-            raise ValueError(
-                f"a {self.task} model gives one of {sorted(TASK_KINDS[self.task])}, not {self.output.kind}"
-            )
+            raise ValueError(f"task {self.task} gives one of {sorted(TASK_KINDS[self.task])}, not {self.output.kind}")
         if isinstance(self.output, ObjectGrid):
             self._check_cut_out()
         elif self.task != "depth" and self.input.projection != "equirectangular":
             raise ValueError(
-                f"a {self.task} model takes an equirectangular picture: set input.projection to equirectangular"
+                f"task {self.task} takes an equirectangular picture: set input.projection to equirectangular"
             )
         if self.input.projection == "equirectangular" and self.input.width_px != 2 * self.input.height_px:
             raise ValueError("an equirectangular input is twice as wide as high")
@@ -391,7 +389,12 @@ class Manifest(_Part):
         """
         if isinstance(self.output, JointOutputs):
             return self.output.parts
-        return {} if self.task == "joint" or self.task == "object" else {self.task: self.output}
+        return {} if self.task == "joint" or self.task == "objects" else {self.task: self.output}
+
+    @property
+    def nouns(self) -> tuple[Noun, ...]:
+        """What the model answers for; its only one is `objects` where it has no `parts`."""
+        return tuple(self.parts) or ("objects",)
 
     def part(self, task: Task) -> Manifest:
         """The manifest as if the model gave this noun alone; `task` must be in `parts`."""

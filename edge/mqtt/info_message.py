@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edge.mqtt.lens import CalibratedFisheye, CalibratedLens, Pose
 from edge.mqtt.values import Message, Name, Part, Positive, Timestamp
-from edge.scene import Projection, Task
+from edge.scene import Noun, Projection, Task
 
 
 class TaskSettings(Part):
@@ -42,7 +42,7 @@ class CameraInfo(Part):
 class EngineInfo(Part):
     """The model that serves a task, on what, and where it comes from."""
 
-    task: Task | Literal["objects"]
+    task: Noun
     name: Name
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     backend: Name

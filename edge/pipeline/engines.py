@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from edge.errors import ConfigError, EdgeError, EngineError, NotThereError, UnknownModelError
 from edge.inference.accelerator import Accelerator
@@ -21,7 +20,7 @@ from edge.inference.store import ModelStore, StoredModel
 from edge.inference.trt.build_process import OnProgress, ignore_progress
 from edge.monitor.watchdog import extend_until_done, extending
 from edge.pipeline.batches import Engine
-from edge.scene import Task
+from edge.scene import Noun, Task
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ _GIVE_UP_S = 1.5
 def load_engine(
     store: ModelStore,
     name: str,
-    task: Task | Literal["objects"],
+    task: Noun,
     options: InferenceOptions,
     *,
     on_progress: OnProgress = ignore_progress,
@@ -60,8 +59,8 @@ def load_engine(
     except UnknownModelError as e:
         kind = ConfigError if e.there else NotThereError  # an empty folder is where a disk is to be mounted
         raise kind(key, e.problem, e.remedy) from e
-    if not (stored.manifest.task == "object" if task == "objects" else task in stored.manifest.parts):
-        given = ", ".join(stored.manifest.parts) or "objects"
+    if task not in stored.manifest.nouns:
+        given = ", ".join(stored.manifest.nouns)
         raise ConfigError(key, f"engine {name!r} is for {given}", f"Set it to an engine for {task}")
     plans = plans_of(options, store.root)
     return stored, load(stored, options, plans=plans, on_progress=on_progress, stop=stop, may_build=may_build)
@@ -167,7 +166,7 @@ class LoadedEngines:
             self._serves(task, model, Engine(model.manifest, serving))
 
     def _load_one(
-        self, name: str, task: Task | Literal["objects"], tell: OnProgress, *, may_build: bool
+        self, name: str, task: Noun, tell: OnProgress, *, may_build: bool
     ) -> tuple[StoredModel, ServingBackend]:
         what = (self._store, name, task, self._options)
         loading = self._accelerator.submit(

@@ -67,7 +67,7 @@ def write_extruder(folder: Path, **overrides: Any) -> Path:
         "schema": "edge.manifest/1",
         "name": folder.name,
         "version": "1",
-        "task": "object",
+        "task": "objects",
         "onnx": {"file": "model.onnx", "sha256": sha256_of(path)},
         "input": {
             "name": "image",

@@ -19,7 +19,7 @@ from edge.geometry.rigid import rotation_room_camera
 from training.arrays import Array
 from training.config.file import load_recipe, recipe_from_mapping
 from training.config.recipe import Recipe
-from training.data.synthetic.rendered import write_part
+from training.data.synthetic.shards import write_part
 from training.fit import Hardware, Loading
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -19,8 +19,7 @@ from training.config.recipe import Recipe
 def test_shipped_recipes_load(path: Path) -> None:
     """Every recipe is valid: those of shipped engines are named after their noun, the others after their file."""
     recipe = load_recipe(path)
-    noun = "objects" if recipe.task == "object" else recipe.task
-    assert path.stem in ({f"{noun}_edge"} if recipe.name == noun else {recipe.name})
+    assert path.stem in ({f"{recipe.task}_edge"} if recipe.name == recipe.task else {recipe.name})
 
 
 @pytest.mark.parametrize(

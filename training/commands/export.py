@@ -70,8 +70,8 @@ def export(
         tried=[_labelled(text) for text in tried or ()],
         files=files,
         version=version,
-        known=[] if recipe.noun == "object" else list(known_pictures(recipe, ["val"], KNOWN_BY)),
-        known_data="" if recipe.noun == "object" else described(recipe, ["val"]),
+        known=[] if recipe.noun == "objects" else list(known_pictures(recipe, ["val"], KNOWN_BY)),
+        known_data="" if recipe.noun == "objects" else described(recipe, ["val"]),
         level=_level(checkpoint, recipe),
     )
     written = ", ".join(manifest.precisions)
@@ -120,7 +120,7 @@ def _counts(recipe: Recipe, content: dict[str, Any]) -> dict[str, int]:
 
 def _level(checkpoint: Path, recipe: Recipe) -> float | None:
     """Of a network for things, the level that is best on the validation split."""
-    if recipe.noun != "object" or recipe.data.objects is None:
+    if recipe.noun != "objects" or recipe.data.objects is None:
         return None
     from training.export.proof.runners import open_model
     from training.measure.objects import best_level

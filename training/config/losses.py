@@ -111,7 +111,7 @@ class JointLossConfig(Section):
 
 
 class ObjectsLossConfig(Section):
-    """Of `task: object`; see `training/losses/objects.py`."""
+    """Of `task: objects`; see `training/losses/objects.py`."""
 
     occupancy: Weight = Field(default=4.0, description="cross entropy with the share of each cell that is filled")
     dice: Weight = Field(default=0.5, description="1 - Dice overlap")
@@ -120,6 +120,10 @@ class ObjectsLossConfig(Section):
     views: Count = Field(default=2, description="other views that are rendered")
     rays: Count = Field(default=256, description="of each of them")
     samples: Count = Field(default=48, description="of each ray")
+    distilled_looks: Weight = Field(
+        default=0.1,
+        description="`distill objects`: squared errors of how it looks beside its teacher, from one random side",
+    )
 
 
 LossConfig = (

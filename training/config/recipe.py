@@ -41,7 +41,7 @@ _TASK_NETS: dict[LearningTask, set[str]] = {
     "layout": {"horizonnet"},
     "lighting": {"mobilenet_sh", "completion"},
     "joint": {"joint"},
-    "object": {"objects"},
+    "objects": {"objects"},
 }
 _TASK_LOSS: dict[LearningTask, type[LossConfig]] = {
     "depth": DepthLossConfig,
@@ -49,7 +49,7 @@ _TASK_LOSS: dict[LearningTask, type[LossConfig]] = {
     "layout": BoundaryLossConfig,
     "lighting": LightingLossConfig,
     "joint": JointLossConfig,
-    "object": ObjectsLossConfig,
+    "objects": ObjectsLossConfig,
 }
 
 

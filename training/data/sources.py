@@ -345,6 +345,6 @@ def datasets(recipe: Recipe, people: Finder | None = None) -> Split:
     samples = recipe.optim.batch_size * recipe.optim.validate_every
     of_task: dict[str, Callable[[Recipe, int], Split]] = {
         "depth": _depth, "self_depth": partial(_self_depth, people=people), "layout": _layout, "lighting": _lighting,
-        "joint": _joint, "object": _objects,
+        "joint": _joint, "objects": _objects,
     }  # fmt: skip
     return of_task[recipe.task](recipe, samples)

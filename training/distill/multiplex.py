@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.losses.rendering import Field, pixel_places, rays, render
+from edge.perception.object_view import MARGIN
+from training.losses.rendering import Field, of_one, pixel_places, rays, render
 
 CAMERAS = 10
 ELEVATION_RAD = (math.radians(-15.0), math.radians(60.0))
@@ -20,7 +21,6 @@ ELEVATION_RAD = (math.radians(-15.0), math.radians(60.0))
 _START_ELEVATION_RAD, _START_DISTANCE, _HFOV_RAD = math.radians(20.0), 2.2, math.radians(35.0)
 _STEP = torch.tensor([1.0, 2.0, 0.3, 0.3, 0.3, 0.3])
 """How far a unit of each parameter goes: azimuth, elevation's logit, ln distance, crop's x, y and ln size."""
-_MARGIN = 0.08
 _MASK, _COLOUR = 0.2, 0.8
 _SHARPNESS = 0.02
 
@@ -42,7 +42,7 @@ class Cameras(NamedTuple):
 def _square_about(places: Tensor) -> Tensor:
     """(M, N, 2) places -> (M, 4) square about them with the margin that crops have."""
     low, high = places.amin(1), places.amax(1)
-    half = (high - low).amax(-1, keepdim=True) / (1 - 2 * _MARGIN) / 2
+    half = (high - low).amax(-1, keepdim=True) / (1 - 2 * MARGIN) / 2
     middle = (low + high) / 2
     return torch.cat([middle - half, middle + half], dim=-1)
 
@@ -61,8 +61,13 @@ def projected(camera: Tensor, points: Tensor) -> Tensor:
 def started(points: Tensor, count: int = CAMERAS, phase_rad: float = 0.0) -> Cameras:
     """Evenly round the thing, whose filled cells' middles are (N, 3), each with the crop that just holds it."""
     azimuth = phase_rad + 2 * math.pi * torch.arange(count) / count
-    others = [torch.full_like(azimuth, v) for v in (_START_ELEVATION_RAD, _START_DISTANCE, _HFOV_RAD)]
-    camera = torch.stack([azimuth, *others], dim=-1)
+    return looking_from(azimuth, torch.full_like(azimuth, _START_ELEVATION_RAD), points)
+
+
+def looking_from(azimuth: Tensor, elevation: Tensor, points: Tensor) -> Cameras:
+    """Cameras at angles (M,) rad, each with the crop that just holds (N, 3) points; of no points, a cube."""
+    others = [torch.full_like(azimuth, v) for v in (_START_DISTANCE, _HFOV_RAD)]
+    camera = torch.stack([azimuth, elevation, *others], dim=-1)
     where = points if len(points) else torch.tensor([[-0.3, -0.3, -0.3], [0.3, 0.3, 0.3]])
     return Cameras(camera, _square_about(projected(camera, where)))
 
@@ -94,12 +99,7 @@ def looks_apart(field: Field, cameras: Cameras, picture: Picture, places: Tensor
     pixel = (places * side).long().clamp(max=side - 1)
     mask, colour = picture.mask[pixel[:, 1], pixel[:, 0]], picture.colour[pixel[:, 1], pixel[:, 0]]
     origin, direction = rays(cameras.camera, cameras.crop, places[None].expand(count, -1, -1))
-
-    def of_all(points: Tensor) -> tuple[Tensor, Tensor]:
-        density, seen = field(points.reshape(1, -1, 3))
-        return density.reshape(count, -1), seen.reshape(count, -1, 3)
-
-    found = render(of_all, origin, direction, samples)
+    found = render(of_one(field, len(cameras.camera)), origin, direction, samples)
     off_mask = ((found.mask - mask) ** 2).mean(1)
     return _MASK * off_mask + _COLOUR * ((found.colour - colour) ** 2).mean((1, 2))
 
@@ -147,12 +147,7 @@ def mask_ious(field: Field, cameras: Cameras, picture: Picture, side_px: int = 3
     """(M,) overlap of the masks that the field gives with the picture's."""
     places = pixel_places(side_px)
     origin, direction = rays(cameras.camera, cameras.crop, places[None].expand(len(cameras.camera), -1, -1))
-
-    def of_all(points: Tensor) -> tuple[Tensor, Tensor]:
-        density, seen = field(points.reshape(1, -1, 3))
-        return density.reshape(len(cameras.camera), -1), seen.reshape(len(cameras.camera), -1, 3)
-
-    found = render(of_all, origin, direction, samples).mask > 0.5
+    found = render(of_one(field, len(cameras.camera)), origin, direction, samples).mask > 0.5
     side = picture.mask.shape[0]
     pixel = (places * side).long()
     truth = picture.mask[pixel[:, 1], pixel[:, 0]] > 0.5

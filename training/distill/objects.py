@@ -1,12 +1,13 @@
 """Stage 3: one network for things learns what stage 1 and the categories' own networks say of pictures without truth.
 
-What is handed on are probabilities, and colours only where a teacher sees the thing; teachers are in evaluation mode
-and asked once, their answers kept as bytes. A picture's teacher is its category's network only if its best camera
-explains the mask at least as well as before stage 2.
+What is handed on are probabilities, colours only where a teacher sees the thing, and how it looks from a random side.
+Teachers are in evaluation mode and asked once, their answers kept as bytes. A picture's teacher is its category's
+network only if its best camera explains the mask at least as well as before stage 2.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,19 +20,23 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import DataError
+from training.config.losses import ObjectsLossConfig
 from training.config.recipe import Recipe
 from training.data.samples.objects import Crop, Sample, disturbed, read_crops, tensor_of, truth_of
 from training.data.synthetic.objects.rendered import RenderedObjects
-from training.distill.selftrain import CAMERA_FILE, key_of, object_task, write_learnt
-from training.losses.devices import mean_over_devices
-from training.losses.objects import dice_loss, occupancy_loss
-from training.nets.objects import ObjectNet
+from training.distill.learning_on import object_task, parameter_groups, write_learnt
+from training.distill.multiplex import ELEVATION_RAD, looking_from
+from training.distill.selftrain import CAMERA_FILE, key_of
+from training.losses.objects import ObjectsLoss
+from training.losses.rendering import rays, render
+from training.nets.objects import ObjectNet, field_of, grid_points
 
 UNSURE = 0.45
 """Cells whose probability is so near a half, or filled, count fully; the many others ..."""
 ELSEWHERE = 0.2
 """... this much."""
 _FILLED = 0.5
+_OF_CELLS = ObjectsLoss(ObjectsLossConfig())
 
 
 @dataclass(frozen=True)
@@ -133,12 +138,34 @@ def distillation_loss(occupancy: Tensor, colour: Tensor, target: Tensor, target_
 
     Colours count only where the teacher sees the thing: it was never told what empty space looks like.
     """
-    soft = target[:, None]
-    unsure = ((soft - 0.5).abs() < UNSURE) | (soft > _FILLED)
-    weight = torch.where(unsure, 1.0, ELSEWHERE)
-    there = (soft > _FILLED).float()
-    off = mean_over_devices((colour - target_colour) ** 2, there)
-    return 4 * occupancy_loss(occupancy, soft, weight) + 0.5 * mean_over_devices(dice_loss(occupancy, soft)) + 0.5 * off
+    unsure = ((target - 0.5).abs() < UNSURE) | (target > _FILLED)
+    weight = torch.where(unsure, 1.0, ELSEWHERE)[:, None]
+    return _OF_CELLS.of_grid(occupancy, colour, target, target_colour, weight=weight, coloured=_FILLED)
+
+
+def looks_loss(
+    occupancy: Tensor, colour: Tensor, target: Tensor, target_colour: Tensor, loss: ObjectsLoss, seed: int
+) -> Tensor:
+    """How unlike student and teacher look, each thing from one random side; arguments as of `distillation_loss`.
+
+    `loss` says how many rays, of how many samples. Both are looked at alike, so what is the same gives no gradient.
+    """
+    generator, count = torch.Generator().manual_seed(seed), len(target)
+    azimuth, share, places = (
+        torch.rand(*shape, generator=generator) for shape in ((count,), (count,), (count, 1, loss.config.rays, 2))
+    )
+    low, high = ELEVATION_RAD
+    cells, full = grid_points(target.shape[-1]), target.permute(0, 3, 2, 1).flatten(1) > _FILLED
+    sides = [
+        looking_from(2 * math.pi * azimuth[i : i + 1], low + (high - low) * share[i : i + 1], cells[full[i]])
+        for i in range(count)
+    ]
+    camera, crop = (torch.stack([getattr(s, name) for s in sides]) for name in ("camera", "crop"))
+    with torch.no_grad():
+        teacher = field_of(target[:, None], target_colour)
+        found = render(teacher, *rays(camera[:, 0], crop[:, 0], places[:, 0]), loss.config.samples)
+        seen = torch.cat([found.mask[..., None], found.colour], dim=-1)[:, None]
+    return loss.of_views(field_of(occupancy, colour), camera, crop, places, seen, jitter=False)
 
 
 class _Synthetic:
@@ -160,13 +187,14 @@ def teach(
     net: ObjectNet, told: Sequence[Told], recipe: Recipe, plan: Plan, objects: Path | None = None,
     show: Callable[[int, int], None] | None = None,
 ) -> list[float]:  # fmt: skip
-    """Let the network learn what was told, in evaluation mode; returns the loss of every step."""
+    """Let the network, in evaluation mode, learn what was told; the rate falls to 0 at the end. Returns all losses."""
     net.eval().requires_grad_(True)
     rng, history = np.random.default_rng(plan.seed), []
     synthetic = _Synthetic(objects, recipe) if objects is not None and plan.synthetic > 0 else None
-    encoder = [p for n, p in net.named_parameters() if n.startswith("encoder.")]
-    others = [p for n, p in net.named_parameters() if not n.startswith("encoder.")]
-    optimizer = torch.optim.AdamW([{"params": encoder, "lr": plan.encoder_lr}, {"params": others, "lr": plan.lr}])
+    optimizer = torch.optim.AdamW(parameter_groups(net, plan.lr, plan.encoder_lr))
+    falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 3 * (1 - step / plan.steps)))
+    assert isinstance(recipe.loss, ObjectsLossConfig)
+    looks = ObjectsLoss(recipe.loss)
     for step in range(plan.steps):
         samples = [
             synthetic.sample(rng)
@@ -177,9 +205,13 @@ def teach(
         batch = {k: torch.stack([s[k] for s in samples]) for k in samples[0]}
         optimizer.zero_grad()
         occupancy, colour = net(batch["image"])
-        loss = distillation_loss(occupancy, colour, batch["occupancy"], batch["colour"])
+        given = (occupancy, colour, batch["occupancy"], batch["colour"])
+        loss = distillation_loss(*given)
+        if recipe.loss.distilled_looks:
+            loss = loss + recipe.loss.distilled_looks * looks_loss(*given, looks, plan.seed + step)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        falling.step()
         history.append(float(loss.detach()))
         if show:
             show(step + 1, plan.steps)
@@ -204,9 +236,7 @@ def distill_objects(
     net = cast(ObjectNet, task.inference_net)
     losses = teach(net, told, task.recipe, plan, objects, show)
     names = sorted({t.teacher for t in told})
-    minutes = round((time.monotonic() - began) / 60, 1)
-    run = {"steps": plan.steps, "minutes": minutes, "weights": start.name, "pictures": len(told), "teachers": names}
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_learnt(start, task, net.eval(), out, run)
+    write_learnt(start, task, net.eval(), out, steps=plan.steps, since=began, pictures=len(told), teachers=names)
     taught = {name: sum(t.teacher == name for t in told) for name in names}
     return {"taught": taught, "first_loss": losses[0], "last_loss": float(np.mean(losses[-20:]))}

@@ -24,6 +24,7 @@ from torch import Tensor
 from edge.errors import DataError
 from training.config.recipe import Recipe
 from training.data.samples.objects import Crop, read_crops, tensor_of
+from training.distill.learning_on import object_task, parameter_groups, write_learnt
 from training.distill.multiplex import (
     CAMERAS,
     Cameras,
@@ -36,11 +37,8 @@ from training.distill.multiplex import (
     weights_of,
 )
 from training.losses.objects import occupancy_loss
-from training.losses.rendering import Field, pixel_places
-from training.nets.objects import ObjectNet, grid_points, looked_up
-from training.tasks.base import NounTask, read_checkpoint, runs_of
-from training.tasks.build import load_task
-from training.tasks.objects import ObjectsTask
+from training.losses.rendering import pixel_places
+from training.nets.objects import ObjectNet, grid_points
 
 LEAST_IOU, LEAST_GAIN = 0.6, 0.05
 """The gate: mean overlap of the best camera's mask, and how far above that of one camera for all it must be."""
@@ -101,18 +99,6 @@ def key_of(crop: Crop) -> str:
     return hashlib.blake2b(crop.image.tobytes() + crop.mask.tobytes(), digest_size=8).hexdigest()
 
 
-def object_task(checkpoint: Path) -> ObjectsTask:
-    """The trained task of a checkpoint for things, in evaluation mode.
-
-    Raises:
-        DataError: it is for another noun.
-    """
-    task = load_task(checkpoint)
-    if not isinstance(task, ObjectsTask):
-        raise DataError(f"{checkpoint}: a network for {task.recipe.noun}; give one that a recipe of task object made")
-    return task
-
-
 def known_of(crops: Sequence[Crop], recipe: Recipe) -> list[Known]:
     """The crops as the network and the renderer want them."""
     out = []
@@ -121,16 +107,6 @@ def known_of(crops: Sequence[Crop], recipe: Recipe) -> list[Known]:
         colour = torch.from_numpy(crop.image.astype(np.float32) / 255) * (mask > 0.5)[..., None]
         out.append(Known(crop, tensor_of(crop.image, crop.mask, recipe.input), Picture(mask, colour)))
     return out
-
-
-def field_of(net: ObjectNet, raw: Tensor) -> Field:
-    """The field of one thing's grid (1, 4, z, y, x) before its last functions."""
-
-    def there(points: Tensor) -> tuple[Tensor, Tensor]:
-        values = looked_up(raw, points)
-        return net.density(values[..., 0]), torch.sigmoid(values[..., 1:])
-
-    return there
 
 
 def filled_points(net: ObjectNet, raw: Tensor) -> Tensor:
@@ -152,7 +128,7 @@ def fit_cameras(net: ObjectNet, pictures: Sequence[Known], settings: Settings, s
     generator, fixed = torch.Generator().manual_seed(settings.seed), []
     for i, known in enumerate(pictures):
         raw = _raw(net, known)
-        there, points = field_of(net, raw), filled_points(net, raw)
+        there, points = net.field_in(raw), filled_points(net, raw)
         fixed.append(mask_ious(there, started(points, settings.cameras), known.picture))
         phase = float(torch.rand((), generator=generator)) * 2 * np.pi / settings.cameras
         cameras, losses = refined(
@@ -164,12 +140,6 @@ def fit_cameras(net: ObjectNet, pictures: Sequence[Known], settings: Settings, s
         if show:
             show(i + 1, len(pictures))
     return float(torch.stack(fixed).mean(0).max())
-
-
-def _groups(net: ObjectNet, settings: Settings) -> list[dict[str, Any]]:
-    encoder = [p for n, p in net.named_parameters() if n.startswith("encoder.")]
-    others = [p for n, p in net.named_parameters() if not n.startswith("encoder.")]
-    return [{"params": encoder, "lr": settings.encoder_lr}, {"params": others, "lr": settings.lr}]
 
 
 def _step(
@@ -186,7 +156,7 @@ def _step(
         generator = torch.Generator().manual_seed(seed + i)
         everywhere = pixel_places(known.picture.mask.shape[0])
         places = everywhere[torch.randint(len(everywhere), (settings.rays,), generator=generator)]
-        apart = looks_apart(field_of(net, raw[i : i + 1]), known.cameras, known.picture, places, settings.samples)
+        apart = looks_apart(net.field_in(raw[i : i + 1]), known.cameras, known.picture, places, settings.samples)
         losses.append((weights_of(known.losses) * apart).sum())
     return torch.stack(losses).mean() + weight * occupancy_loss(net.probability(raw[:, :1]), before)
 
@@ -194,7 +164,7 @@ def _step(
 def _visit(net: ObjectNet, known: Known, settings: Settings, kept: int, seed: int) -> None:
     """A later visit: the surviving cameras follow the network, and the worst are given up."""
     assert known.cameras is not None
-    there = field_of(net, _raw(net, known))
+    there = net.field_in(_raw(net, known))
     cameras, losses = refined(there, known.cameras, known.picture, steps=settings.later_steps, count=settings.rays,
                               samples=settings.samples, seed=seed)  # fmt: skip
     known.cameras, known.losses = best_of(cameras, losses, kept)
@@ -210,7 +180,7 @@ def learn(
     Returns the mean loss of every epoch.
     """
     net.eval()
-    optimizer = torch.optim.Adam(_groups(net, settings))
+    optimizer = torch.optim.Adam(parameter_groups(net, settings.lr, settings.encoder_lr))
     rng, history = np.random.default_rng(settings.seed), []
     for epoch in range(settings.epochs):
         share = epoch / max(1, settings.epochs - 1)
@@ -245,20 +215,6 @@ def write_cameras(path: Path, pictures: Sequence[Known]) -> None:
     temporary = path.with_suffix(f".tmp{os.getpid()}.npz")
     np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
     os.replace(temporary, path)
-
-
-def write_learnt(start: Path, task: NounTask, net: ObjectNet, out: Path, run: dict[str, Any]) -> None:
-    """A checkpoint of `start` with another network in it, and one more run in its record."""
-    content = read_checkpoint(start)[1]
-    own = net.state_dict()
-    for name in content["state_dict"]:
-        for place in ("net.", "averaged.module."):
-            if name.startswith(place):
-                content["state_dict"][name] = own[name.removeprefix(place)]
-    before = runs_of(content)
-    length = {"steps": before[-1]["steps"] + run.pop("steps"), "minutes": before[-1]["minutes"] + run.pop("minutes")}
-    content |= {"optimizer_states": [], "runs": [*before, run | length], "recipe": task.recipe.model_dump(mode="json")}
-    torch.save(content, out)
 
 
 def selftrain(
@@ -301,16 +257,10 @@ def selftrain(
         )
     report.losses = learn(net, prior, pictures, settings, show)
     write_cameras(out / CAMERA_FILE, pictures)
-    steps = settings.epochs * -(-len(pictures) // settings.batch)
-    minutes = round((time.monotonic() - began) / 60, 1)
-    run = {
-        "steps": steps,
-        "minutes": minutes,
-        "weights": checkpoint.name,
-        "pictures": len(pictures),
-        "category": category,
-    }
-    write_learnt(checkpoint, task, net, out / CHECKPOINT_FILE, run)
+    write_learnt(
+        checkpoint, task, net, out / CHECKPOINT_FILE, since=began, pictures=len(pictures), category=category,
+        steps=settings.epochs * -(-len(pictures) // settings.batch),
+    )  # fmt: skip
     _write_report(out, report)
     return report
 

@@ -21,7 +21,7 @@ _WHAT = {
     "depth": "Depth in metres from one perspective picture.",
     "layout": "Wall-ceiling and wall-floor boundary and corners of a room, from a panorama or a camera's part of one.",
     "lighting": "Ambient light as order-2 spherical harmonics, from a panorama or a camera's part of one.",
-    "object": "Shape and colours of one thing on a grid of cells, from one picture of it and its mask.",
+    "objects": "Shape and colours of one thing on a grid of cells, from one picture of it and its mask.",
     "joint": "Range, layout and ambient light of a room by one network, from a panorama or a camera's part of one.",
 }
 _MEASURED = {
@@ -34,7 +34,7 @@ _MEASURED = {
         "Nothing measured here was trained on, but the rows called validation watched the training and chose between "
         "checkpoints. Rooms of the test split are new; some skies behind their windows are training environments."
     ),
-    "object": (
+    "objects": (
         "Nothing measured here was trained on; what is alike is on one side of the split. Pictures are renders of "
         "low-poly models, not photographs; no scan of a real thing was at hand. Levels are the validation split's. The "
         "first stage learns from exact cells, which is more supervision than the method it follows has."

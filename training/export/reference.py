@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,7 @@ from edge.scene import ImageArray
 from training.config.recipe import Recipe
 from training.data import evaluation
 from training.data.mix.entries import Part, spread
+from training.data.synthetic.shards import about_of
 from training.export.card import CARD_FILE, with_reference
 from training.export.proof.views import entries_of
 
@@ -63,12 +63,8 @@ def described(recipe: Recipe, parts: Sequence[Part]) -> str:
 
 def _series(rooms: Path) -> str:
     """Seed and generator of rendered rooms; empty where their files do not say."""
-    path = next(iter(sorted(rooms.glob("*.h5"))), None)
-    if path is None:
-        return ""
-    with h5py.File(path, "r") as file:
-        seed, generator = file.attrs.get("seed"), file.attrs.get("generator")
-    return "" if seed is None else f" of seed {int(seed)} ({generator})"
+    about = about_of(rooms)
+    return f" of seed {int(about['seed'])} ({about.get('generator')})" if "seed" in about else ""
 
 
 def reference_of(known: Sequence[Known], data: str) -> Reference | None:

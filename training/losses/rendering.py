@@ -75,6 +75,17 @@ def render(field: Field, origin: Tensor, direction: Tensor, samples: int, *, jit
     return Seen(mask, (weight[..., None] * colour).sum(-2), depth)
 
 
+def of_one(field: Field, views: int) -> Field:
+    """The field for rays of several cameras: (B * views, P, 3) points, where every `views` in a row are one thing."""
+
+    def there(points: Tensor) -> tuple[Tensor, Tensor]:
+        rows = points.shape[0]
+        density, colour = field(points.reshape(rows // views, -1, 3))
+        return density.reshape(rows, -1), colour.reshape(rows, -1, 3)
+
+    return there
+
+
 def pixel_places(side: int, device: torch.device | None = None) -> Tensor:
     """(side^2, 2) middles of a square picture's pixels, row by row, 0..1."""
     axis = (torch.arange(side, device=device) + 0.5) / side

@@ -35,7 +35,7 @@ from training.metrics.objects import (
     soft_iou,
     surface_of,
 )
-from training.nets.objects import density_of, looked_up
+from training.nets.objects import field_of
 
 Floats = npt.NDArray[np.float32]
 Grid = tuple[Floats, Floats]
@@ -89,13 +89,8 @@ def answer(manifest: Manifest, backend: Backend, image: ImageArray, mask: npt.ND
 
 def look_of(grid: Grid, camera: Floats, crop: Floats, side_px: int = _LOOK_PX) -> tuple[Floats, Floats]:
     """A grid as a camera sees it: mask (H, W) and colours (H, W, 3)."""
-    volume = np.concatenate([grid[0][None], grid[1]]).transpose(0, 3, 2, 1)[None]
-    values = torch.from_numpy(np.ascontiguousarray(volume, np.float32))
-
-    def there(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = looked_up(values, points)
-        return density_of(found[..., 0]), found[..., 1:]
-
+    occupancy, colours = (torch.from_numpy(np.ascontiguousarray(a, np.float32))[None] for a in grid)
+    there = field_of(occupancy[None], colours)
     with torch.inference_mode():
         places = pixel_places(side_px)[None]
         origin, direction = rays(torch.from_numpy(camera)[None], torch.from_numpy(crop)[None], places)

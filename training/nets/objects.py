@@ -9,6 +9,7 @@ default one is a 2-D network whose channels are layers of the grid: as good, and
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -23,6 +24,8 @@ EMPTY = -3.0
 CELLS = 32.0
 """Density of a cell that is filled with probability p: -ln(1 - p) by the side of a cell, 1 / `CELLS`."""
 _FIRST_DENSITY = 0.5
+Field = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Points (B, P, 3) -> density (B, P) and colour (B, P, 3)."""
 
 
 def grid_points(side: int, device: torch.device | None = None) -> Tensor:
@@ -42,6 +45,17 @@ def looked_up(grid: Tensor, points: Tensor) -> Tensor:
 def density_of(probability: Tensor, cells: float = CELLS) -> Tensor:
     """How fast light is lost, in sides of the cube, where a cell is filled with that probability (at most .9999)."""
     return -torch.log1p(-probability.clamp(0, 0.9999)) * cells
+
+
+def field_of(occupancy: Tensor, colour: Tensor) -> Field:
+    """The field of what a network answers, (B, 1, x, y, z) and (B, 3, x, y, z), 0..1."""
+    grid = torch.cat([occupancy, colour], dim=1).permute(0, 1, 4, 3, 2)
+
+    def there(points: Tensor) -> tuple[Tensor, Tensor]:
+        values = looked_up(grid, points)
+        return density_of(values[..., 0]), values[..., 1:]
+
+    return there
 
 
 class _Upwards(nn.Module):
@@ -215,6 +229,14 @@ class ObjectNet(nn.Module):
     def density(self, raw: Tensor) -> Tensor:
         """How fast light is lost there, in sides of the cube: of a probability p, -ln(1 - p) a cell."""
         return F.relu(raw) if self.density_field else CELLS * F.softplus(raw)
+
+    def looks(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the field's values (B, P, 4) at points: density (B, P) and colours (B, P, 3), sRGB."""
+        return self.density(values[..., 0]), torch.sigmoid(values[..., 1:])
+
+    def field_in(self, raw: Tensor) -> Field:
+        """The field of grids (B, 4, z, y, x) before the last functions."""
+        return lambda points: self.looks(looked_up(raw, points))
 
     def grid(self, x: Tensor) -> Tensor:
         """(B, 4, H, W) -> (B, 4, z, y, x), before the last functions."""

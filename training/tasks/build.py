@@ -26,7 +26,7 @@ _TASKS: dict[str, Callable[[Recipe], NounTask]] = {
     "layout": LayoutTask,
     "lighting": LightingTask,
     "joint": JointTask,
-    "object": ObjectsTask,
+    "objects": ObjectsTask,
 }
 
 

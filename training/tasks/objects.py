@@ -13,7 +13,7 @@ from training.config.recipe import Recipe
 from training.data.synthetic.objects.sheet import faces_of
 from training.losses.objects import ObjectsLoss
 from training.metrics.objects import LEVELS, TRUE_LEVEL
-from training.nets.objects import ObjectNet, looked_up
+from training.nets.objects import ObjectNet
 from training.tasks.base import Batch, NounTask
 from training.tasks.preview import SHOWN, picture_from_tensor
 
@@ -49,13 +49,9 @@ class ObjectsTask(NounTask):
             occupancy, colour = net.probability(shown[:, :1]), torch.sigmoid(shown[:, 1:])
             loss = loss + self.loss.of_grid(occupancy, colour, batch["occupancy"], batch["colour"])
         if config.rendering:
-
-            def field(points: Tensor) -> tuple[Tensor, Tensor]:
-                values = net.field.at(latent, points) if raw is None else looked_up(raw, points)
-                return net.density(values[..., 0]), torch.sigmoid(values[..., 1:])
-
+            field = net.field_in(raw) if raw is not None else lambda points: net.looks(net.field.at(latent, points))
             rays = (batch["camera"], batch["crop"], batch["places"], batch["seen"])
-            loss = loss + config.rendering * self.loss.of_views(field, *rays)
+            loss = loss + config.rendering * self.loss.of_views(field, *rays, jitter=torch.is_grad_enabled())
         return loss
 
     def score(self, net: nn.Module, batch: Batch) -> dict[str, float]:

@@ -124,7 +124,7 @@ def test_a_truncated_model_is_refused(model_folder: Maker) -> None:
     ("change", "key"),
     [
         ({"taks": "depth"}, "taks"),
-        ({"task": "lighting"}, "lighting model gives"),
+        ({"task": "lighting"}, "task lighting gives"),
         ({"onnx": {"file": "../model.onnx", "sha256": "0" * 64}}, "onnx.file"),
         ({"onnx": {"file": "model.onnx", "sha256": "xyz"}}, "onnx.sha256"),
         ({"output": {"kind": "depth_miles", "depth": "depth"}}, "output"),
@@ -201,9 +201,9 @@ GRID = {"kind": "object_grid", "occupancy": "occupancy", "colour": "colour"}
 
 def test_an_object_model_names_its_grid(model_folder: Maker) -> None:
     """Occupancy and colour are read; it is no task of pictures; level, cube and axes have the contract's defaults."""
-    manifest = read_manifest(model_folder(task="object", input=CUT_OUT, output=GRID, golden=None))
+    manifest = read_manifest(model_folder(task="objects", input=CUT_OUT, output=GRID, golden=None))
     assert manifest.output_names == ("occupancy", "colour")
-    assert manifest.parts == {}
+    assert (manifest.parts, manifest.nouns) == ({}, ("objects",))
     assert manifest.output.model_dump() == GRID | {"level": 0.5, "extent": 1.0, "frame": "canonical_y_up"}
 
 
@@ -222,7 +222,7 @@ def test_an_object_model_that_cannot_be_read(
     model_folder: Maker, given: dict[str, Any], output: dict[str, Any], word: str
 ) -> None:
     """A cut-out is square and has a mask; a grid has two outputs, a level between 0 and 1, known axes."""
-    folder = model_folder(task="object", input=CUT_OUT, output=GRID, golden=None)
+    folder = model_folder(task="objects", input=CUT_OUT, output=GRID, golden=None)
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"input": given, "output": output}))
     with pytest.raises(ManifestError, match=word):
@@ -233,8 +233,8 @@ def test_an_object_model_that_cannot_be_read(
     ("task", "given", "output", "word"),
     [
         ("joint", PANORAMIC, {"kind": "joint", "depth": DEPTH_PART}, "at least two"),
-        ("joint", PANORAMIC, DEPTH_PART, "a joint model gives"),
-        ("depth", PANORAMIC, {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART}, "a depth model gives"),
+        ("joint", PANORAMIC, DEPTH_PART, "task joint gives"),
+        ("depth", PANORAMIC, {"kind": "joint", "depth": DEPTH_PART, "lighting": LIGHT_PART}, "task depth gives"),
         (
             "joint",
             PANORAMIC | {"projection": "perspective"},

@@ -17,7 +17,7 @@ from edge.scene import CameraModel, DepthMap, FoundObject, Frame
 from tests.edge.things import PANORAMA, PERSPECTIVE, chair, scene
 
 MANIFEST = Manifest.model_validate({
-    "name": "objects", "version": "1", "task": "object",
+    "name": "objects", "version": "1", "task": "objects",
     "onnx": {"file": "model.onnx", "sha256": "0" * 64},
     "input": InputSpec(name="image", width_px=96, height_px=96, projection="perspective", mask_channel=True),
     "output": {"kind": "object_grid", "occupancy": "occupancy", "colour": "colour"},

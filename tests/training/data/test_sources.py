@@ -32,7 +32,7 @@ from training.data.samples.hdri import (
 )
 from training.data.samples.rooms import assets_of, depth_pictures, panorama_rooms, split_rooms
 from training.data.sources import datasets
-from training.data.synthetic.rendered import write_part
+from training.data.synthetic.shards import write_part
 from training.data.vary.masks import view_masks
 from training.data.vary.photometric import response_table, sensor
 from training.export.proof.runners import manifest_of

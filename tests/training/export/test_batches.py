@@ -34,7 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
 def _recipe(name: str) -> Recipe:
     """The recipe for pictures of 64 px height, its widest networks narrowed."""
     full = load_recipe(RECIPES / f"{name}.yaml").model_dump(mode="json")
-    width = 64 if full["task"] in ("depth", "object") else 128
+    width = 64 if full["task"] in ("depth", "objects") else 128
     change = {"input": {"width_px": width, "height_px": 64}, "data": {"hold_out_hdri": []}}
     return recipe_from_mapping(merged(merged(full, change), SMALL.get(name, {})), "test")
 

@@ -180,7 +180,7 @@ def test_a_failed_export_leaves_the_folder_as_it_was(
     folder = tmp_path / "engines" / "lighting"
     shutil.copytree(exported("lighting").folder, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    other = _learner(small_recipe("lighting", net={"hidden": 16}))
+    other = _learner(_recipe(small_recipe, *PUBLISHED["mobile-sh"]))
     with pytest.raises(DataError, match="calibrate int8"):
         _write(other, folder, files=Files(("fp32", "int8")))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -208,13 +208,15 @@ class _Restless(torch.nn.Module):
 
 
 @pytest.mark.parametrize("batch", ["dynamic", 1])
-def test_the_file_says_what_it_is(batch: Any, tmp_path: Path, small_recipe: Callable[..., Recipe]) -> None:
+def test_the_file_says_what_it_is(batch: Any, tmp_path: Path, exported: Callable[[str], Exported]) -> None:
     """Name, version, task, precision, licence, commit and recipe stand in the ONNX itself; its batch is as asked."""
-    _write(_learner(small_recipe("lighting")), tmp_path, files=Files(batch=batch))
-    model = onnx.load(tmp_path / "model.onnx")
+    folder = exported("lighting").folder if batch == "dynamic" else tmp_path
+    if batch != "dynamic":
+        _write(exported("lighting").learner, folder, files=Files(batch=batch))
+    model = onnx.load(folder / "model.onnx")
     assert {p.key: p.value for p in model.metadata_props} == {
         "name": "lighting",
-        "version": read_manifest(tmp_path).version,
+        "version": read_manifest(folder).version,
         "task": "lighting",
         "precision": "fp32",
         "licence": "Apache-2.0",

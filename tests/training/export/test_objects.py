@@ -21,7 +21,7 @@ def test_a_network_for_things_is_exported_and_proved(tmp_path: Path, precisions:
     """The folder has what a device needs: outputs by name, the level chosen, a golden pair that ONNX Runtime meets."""
     torch.manual_seed(0)
     mapping = {
-        "name": "things", "version": "0", "task": "object",
+        "name": "things", "version": "0", "task": "objects",
         "net": {"net": "objects", "width": 0.35, "latent": 16, "channels": [16, 16, 16, 16]},
         "input": {"name": "image", "width_px": 64, "height_px": 64, "projection": "perspective", "mask_channel": True},
         "optim": {"steps": 1},
@@ -36,7 +36,7 @@ def test_a_network_for_things_is_exported_and_proved(tmp_path: Path, precisions:
     views = [CutOut(rng.integers(0, 255, (64, 64, 3)).astype(np.uint8), mask) for _ in range(3)]
     write_engine(task, tmp_path / "things", views, origin=Origin("none", ()), level=0.35, files=Files(precisions))  # type: ignore[arg-type]
     manifest = read_manifest(tmp_path / "things")
-    assert manifest.task == "object" and manifest.output_names == ("occupancy", "colour")
+    assert manifest.task == "objects" and manifest.output_names == ("occupancy", "colour")
     assert isinstance(manifest.output, ObjectGrid) and manifest.output.level == 0.35
     assert {p.quantity for p in manifest.parity} == {"shape", "colour"}
     assert "Shape and colours of one thing" in (tmp_path / "things/card.md").read_text(encoding="utf-8")

@@ -12,48 +12,21 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from edge.errors import DataError
+from edge.errors import DataError, ObjectError
 from edge.inference.manifest import InputSpec
+from edge.perception.object_view import cut_out
 from edge.perception.preprocess import tensor_from_image
 from training.config.losses import ObjectsLossConfig
 from training.config.recipe import Recipe
 from training.data.sets.pictures import read_picture
 from training.data.synthetic.objects.rendered import RenderedObjects
-from training.data.synthetic.objects.studio import square_around
 
 Sample = dict[str, torch.Tensor]
 Picture = npt.NDArray[np.uint8]
-_FEWEST_PX = 8
 _SHIFT = 0.05
 """Crops are moved and scaled by up to this share of their side."""
 _HIDDEN = 0.2
 """Share of samples with a part behind something."""
-
-
-def cropped(image: Picture, mask: Picture, side_px: int) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
-    """The square about a mask with a margin, as the network wants it: picture, mask, and x0 y0 x1 y1 in px.
-
-    Args:
-        image: (H, W, 3) uint8.
-        mask: (H, W) uint8, the thing above 127.
-        side_px: of the crop.
-
-    Raises:
-        DataError: the mask holds nothing or everything.
-    """
-    rows, columns = np.nonzero(mask > 127)
-    if len(rows) < _FEWEST_PX or len(rows) == mask.size:
-        what = "everything" if len(rows) == mask.size else f"{len(rows)} px"
-        raise DataError(f"the mask holds {what}; give one that is white on one thing and black elsewhere")
-    box = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]], np.float64)
-    square = square_around(box)
-    scale = side_px / float(square[2] - square[0])
-    move = np.array([[scale, 0, -square[0] * scale], [0, scale, -square[1] * scale]], np.float64)
-    move[:, 2] += 0.5 * scale - 0.5  # pixel middles
-    shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    size = (side_px, side_px)
-    cut = [cv2.warpAffine(a, move, size, flags=shrink, borderMode=cv2.BORDER_CONSTANT) for a in (image, mask)]
-    return np.asarray(cut[0], np.uint8), np.asarray(cut[1], np.uint8), square
 
 
 def tensor_of(image: Picture, mask: Picture, spec: InputSpec) -> torch.Tensor:
@@ -197,7 +170,7 @@ def picture_pairs(images: Path, masks: Path) -> list[tuple[str, Path, Path]]:
 
 @dataclass(frozen=True)
 class Crop:
-    """A user's picture of a thing, cropped."""
+    """A user's picture of a thing, cut out as a device does it."""
 
     name: str
     image: Picture
@@ -216,11 +189,11 @@ def read_crops(images: Path, masks: Path, side_px: int, most: int | None = None)
         if image.shape[:2] != mask.shape:
             raise DataError(f"{mask_path}: {mask.shape[1]}x{mask.shape[0]} px, its picture is another size; resize it")
         try:
-            picture, cut, _ = cropped(image, mask, side_px)
-        except DataError as error:
-            first = first or f"{name}: {error}"
+            picture, inside = cut_out(image, mask > 127, side_px)
+        except ObjectError as error:
+            first = first or f"{name}: {str(error).partition(';')[0]}"
             continue
-        out.append(Crop(name, picture, cut))
+        out.append(Crop(name, picture, np.where(inside, 255, 0).astype(np.uint8)))
     if not out:
-        raise DataError(f"{masks}: no usable mask; {first}")
+        raise DataError(f"{masks}: no usable mask ({first}); give masks that are white on one thing, black elsewhere")
     return out

@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -31,6 +30,7 @@ from training.data.samples.openings import (
 from training.data.samples.style import Style, style_of
 from training.data.sets.hdr_files import Radiance, place_of
 from training.data.synthetic import RenderedRooms
+from training.data.synthetic.shards import about_of
 from training.data.vary import framing, panoramic, perspective
 from training.data.vary.masks import random_view_mask
 from training.data.vary.panoramic import PanoramaRoom
@@ -53,11 +53,7 @@ def split_rooms(folder: Path, split: str, seed: int = 0, limit: int | None = Non
 
 def assets_of(folder: Path) -> dict[str, int]:
     """How many models, pictures and skies the rooms of a folder were made of; empty where their files do not say."""
-    path = next(iter(sorted(folder.glob("*.h5"))), None)
-    if path is None:
-        return {}
-    with h5py.File(path, "r") as file:
-        said = str(file.attrs.get("assets", ""))
+    said = str(about_of(folder).get("assets", ""))
     return {what: int(n) for n, what in re.findall(r"(\d+) (models|pictures|skies)", said)}
 
 

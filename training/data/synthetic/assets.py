@@ -19,6 +19,7 @@ import numpy.typing as npt
 import trimesh
 
 from edge.errors import DataError
+from edge.geometry.colour import decode_srgb, linear
 from training.data.sets.hdr_files import ENDINGS, read_environment
 from training.data.sets.pictures import read_picture
 
@@ -276,7 +277,7 @@ def _color(mesh: trimesh.Trimesh) -> tuple[float, float, float]:
     visual: Any = mesh.visual
     picture = getattr(getattr(visual, "material", None), "baseColorTexture", None)
     if picture is not None:
-        mean = linear_from_srgb(np.asarray(picture.convert("RGB")) / 255.0).mean((0, 1))
+        mean = linear(np.asarray(picture.convert("RGB"), np.uint8)).mean((0, 1))
         return float(mean[0]), float(mean[1]), float(mean[2])
     value = getattr(getattr(visual, "material", None), "main_color", None)
     if value is None:
@@ -288,12 +289,6 @@ def _color(mesh: trimesh.Trimesh) -> tuple[float, float, float]:
 # --- textures ------------------------------------------------------------------------------------------------------
 
 
-def linear_from_srgb(value: npt.ArrayLike) -> Image:
-    """IEC 61966-2-1 decoding of values in 0..1."""
-    v = np.asarray(value, dtype=np.float32)
-    return np.asarray(np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4), dtype=np.float32)
-
-
 @lru_cache(maxsize=128)
 def read_texture(path: Path, size_px: int = 512) -> Image:
     """A picture as linear albedo (size, size, 3).
@@ -302,7 +297,7 @@ def read_texture(path: Path, size_px: int = 512) -> Image:
         DataError: it cannot be read.
     """
     small = cv2.resize(read_picture(path), (size_px, size_px), interpolation=cv2.INTER_AREA)
-    return linear_from_srgb(small / np.float32(255))
+    return decode_srgb(small / np.float32(255)).astype(np.float32)
 
 
 def _noise(rng: np.random.Generator, size_px: int) -> Image:

@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.errors import DataError, EdgeError
 from training.data.synthetic.jobs import Job, render
-from training.data.synthetic.rendered import Item
+from training.data.synthetic.shards import Item
 
 WORKER_ROOMS = 64
 """Rooms after which a worker process is replaced, so that no renderer's memory grows for ever."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from training.data.synthetic.assets import Catalog, read_catalog
-from training.data.synthetic.rendered import Item, render_room
+from training.data.synthetic.rendered import render_room
 from training.data.synthetic.rooms import GENERATOR, describe
+from training.data.synthetic.shards import Item
 from training.data.synthetic.tracer import Tracer
 
 

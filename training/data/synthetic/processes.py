@@ -1,42 +1,18 @@
-"""Rendering in worker processes: replaced in time, gone with their parent, never two runs in one folder."""
+"""Rendering in worker processes: replaced in time, gone with their parent."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
-from typing import Any
-
-import h5py
 
 from edge.errors import DataError
 
 POOL_ITEMS = 128
 """Rooms or things after which worker processes are replaced, so that no renderer's memory grows for ever."""
-
-
-def check_same_run(out: Path, about: Mapping[str, Any]) -> None:
-    """Refuse to go on in a folder that was made with other settings.
-
-    Raises:
-        DataError: names the setting.
-    """
-    for path in sorted(out.glob("*.h5"))[:1]:
-        with h5py.File(path, "r") as file:
-            for key, value in about.items():
-                there = file.attrs.get(key)
-                if there is not None and list(map(str, _flat(there))) != list(map(str, _flat(value))):
-                    raise DataError(
-                        f"{path} was made with {key} = {there}, this run has {value}; use the same, or another --out"
-                    )
-
-
-def _flat(value: Any) -> list[Any]:
-    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,6 @@
-"""Rendered rooms on disk: how a room becomes arrays, how shards are written and resumed, and how they are read.
+"""Rendered rooms: how a room becomes arrays, and how they are read from a folder (see `shards`).
 
-A folder: `rooms-00000.h5` holds rooms 0..31, and so on; `part-000047.h5` is a finished room whose shard is
-not full yet. Every file appears whole, by a rename, so a killed run leaves nothing half-written. A group a room:
+A group a room:
 
     panorama        (H, W, 3) uint8    sRGB (IEC 61966-2-1) of clip(exposure * radiance)
     radiance        (H, W, 3) float16  linear, denoised, unclipped
@@ -27,16 +26,13 @@ lack what names openings and extended; `horizon.openings_of` reads both. Where `
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import DataError
+from edge.geometry.colour import srgb
 from edge.geometry.harmonics import project_panorama
 from edge.geometry.panorama import longitudes, pixel_from_angles
 from edge.geometry.polygon import boundary_latitudes, wall_distances
@@ -52,13 +48,11 @@ from training.data.synthetic.horizon import (
     slopes_of,
 )
 from training.data.synthetic.rooms import relit
+from training.data.synthetic.shards import Groups, Item
 from training.data.synthetic.stage import build
 from training.data.synthetic.tracer import Shot, Tracer
-from training.data.vary.photometric import encode_srgb
 
 Floats = npt.NDArray[np.float32]
-Item = dict[str, Any]
-SHARD_ROOMS = 32
 HALF_MAX = 65000.0
 DARKEST = 1e-3
 """Least median luminance of a panorama; a daylit room has about 1, a lamplit one at night 0.03."""
@@ -72,7 +66,7 @@ def exposure_scale(radiance: Floats, target: float) -> float:
 
 def picture(radiance: Floats, scale: float) -> npt.NDArray[np.uint8]:
     """Exposed, clipped, sRGB, 8 bits."""
-    return np.asarray(np.rint(encode_srgb(radiance * np.float32(scale)) * 255), dtype=np.uint8)
+    return srgb(radiance * np.float32(scale))
 
 
 def visible_corners(polygon: npt.ArrayLike, camera_height_m: float, height_m: float, width_px: int) -> Floats:
@@ -165,86 +159,19 @@ def render_room(
     return room_arrays(room, panorama, views)
 
 
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-def write_part(out: Path, item: Item, about: dict[str, Any]) -> Path:
-    """Write one room's file whole (temporary name, then rename)."""
-    path = out / f"part-{item['attributes']['index']:06d}.h5"
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
-    with h5py.File(temporary, "w") as file:
-        file.attrs.update(about)
-        group = file.create_group(f"{item['attributes']['index']:06d}")
-        for name, value in item.items():
-            if name != "attributes":
-                large = np.asarray(value).nbytes > 4096
-                group.create_dataset(name, data=value, **({"compression": "lzf", "shuffle": True} if large else {}))
-        group.attrs.update(item["attributes"])
-    os.replace(temporary, path)
-    return path
-
-
-def merge_parts(
-    out: Path, shard: int, about: dict[str, Any], *, each: int = SHARD_ROOMS, stem: str = "rooms"
-) -> Path | None:
-    """Join a shard's parts (and what the shard holds already) into its file, then remove the parts."""
-    first = shard * each
-    parts = [p for i in range(first, first + each) if (p := out / f"part-{i:06d}.h5").is_file()]
-    path = out / f"{stem}-{shard:05d}.h5"
-    if not parts:
-        return path if path.is_file() else None
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
-    with h5py.File(temporary, "w") as merged:
-        merged.attrs.update(about)
-        for source in [*([path] if path.is_file() else []), *parts]:
-            with h5py.File(source, "r") as file:
-                for name in file:
-                    if name not in merged:
-                        file.copy(file[name], merged, name)
-    os.replace(temporary, path)
-    for part in parts:
-        part.unlink()
-    return path
-
-
-def scan(paths: Path | list[Path]) -> dict[int, tuple[Path, str]]:
-    """Room index -> its file and group, over a folder or a list of files.
-
-    Raises:
-        DataError: a file cannot be read.
-    """
-    files = sorted(paths.glob("*.h5")) if isinstance(paths, Path) and paths.is_dir() else paths
-    found: dict[int, tuple[Path, str]] = {}
-    for path in [files] if isinstance(files, Path) else files:
-        single = re.fullmatch(r"part-(\d{6})\.h5", path.name)
-        if single:
-            found.setdefault(int(single[1]), (path, single[1]))
-            continue
-        try:
-            with h5py.File(path, "r") as file:
-                found |= {int(name): (path, name) for name in file}
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path} is no shard of rendered rooms ({error}); delete it and synthesize again"
-            ) from error
-    return found
-
-
 class RenderedRooms:
-    """Rooms of a folder or of a list of shards, by position; each item holds the arrays of the module's docstring.
+    """Rooms of a folder, by position; each item holds the arrays of the module's docstring.
 
     Raises:
-        DataError: nothing is there, or a shard cannot be read.
+        DataError: nothing is there, or a file cannot be read.
     """
 
-    def __init__(self, paths: Path | list[Path], indices: list[int] | None = None) -> None:
-        self._paths = paths
-        self._where = scan(paths)
-        if not self._where:
-            raise DataError(f"no rendered rooms in {paths}; make some with `edge-train synthesize --out {paths}`")
-        self.indices = sorted(self._where) if indices is None else [i for i in indices if i in self._where]
+    def __init__(self, folder: Path, indices: list[int] | None = None) -> None:
+        self._folder, self._groups = folder, Groups(folder)
+        there = self._groups.indices
+        if not there:
+            raise DataError(f"no rendered rooms in {folder}; make some with `edge-train synthesize --out {folder}`")
+        self.indices = there if indices is None else sorted(set(indices).intersection(there))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -254,33 +181,14 @@ class RenderedRooms:
 
     def read(self, index: int, names: tuple[str, ...] | None = None) -> Item:
         """One room by its index, all arrays or only those named; its attributes are items as well."""
-        try:
-            return self._read(index, names)
-        except FileNotFoundError:  # its part was merged into a shard meanwhile
-            self._where = scan(self._paths)
-            return self._read(index, names)
-
-    def _read(self, index: int, names: tuple[str, ...] | None) -> Item:
-        if index not in self._where:
-            raise DataError(f"room {index} is not in {self._paths}; there are {len(self._where)}")
-        path, group_name = self._where[index]
-        try:
-            with h5py.File(path, "r") as file:
-                group = file[group_name]
-                item: Item = {n: group[n][()] for n in group if names is None or n in names}
-                item |= {k: (v.item() if isinstance(v, np.generic) else v) for k, v in group.attrs.items()}
-        except FileNotFoundError:
-            raise
-        except (OSError, KeyError) as error:
-            raise DataError(f"{path}: room {index} is damaged ({error}); delete it and synthesize again") from error
-        return item
+        return self._groups.read(index, names)
 
     def split(self, seed: int = 0) -> dict[str, RenderedRooms]:
         """The rooms as train, val and test (80, 10, 10 %); which one a room is in depends on its index alone."""
         parts: dict[str, list[int]] = {"train": [], "val": [], "test": []}
         for index in self.indices:
             parts[split_of(index, seed)].append(index)
-        return {name: RenderedRooms(self._paths, indices) for name, indices in parts.items()}
+        return {name: RenderedRooms(self._folder, indices) for name, indices in parts.items()}
 
 
 def split_of(index: int, seed: int = 0) -> Part:

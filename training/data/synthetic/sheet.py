@@ -61,7 +61,7 @@ def _strip(item: dict[str, Any]) -> Picture:
     return np.concatenate([top, np.pad(bottom, ((0, 0), (0, top.shape[1] - bottom.shape[1]), (0, 0)))], axis=0)
 
 
-def contact_sheet(path: Path | list[Path], out_png: Path, n: int = 8, first: int = 0) -> Path:
+def contact_sheet(path: Path, out_png: Path, n: int = 8, first: int = 0) -> Path:
     """Write a picture of `n` rooms: panorama, layout drawn on it, range, and perspective views with depth.
 
     Raises:

@@ -10,8 +10,10 @@ from edge.errors import DataError
 from training.data.sets.hdr_files import environment_files, place_of
 from training.data.synthetic.cluster import rendered_on_cluster
 from training.data.synthetic.jobs import Job, render
-from training.data.synthetic.processes import check_same_run, in_processes
-from training.data.synthetic.rendered import SHARD_ROOMS, merge_parts, scan, write_part
+from training.data.synthetic.processes import in_processes
+from training.data.synthetic.shards import check_same_run, fill, write_part
+
+SHARD_ROOMS = 32
 
 
 def _render(job: Job, index: int) -> int:
@@ -80,21 +82,7 @@ def synthesize(
     job = Job(out, seed, assets, pictures, size_px, view_size_px, samples, views, threads,
               _held_out(assets, hold_out_skies))  # fmt: skip
     check_same_run(job.out, job.about)
-    have = set(scan(out))
-    todo = [i for i in range(rooms) if i not in have]
-    done = rooms - len(todo)
-    if progress:
-        progress(done, rooms)
-    finished = (
-        in_processes(partial(_render, job), todo, workers) if ray is None else _on_cluster(job, todo, workers, ray)
-    )
-    for index in finished:
-        have.add(index)
-        done += 1
-        if progress:
-            progress(done, rooms)
-        shard = index // SHARD_ROOMS
-        if all(i in have for i in range(shard * SHARD_ROOMS, (shard + 1) * SHARD_ROOMS)):
-            merge_parts(out, shard, job.about)
-    shards = [merge_parts(out, k, job.about) for k in range((rooms - 1) // SHARD_ROOMS + 1)]
-    return [s for s in shards if s is not None]
+    make = partial(in_processes, partial(_render, job), workers=workers)
+    if ray is not None:
+        make = partial(_on_cluster, job, workers=workers, address=ray)
+    return fill(out, rooms, make, job.about, each=SHARD_ROOMS, stem="rooms", progress=progress)

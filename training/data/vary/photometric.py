@@ -6,15 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.geometry.colour import encode_srgb
 from edge.scene import ImageArray
 
 _Curve = npt.NDArray[np.float64]
-
-
-def encode_srgb(linear: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """IEC 61966-2-1 encoding of linear 0..1 (values outside are clipped)."""
-    x = np.clip(np.asarray(linear, dtype=np.float64), 0.0, 1.0)
-    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
 
 
 def response_table(rng: np.random.Generator, levels: int = 4096) -> npt.NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from edge.geometry.polygon import iou
 from edge.inference.base import Arrays, Backend
 from edge.inference.manifest import Manifest, ObjectGrid, Parity, Precision
 from edge.perception.readers import Reader, reader_of
-from edge.scene import DepthMap, Lighting, RoomLayout, Task
+from edge.scene import DepthMap, Lighting, Noun, RoomLayout, Task
 from training.export.proof.views import CutOut, View, tensors
 
 GOLDEN_SHARE = 0.005
@@ -26,7 +25,6 @@ GOLDEN_MARGIN = 3.0
 """Golden tolerance of another precision over the difference measured on the golden input: GPUs round elsewhere."""
 LARGEST_DIFFERENCE = 1e-4
 """Difference between torch and ONNX Runtime, as a share of the output's range, above which an export is refused."""
-Noun = Task | Literal["object"]
 Grid = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
 """What a network says of a thing: which cells are filled, and colours."""
 Values = Mapping[Noun, DepthMap | RoomLayout | Lighting | Grid | None]
@@ -57,7 +55,7 @@ QUANTITIES: Mapping[Noun, tuple[Quantity, ...]] = {
         _quantity("ceiling height", "cm", 0.01, 1.0, 5.0),
     ),
     "lighting": (_quantity("irradiance", "% of its RMS", 0.01, 0.5, 2.0),),
-    "object": (_quantity("shape", "1 - IoU", 1e-3, 0.01, 0.03), _quantity("colour", "of 255", 0.01, 1.0, 4.0)),
+    "objects": (_quantity("shape", "1 - IoU", 1e-3, 0.01, 0.03), _quantity("colour", "of 255", 0.01, 1.0, 4.0)),
 }
 
 
@@ -124,7 +122,7 @@ def _read(readers: Mapping[Task, Reader], outputs: Arrays) -> Values:
 def _read_object(manifest: Manifest, outputs: Arrays) -> Values:
     output = manifest.output
     assert isinstance(output, ObjectGrid)
-    return {"object": (outputs[output.occupancy][0, 0] > output.level, outputs[output.colour][0].copy())}
+    return {"objects": (outputs[output.occupancy][0, 0] > output.level, outputs[output.colour][0].copy())}
 
 
 class Yardstick:
@@ -146,8 +144,7 @@ class Yardstick:
 
     def measure(self, candidate: Backend, precision: Precision) -> tuple[Parity, ...]:
         """How far another backend of the same model is off: for each quantity the worst picture's mean."""
-        nouns: tuple[Noun, ...] = tuple(self._manifest.parts) or ("object",)
-        found: dict[Noun, list[tuple[float, ...]]] = {noun: [] for noun in nouns}
+        found: dict[Noun, list[tuple[float, ...]]] = {noun: [] for noun in self._manifest.nouns}
         for seen in self._seen:
             outputs = candidate.run(seen.given)
             values = _read(seen.readers, outputs) if seen.readers else _read_object(self._manifest, outputs)

@@ -77,7 +77,7 @@ def manifest_of(
     onnx: FileRef = _NO_FILE,
 ) -> Manifest:
     """The manifest of a recipe's model, without a golden pair."""
-    stem = f"{recipe.name}_edge" if recipe.name in (recipe.noun, f"{recipe.noun}s") else recipe.name
+    stem = f"{recipe.name}_edge" if recipe.name == recipe.noun else recipe.name
     return Manifest(
         name=recipe.name,
         version=recipe.version,

@@ -10,7 +10,7 @@ _HEADLINES: Mapping[str, tuple[str, ...]] = {
     "depth": ("metric absrel", "median delta1"),
     "layout": ("2D IoU", "3D IoU"),
     "lighting": ("scale-invariant irradiance RMSE",),
-    "object": ("3D IoU", "mask IoU of another view"),
+    "objects": ("3D IoU", "mask IoU of another view"),
     "joint": ("median delta1", "3D IoU", "scale-invariant irradiance RMSE"),
 }
 """What tells runs of a task apart."""

@@ -133,7 +133,7 @@ def views_of(recipe: Recipe, part: Part, count: int) -> list[View | CutOut]:
 
     Panoramas alternate with what a perspective camera sees of them, where the network is told what is seen.
     """
-    if recipe.data.objects is not None and recipe.noun == "object":
+    if recipe.data.objects is not None and recipe.noun == "objects":
         return list(cut_outs(recipe.data.objects, part, count))
     sets = [entries for entries in entries_of(recipe, part) if entries]
     share = -(-count // max(1, len(sets)))

@@ -17,8 +17,9 @@ from edge.geometry.rigid import rotation_room_camera
 from training.data.synthetic import RenderedRooms, contact_sheet, render_clip, split_of, synthesize
 from training.data.synthetic.assets import Catalog
 from training.data.synthetic.description import Piece, Room
-from training.data.synthetic.rendered import merge_parts, render_room, visible_corners, write_part
+from training.data.synthetic.rendered import render_room, visible_corners
 from training.data.synthetic.rooms import describe
+from training.data.synthetic.shards import write_part
 from training.data.synthetic.stage import build
 from training.data.synthetic.tracer import Tracer
 
@@ -234,22 +235,6 @@ def test_runs_do_not_mix(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "rooms-00000.h5").write_bytes(b"no HDF5")
     with pytest.raises(DataError, match="delete it"):
         RenderedRooms(tmp_path)
-
-
-def test_parts_merge_into_shards_while_read(folder: Path, tmp_path: Path) -> None:
-    """A reader opened before a merge still finds its rooms afterwards."""
-    stored = RenderedRooms(folder)
-    names = ("index", "height_m", "camera_height_m", "exposure", "style", "description")
-    for index in stored.indices:
-        item = stored.read(index)
-        attributes = {k: item.pop(k) for k in names}
-        write_part(tmp_path, {**item, "attributes": attributes}, {"seed": 9})
-    reader = RenderedRooms(tmp_path)
-    before = reader[1]["radiance"]
-    merge_parts(tmp_path, 0, {"seed": 9})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["rooms-00000.h5"]
-    assert np.array_equal(reader[1]["radiance"], before)
-    assert set(reader.read(1, ("sh",))) == {"sh", *names}
 
 
 def test_a_damaged_room_is_named(folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import trimesh
 from PIL import Image
 
 from edge.errors import DataError
+from edge.geometry.colour import encode_srgb
 from edge.geometry.panorama import longitudes
 from edge.geometry.polygon import area_m2, is_simple, signed_area_m2, wall_distances
 from training.data.synthetic import synthesize
@@ -31,7 +32,6 @@ from training.data.synthetic.lamps import STANDING
 from training.data.synthetic.looks import of_temperature
 from training.data.synthetic.rooms import describe
 from training.data.synthetic.tops import SEATS, TOPS, top_m
-from training.data.vary.photometric import encode_srgb
 
 ASSETS = Path(__file__).parents[5] / "shared" / "assets"
 

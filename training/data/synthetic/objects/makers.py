@@ -41,6 +41,11 @@ class Pieces:
         """True so often."""
         return bool(self.rng.random() < share)
 
+    def parts(self, count: int) -> Floats:
+        """(count + 1,) the ends of so many unequal parts of 0..1."""
+        ends = np.cumsum(self.rng.uniform(0.6, 1.4, count))
+        return np.concatenate([[0.0], ends / ends[-1]])
+
     def add(self, part: int, vertices: Floats, faces: npt.NDArray[np.int64]) -> None:
         """A closed piece of that part."""
         offset = sum(len(v) for v in self.vertices)
@@ -131,13 +136,18 @@ def _sofa(p: Pieces) -> None:
 def _table(p: Pieces) -> None:
     w, d, high, top = p.between(0.5, 1.9), p.between(0.5, 1.0), p.between(0.35, 0.8), p.between(0.025, 0.08)
     if p.chance(0.35):
-        r = d / 2
-        p.turned(0, [(r, high - top), (r, high)])
+        r = p.between(0.22, 0.65)
+        p.turned(0, [(r * p.between(0.8, 1.0), high - top), (r, high - top / 2), (r * p.between(0.8, 1.0), high)])
         if p.chance(0.6):
-            foot = p.between(0.5, 0.9) * r
-            p.turned(1, [(foot, 0.0), (foot * 0.9, 0.05), (0.05, 0.09), (p.between(0.03, 0.1), high - top)])
+            foot, middle, belly = p.between(0.4, 0.95) * r, p.between(0.25, 0.75) * high, p.between(0.03, 0.5) * r
+            p.turned(1, [(foot, 0.0), (foot * 0.9, p.between(0.04, 0.12)), (0.05, 0.13), (belly, middle),
+                         (p.between(0.03, 0.1), high - top)])  # fmt: skip
         else:
-            p.legs(1, r * 0.7, r * 0.7, high - top, p.between(0.04, 0.08))
+            out, thick = r * p.between(0.5, 0.95), p.between(0.04, 0.1)
+            p.legs(1, out, out * p.between(0.6, 0.72), high - top, thick)
+            if p.chance(0.5):
+                at = high * p.between(0.15, 0.7)
+                p.turned(1, [(out * 0.8, at), (out * 0.8, at + 0.04)])
         return
     p.box(0, (0, high - top / 2, 0), (w, top, d))
     thick = p.between(0.04, 0.1)
@@ -153,28 +163,38 @@ def _table(p: Pieces) -> None:
         p.box(1, (0, high * p.between(0.2, 0.5), 0), (w * 0.9, 0.03, d * 0.8))
 
 
+def _shade(p: Pieces, wide: float, narrow: float, low: float, high: float, at: tuple[float, float] = (0, 0)) -> None:
+    """Wide below, narrow above, between them straight, hollow or full."""
+    middle = p.between(0.2, 0.8)
+    waist = (wide + middle * (narrow - wide)) * p.between(0.6, 1.3)
+    p.turned(0, [(wide, low), (max(0.02, waist), low + middle * (high - low)), (narrow, high)], at)
+
+
 def _lamp(p: Pieces) -> None:
-    high, wide = p.between(0.35, 1.7), p.between(0.14, 0.26)
-    shade, pole = p.between(0.18, 0.34), p.between(0.015, 0.035) * (1 + 0.6 * (high > 1))
+    high, wide = p.between(0.35, 1.7), p.between(0.1, 0.3)
+    shade, pole = min(p.between(0.12, 0.4), 0.6 * high), p.between(0.015, 0.035) * (1 + 0.6 * (high > 1))
     kind = int(p.rng.integers(4))
-    low, narrow = high - shade, p.between(0.35, 1.0) * wide
+    low, narrow = high - shade, p.between(0.2, 1.0) * wide
     if kind == 0:  # hangs
-        p.turned(1, [(0.06, high + 0.47), (0.06, high + 0.5)])
-        p.turned(1, [(0.02, high - 0.02), (0.02, high + 0.49)])
-        p.turned(0, [(wide, low), (narrow * 0.8, high - 0.05), (0.03, high)])
+        cable = p.between(0.05, 0.8)
+        p.turned(1, [(p.between(0.03, 0.12), high + cable - 0.03), (p.between(0.03, 0.12), high + cable)])
+        p.turned(1, [(0.02, high - 0.02), (0.02, high + cable - 0.01)])
+        _shade(p, wide, narrow, low, high)
         return
-    foot = p.between(0.6, 1.0) * wide
-    p.turned(1, [(foot, 0.0), (foot * 0.9, 0.035), (pole, 0.06), (pole, low)])
+    foot, bulge = p.between(0.5, 1.2) * wide, p.between(0.15, 0.85)
+    p.turned(1, [(foot, 0.0), (foot * p.between(0.3, 1.0), p.between(0.02, 0.1)), (pole, 0.12),
+                 (pole + p.between(0.0, 0.5) * wide, bulge * low + 0.13), (pole, low + 0.14)])  # fmt: skip
     if kind == 1:  # bends forwards
-        reach = p.between(0.2, 0.4)
+        reach = p.between(0.15, 0.6)
         p.box(1, (0, low, reach / 2), (2 * pole, 2 * pole, reach))
-        p.turned(0, [(wide * 0.7, low - shade * 0.5), (0.04, low + 0.04)], (0.0, reach))
+        _shade(p, wide * 0.8, 0.04, low - shade * p.between(0.3, 0.8), low + 0.04, (0.0, reach))
     elif kind == 2:  # a ball
-        ball = [(max(0.02, wide * 0.8 * float(np.sin(a))), low + wide * 0.8 * (1 - float(np.cos(a))))
+        tall = p.between(0.6, 1.4)
+        ball = [(max(0.02, wide * 0.8 * float(np.sin(a))), low + tall * wide * 0.8 * (1 - float(np.cos(a))))
                 for a in np.linspace(0.15, np.pi - 0.15, 8)]  # fmt: skip
         p.turned(0, ball)
     else:
-        p.turned(0, [(wide, low - 0.03), (narrow, high)])
+        _shade(p, wide, narrow, low - 0.03, high)
 
 
 def _cabinet(p: Pieces) -> None:
@@ -182,29 +202,25 @@ def _cabinet(p: Pieces) -> None:
     foot = p.between(0.0, 0.16) if p.chance(0.6) else 0.0
     if foot > 0.03:
         p.legs(1, w / 2, d / 2, foot + 0.01, 0.05)
-    rows, middle = int(p.rng.integers(2, 6)), foot + (high - foot) / 2
-    kind = int(p.rng.integers(3))
-    if kind < 2:  # closed: doors or drawers
-        p.box(0, (0, middle, 0), (w, high - foot, d))
-        across = int(p.rng.integers(1, 3)) if kind == 0 else 1
-        down = 1 if kind == 0 else rows
-        for i in range(across):
-            for k in range(down):
-                x, y = ((i + 0.5) / across - 0.5) * w, foot + (k + 0.5) / down * (high - foot)
-                p.box(2, (x, y, d / 2), (w / across * 0.92, (high - foot) / down * 0.9, 0.035))
-                p.box(1, (x + 0.3 * w / across * (kind == 0), y, d / 2 + 0.03), (0.05, 0.03, 0.045))
-        if p.chance(0.3):
-            p.box(1, (0, high + 0.02, 0.01), (w + 0.05, 0.04, d + 0.06))
-        return
-    for x in (-w / 2 + wall / 2, w / 2 - wall / 2):
-        p.box(0, (x, middle, 0), (wall, high - foot, d))
-    p.box(0, (0, middle, -d / 2 + wall / 2), (w, high - foot, wall))
-    for k in range(rows + 1):
-        y = foot + wall / 2 + k / rows * (high - foot - wall)
-        p.box(0, (0, y, 0), (w, wall, d))
-        if k < rows and p.chance(0.5):
-            thick, tall = p.between(0.2, 0.7) * w, p.between(0.4, 0.8) * (high - foot) / rows
-            p.box(2, (p.between(-0.5, 0.5) * (w - thick), y + tall / 2, 0), (thick, tall, d * 0.7))
+    rows, across = int(p.rng.integers(2, 6)), int(p.rng.integers(1, 4))
+    y, x = foot + p.parts(rows) * (high - foot), (p.parts(across) - 0.5) * w
+    p.box(0, (0, (foot + high) / 2, -d / 2 + wall / 2), (w, high - foot, wall))
+    for at in x:
+        p.box(0, (float(np.clip(at, -(w - wall) / 2, (w - wall) / 2)), (foot + high) / 2, 0), (wall, high - foot, d))
+    for at in y:
+        p.box(0, (0, float(np.clip(at, foot + wall / 2, high - wall / 2)), 0), (w, wall, d))
+    for k, closed in enumerate(p.rng.permutation(rows * across) < rows * across * p.between(0.0, 0.8)):
+        (left, right), (low, top) = x[k % across :][:2], y[k // across :][:2]
+        wide, tall = float(right - left), float(top - low)
+        if closed:  # a door or a drawer
+            p.box(0, (left + wide / 2, low + tall / 2, 0), (wide, tall, d))
+            p.box(2, (left + wide / 2, low + tall / 2, d / 2), (wide * 0.92, tall * 0.9, 0.035))
+            p.box(1, (left + wide * p.between(0.3, 0.7), low + tall / 2, d / 2 + 0.03), (0.05, 0.03, 0.045))
+        elif p.chance(0.5):  # something stands in it
+            thick, up = p.between(0.2, 0.7) * wide, p.between(0.4, 0.8) * tall
+            p.box(2, (left + thick / 2 + p.between(0, 1) * (wide - thick), low + up / 2, 0), (thick, up, d * 0.7))
+    if p.chance(0.3):
+        p.box(1, (0, high + 0.02, 0.01), (w + 0.05, 0.04, d + 0.06))
 
 
 def _plant(p: Pieces) -> None:

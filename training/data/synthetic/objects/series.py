@@ -34,11 +34,13 @@ from training.data.synthetic.objects.models import Thing, all_things
 from training.data.synthetic.objects.rendered import RenderedObjects
 from training.data.synthetic.objects.variants import Look, Variant, rendered
 from training.data.synthetic.objects.voxels import fitted, grids_of
-from training.data.synthetic.processes import check_same_run, in_processes
-from training.data.synthetic.rendered import merge_parts, scan, write_part
+from training.data.synthetic.processes import in_processes
+from training.data.synthetic.shards import check_same_run, fill, write_part
 
-GENERATOR = "objects/1"
+GENERATOR = "objects/2"
 SHARD = 64
+_POOL_ITEMS = 512
+"""Things after which worker processes are replaced; they are small beside rooms."""
 _WILD_LIGHT = 4
 """Every fourth environment lights wild pictures alone."""
 
@@ -202,22 +204,11 @@ def synthesize_objects(
     job = Job(out, tuple(models), made, seed, amounts, Look(elevation_deg, samples, lights, wild_lights))
     check_same_run(out, job.about)
     prepare(job)
+    make = partial(in_processes, partial(_render, job), workers=workers, each=_POOL_ITEMS)
     total = len(variants_of(job))
-    have = set(scan(out))
-    done = len(have & set(range(total)))
-    if progress:
-        progress(done, total)
-    for index in in_processes(partial(_render, job), [i for i in range(total) if i not in have], workers, 512):
-        have.add(index)
-        done += 1
-        if progress:
-            progress(done, total)
-        shard = index // SHARD
-        if all(i in have for i in range(shard * SHARD, (shard + 1) * SHARD)):
-            merge_parts(out, shard, job.about, each=SHARD, stem="objects")
-    shards = [merge_parts(out, k, job.about, each=SHARD, stem="objects") for k in range((total - 1) // SHARD + 1)]
+    shards = fill(out, total, make, job.about, each=SHARD, stem="objects", progress=progress)
     _write_wild(out)
-    return [s for s in shards if s is not None]
+    return shards
 
 
 def counts_of(out: Path) -> dict[str, int]:

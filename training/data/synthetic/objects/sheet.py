@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from edge.errors import DataError
 from training.data.synthetic.objects import CROP_PX
-from training.data.synthetic.objects.rendered import Item, RenderedObjects
+from training.data.synthetic.objects.rendered import RenderedObjects
+from training.data.synthetic.shards import Item
 
 Picture = npt.NDArray[np.uint8]
 _VIEWS = 4

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import DataError
+from edge.geometry.colour import encode_srgb
+from edge.perception.object_view import MARGIN
 from training.data.synthetic.objects import CROP_PX
 from training.data.synthetic.objects.models import Body
-from training.data.synthetic.objects.voxels import srgb_from_linear
 
 Floats = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]
-MARGIN = 0.08
 """Of the square crop's side, round about what is seen."""
 
 
@@ -123,7 +123,7 @@ class Studio:
         x, y = (int(round(float(v) * size)) for v in wanted[:2])
         square = np.array([x / size, y / size, (x + CROP_PX) / size, (y + CROP_PX) / size], np.float32)
         colour, alpha = self._trace(camera, size, (x, y), samples, seed)
-        srgb = srgb_from_linear(colour / np.maximum(alpha, 1e-3)[..., None]) * alpha[..., None]
+        srgb = encode_srgb(colour / np.maximum(alpha, 1e-3)[..., None]) * alpha[..., None]
         return np.rint(255 * srgb).astype(np.uint8), np.rint(255 * alpha).astype(np.uint8), square
 
     def _trace(self, camera: Orbit, size: int, corner: tuple[int, int], samples: int, seed: int) -> tuple[Any, Any]:

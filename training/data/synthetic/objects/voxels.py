@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from edge.geometry.colour import encode_srgb
 from training.data.synthetic.objects import EXTENT, GRID, LONGEST
 from training.data.synthetic.objects.models import Body
 
@@ -81,12 +82,6 @@ def _nearest_colours(points: Floats, srgb: npt.NDArray[np.float32], side: int) -
     return np.asarray(np.rint(255 * grid[tuple(nearest)]), dtype=np.uint8)
 
 
-def srgb_from_linear(value: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """IEC 61966-2-1 encoding, clipped to 0..1."""
-    v = np.clip(np.asarray(value, np.float32), 0, 1)
-    return np.asarray(np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1 / 2.4) - 0.055), dtype=np.float32)
-
-
 def grids_of(body: Body, seed: int, side: int = GRID) -> Grids:
     """The grids of a body that is fitted into its cube."""
     rng = np.random.default_rng(seed)
@@ -98,7 +93,7 @@ def grids_of(body: Body, seed: int, side: int = GRID) -> Grids:
     points, face = surface_points(corners, count, rng)
     shell = np.zeros((fine,) * 3, bool)
     shell[tuple(_cells(points, fine).T)] = True
-    srgb = srgb_from_linear(body.colours)[body.part[face]]
+    srgb = encode_srgb(body.colours).astype(np.float32)[body.part[face]]
     kept = rng.choice(count, POINTS, replace=False)
     return Grids(
         np.rint(255 * soft_occupancy(shell)).astype(np.uint8),

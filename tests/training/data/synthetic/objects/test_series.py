@@ -18,7 +18,6 @@ from training.data.synthetic.objects.series import Amounts, lights_in, synthesiz
 from training.data.synthetic.objects.sheet import object_sheet
 from training.data.synthetic.objects.studio import Orbit, Studio
 from training.data.synthetic.objects.voxels import fitted, grids_of
-from training.data.synthetic.rendered import merge_parts, write_part
 from training.measure.objects import look_of
 
 RECIPES = Path(__file__).resolve().parents[5] / "training/recipes"
@@ -90,16 +89,6 @@ def test_samples_are_what_the_recipe_says(series: Path) -> None:
     assert set(a["image"][3].unique().tolist()) <= {0.0, 1.0}
     assert (a["image"][:3, a["image"][3] == 0] == 0).all()
     assert set(validation[0]) == {"image", "occupancy", "colour"}
-
-
-def test_what_was_merged_meanwhile_is_still_read(tmp_path: Path) -> None:
-    """A reader that listed a part finds its variant in the shard that the part became."""
-    for index in range(2):
-        about = {"index": index, "split": "train", "category": "seat", "cluster": "a", "source": "file"}
-        write_part(tmp_path, {"camera": np.full((1, 4), index, np.float32), "attributes": about}, {"seed": 1})
-    found = RenderedObjects(tmp_path).of("train")
-    assert merge_parts(tmp_path, 0, {"seed": 1}, each=2, stem="objects") == tmp_path / "objects-00000.h5"
-    assert [float(item["camera"][0, 0]) for item in found] == [0.0, 1.0]
 
 
 def test_wild_pictures_have_lights_of_their_own(tmp_path: Path) -> None:

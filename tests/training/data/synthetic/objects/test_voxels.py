@@ -6,6 +6,7 @@ import pytest
 from training.data.synthetic.objects.makers import MAKERS, Pieces, make
 from training.data.synthetic.objects.models import Body, Thing, things_in
 from training.data.synthetic.objects.voxels import fitted, grids_of
+from training.metrics.objects import TRUE_LEVEL
 
 
 def box(size: tuple[float, float, float], middle: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Body:
@@ -63,6 +64,23 @@ def test_what_is_made_is_closed_and_faces_outwards(kind: str) -> None:
         a, b, c = (vertices[faces[:, k]] for k in range(3))
         assert (a * np.cross(b, c)).sum() / 6 > 0
         assert part.max() < len(colours) and (colours > 0).all() and (colours < 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_is_made_fills_part_of_its_box_and_no_two_are_alike(kind: str) -> None:
+    """Of sixty numbers each is between .02 and .9 of its box, and no two overlap by more than .95."""
+    filled = []
+    for number in range(60):
+        vertices, faces, part, colours = make(kind, number)
+        body = Body(fitted(vertices), faces, part, colours)
+        occupancy = grids_of(body, 0).occupancy
+        assert 0.02 < occupancy.mean() / 255 / np.prod(np.ptp(body.vertices, axis=0)) < 0.9, number
+        filled.append(occupancy.ravel() > 255 * TRUE_LEVEL)
+    cells = np.array(filled, np.float32)
+    both, size = cells @ cells.T, cells.sum(axis=1)
+    overlap = both / (size[:, None] + size - both)
+    assert np.triu(overlap, 1).max() < 0.95
 
 
 @pytest.mark.parametrize("kind", ["chair", "sofa", "cabinet"])
