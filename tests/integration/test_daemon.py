@@ -38,8 +38,11 @@ def test_every_camera_publishes_every_task(daemon: Starter, mosquitto: Brokers, 
     subscriber = subscribe(broker.port)
     at = {"host": "127.0.0.1", "port": broker.port}
     run = daemon(cameras=[PANORAMA, PERSPECTIVE], mqtt=at, inference={"precision": "auto"})
-    for camera in ("panorama", "perspective"):
-        assert wait_until(lambda: min(results(subscriber, camera).values()) > 0, 60), run.lines
+
+    def published() -> bool:
+        return all(min(results(subscriber, camera).values()) > 0 for camera in ("panorama", "perspective"))
+
+    assert wait_until(published, 60), run.lines
     subscriber.wait("edge/test/panorama/depth/image", timeout_s=60)
     assert run.terminate(30) == 0, run.lines
     for message in list(subscriber.received):
