@@ -114,7 +114,7 @@ def card_text(
         _WHAT[manifest.task],
         "",
         f"- Input: {spec.width_px}x{spec.height_px} px, {spec.projection}, {channels}.",
-        f"- Output: {', '.join(f'`{part.kind}`' for part in manifest.parts.values())}.",
+        f"- Output: {', '.join(f'`{part.kind}`' for part in manifest.parts.values() or [manifest.output])}.",
         f"- {parameters:,} parameters, {arithmetic}{size_bytes / 1e6:.1f} MB. Licence: {origin.licence}.",
         f"- {_maker(origin)}, {origin.created}, commit {origin.commit or 'unknown'}.",
         *([_LEARN_ON.format(file=manifest.weights.file)] if manifest.weights else []),

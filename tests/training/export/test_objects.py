@@ -39,5 +39,6 @@ def test_a_network_for_things_is_exported_and_proved(tmp_path: Path, precisions:
     assert manifest.task == "objects" and manifest.output_names == ("occupancy", "colour")
     assert isinstance(manifest.output, ObjectGrid) and manifest.output.level == 0.35
     assert {p.quantity for p in manifest.parity} == {"shape", "colour"}
-    assert "Shape and colours of one thing" in (tmp_path / "things/card.md").read_text(encoding="utf-8")
+    card = (tmp_path / "things/card.md").read_text(encoding="utf-8")
+    assert "Shape and colours of one thing" in card and "- Output: `object_grid`." in card
     assert ModelStore(tmp_path).find("things").manifest == manifest
