@@ -90,7 +90,7 @@ def must_not_be_worse(checkpoint: Path, out: Path, recipe: Recipe) -> None:
     from training.export.proof.tables import worse_by
     from training.measure.headline import headline_of
 
-    if not (out / MANIFEST_FILE).is_file() or recipe.noun == "object":
+    if not (out / MANIFEST_FILE).is_file() or recipe.noun == "objects":
         return
     if recipe.data.rooms is None:
         typer.echo(f"{out}: not compared with the model that is there; give --rooms to compare them")
