@@ -47,6 +47,7 @@ def _amounts(run: dict[str, Any]) -> str:
         "panoramas": "panoramas of other data sets to learn from",
         "validation_panoramas": "to validate on",
         "pseudo": "pseudo-labelled pictures",
+        "segmented": "segmented pictures, without shapes and cameras, to learn from",
         "things": "variants of things to learn from",
         "validation_things": "to validate on",
         "environments": "HDRIs to learn from",

@@ -10,6 +10,7 @@ import torch
 
 from edge.errors import DataError
 from training.nets.objects import ObjectNet
+from training.provenance import source_state
 from training.tasks.base import NounTask, read_checkpoint, runs_of
 from training.tasks.build import load_task
 from training.tasks.objects import ObjectsTask
@@ -57,6 +58,6 @@ def write_learnt(
     before = runs_of(content)
     minutes = round((time.monotonic() - since) / 60, 1)
     length = {"steps": before[-1]["steps"] + steps, "minutes": before[-1]["minutes"] + minutes}
-    run = {"weights": start.name, **said, **length}
+    run = source_state() | {"weights": start.name, **said, **length}
     content |= {"optimizer_states": [], "runs": [*before, run], "recipe": task.recipe.model_dump(mode="json")}
     torch.save(content, out)

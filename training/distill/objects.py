@@ -237,6 +237,6 @@ def distill_objects(
     losses = teach(net, told, task.recipe, plan, objects, show)
     names = sorted({t.teacher for t in told})
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_learnt(start, task, net.eval(), out, steps=plan.steps, since=began, pictures=len(told), teachers=names)
+    write_learnt(start, task, net.eval(), out, steps=plan.steps, since=began, segmented=len(told), teachers=names)
     taught = {name: sum(t.teacher == name for t in told) for name in names}
     return {"taught": taught, "first_loss": losses[0], "last_loss": float(np.mean(losses[-20:]))}

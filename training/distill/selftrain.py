@@ -258,7 +258,7 @@ def selftrain(
     report.losses = learn(net, prior, pictures, settings, show)
     write_cameras(out / CAMERA_FILE, pictures)
     write_learnt(
-        checkpoint, task, net, out / CHECKPOINT_FILE, since=began, pictures=len(pictures), category=category,
+        checkpoint, task, net, out / CHECKPOINT_FILE, since=began, segmented=len(pictures), category=category,
         steps=settings.epochs * -(-len(pictures) // settings.batch),
     )  # fmt: skip
     _write_report(out, report)

@@ -35,9 +35,10 @@ _MEASURED = {
         "checkpoints. Rooms of the test split are new; some skies behind their windows are training environments."
     ),
     "objects": (
-        "Nothing measured here was trained on; what is alike is on one side of the split. Pictures are renders of "
-        "low-poly models, not photographs; no scan of a real thing was at hand. Levels are the validation split's. The "
-        "first stage learns from exact cells, which is more supervision than the method it follows has."
+        "No test picture was trained on; what is alike is on one side of the split. Wild pictures were learnt from, "
+        "without their shapes and cameras, where a run below says so. Pictures are renders of low-poly models, not "
+        "photographs; no scan of a real thing was at hand. Levels are the validation split's. The first stage learns "
+        "from exact cells, which is more supervision than the method it follows has."
     ),
     "joint": (
         "Nothing measured here was trained on, but rows called validation chose between checkpoints. Depth's baseline "

@@ -28,6 +28,7 @@ from training.distill.objects import asked, refuse_training_mode
 from training.distill.selftrain import CAMERA_FILE, REPORT_FILE, Settings, selftrain
 from training.losses.rendering import Field, pixel_places, rays, render
 from training.nets.objects import CELLS, grid_points, looked_up
+from training.tasks.base import read_checkpoint, runs_of
 from training.tasks.build import build_task
 
 RECIPE: dict[str, Any] = {
@@ -210,3 +211,5 @@ def test_stage_2_stops_where_stage_1_explains_nothing(tmp_path: Path) -> None:
     assert len(report.losses) == 1 and (tmp_path / "out" / CAMERA_FILE).is_file()
     learnt = object_task(tmp_path / "out" / "final.ckpt")
     assert not torch.equal(learnt.net.field.answer.bias, task.net.field.answer.bias)  # type: ignore[union-attr]
+    run = runs_of(read_checkpoint(tmp_path / "out" / "final.ckpt")[1])[-1]
+    assert run["segmented"] == 1 and run["category"] == "patch" and "commit" in run
