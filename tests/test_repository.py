@@ -24,7 +24,7 @@ else:
     import tomli as tomllib
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-NOUNS = ("depth", "layout", "lighting")
+NOUNS = ("depth", "layout", "lighting", "objects")
 HEAVY = ("amqtt", "cv2", "mitsuba", "numpy", "onnxruntime", "paho", "pydantic", "scipy", "tensorrt", "torch", "trimesh")
 TRAINING_STACK = {"training", "torch", "torchvision", "lightning", "optuna", "mitsuba", "ray", "onnxslim", "scipy"}
 NAMES_THAT_FIT_ANYTHING = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}

@@ -76,7 +76,7 @@ def test_another_network_or_file_is_refused(small_recipe: Callable[..., Recipe],
             read_weights(wrong)
 
 
-@pytest.mark.parametrize("name", ["depth", "layout", "lighting"])
+@pytest.mark.parametrize("name", ["depth", "layout", "lighting", "objects"])
 def test_the_weights_that_ship_answer_as_the_engine_does(name: str) -> None:
     """To 1e-5 of the recorded answer, for the file that the manifest names."""
     folder = ENGINES / name
