@@ -196,12 +196,13 @@ def score_one(grid: Grid, seen: Seen, level: float) -> dict[str, float]:
 _UNITS = {"Chamfer distance": "cube sides", "PSNR of another view": "dB"}
 
 
-def _spread(values: Floats, clusters: Sequence[str]) -> tuple[float, float]:
-    """The middle 95 % of means over resampled clusters."""
+def spread(values: Floats, clusters: Sequence[str]) -> tuple[float, float]:
+    """The middle 95 % of what the mean of all pictures would be with other clusters like these: they are drawn anew."""
     names = sorted(set(clusters))
-    means = np.array([values[[c == n for c in clusters]].mean() for n in names])
+    of = np.array([names.index(c) for c in clusters])
+    sums, counts = np.bincount(of, values), np.bincount(of)
     drawn = np.random.default_rng(0).integers(len(names), size=(_RESAMPLED, len(names)))
-    low, high = np.percentile(means[drawn].mean(axis=1), (2.5, 97.5))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
     return float(low), float(high)
 
 
@@ -250,7 +251,7 @@ def measure_objects(
     ious = np.array([o["3D IoU"] for o in ours], np.float32)
     details = {
         "level": level, "pictures": len(seen), "clusters": len({s.cluster for s in seen}),
-        "iou_95_percent": _spread(ious, [s.cluster for s in seen]), "oracle_iou": float(np.mean(oracle)),
+        "iou_95_percent": spread(ious, [s.cluster for s in seen]), "oracle_iou": float(np.mean(oracle)),
         **{name: float(np.mean([o[name] for o in ours])) for name in ours[0]},
     }  # fmt: skip
     scored = tuple(Scored(s.name, 1 - o["3D IoU"], o) for s, o in zip(seen, ours, strict=True))
