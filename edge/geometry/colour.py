@@ -1,4 +1,4 @@
-"""The colour of light as a temperature."""
+"""Colours: sRGB bytes and linear light, and the colour of light as a temperature."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from edge.derive.objects import yaw_of
 from edge.derive.surface_nets import mesh_of
 from edge.errors import GeometryError, ObjectError
+from edge.geometry.colour import linear, srgb
 from edge.geometry.view import depth_directions
 from edge.inference.base import Arrays
 from edge.inference.manifest import Manifest, ObjectGrid
@@ -105,6 +107,7 @@ def reconstruct(
         mesh = reader.read(infer(tensor))
     except ObjectError as error:
         return FoundObject(name, label, box, 0.0, str(error), seen_at)
+    mesh = as_seen(mesh, view.picture, mask)
     pose = best_pose(mesh, mask, view.rotation, view.half_tan)
     if pose.agreement < LEAST_CONFIDENCE:
         return FoundObject(name, label, box, pose.agreement, UNLIKE, seen_at)
@@ -114,6 +117,20 @@ def reconstruct(
         return FoundObject(name, label, box, pose.agreement, along_m, seen_at, mesh, other_yaw_rad=other)
     size_m, place, why = placed(pose, mesh, view.rotation, along_m, frame.model.camera_height_m)
     return FoundObject(name, label, box, pose.agreement, why, seen_at, mesh, size_m, place, other)
+
+
+def as_seen(mesh: ObjectMesh, picture: npt.NDArray[np.uint8], mask: BoolArray) -> ObjectMesh:
+    """The mesh in the colour of the picture: a network tells better where a thing is lighter than of what colour it is.
+
+    Args:
+        mesh: its colours are multiplied, in linear light and by channel.
+        picture: (H, W, 3) sRGB.
+        mask: (H, W); the mean of what it shows, its rim left out, becomes the mean of the mesh.
+    """
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
+    wanted = linear(picture[inner if inner.any() else mask]).mean(axis=0)
+    told = linear(mesh.colours)
+    return replace(mesh, colours=srgb(told * (wanted / np.maximum(told.mean(axis=0), 1e-4))))
 
 
 def _along_m(frame: Frame, view: ObjectView, mask: BoolArray, depth: DepthMap | None) -> float | str:

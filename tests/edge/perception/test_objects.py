@@ -10,10 +10,11 @@ import pytest
 
 from edge.derive.objects import turn_of, turned, yaw_of
 from edge.errors import ObjectError
+from edge.geometry.colour import linear, srgb
 from edge.inference.manifest import InputSpec, Manifest
 from edge.perception import object_view as looking
-from edge.perception.objects import ObjectReader, look_at, reconstruct
-from edge.scene import CameraModel, DepthMap, FoundObject, Frame
+from edge.perception.objects import ObjectReader, as_seen, look_at, reconstruct
+from edge.scene import CameraModel, DepthMap, FoundObject, Frame, ObjectMesh
 from tests.edge.things import PANORAMA, PERSPECTIVE, chair, scene
 
 MANIFEST = Manifest.model_validate({
@@ -60,6 +61,22 @@ def test_a_chair_is_found_where_it_stands(model: CameraModel, at: tuple[float, f
     assert chair_.size_m == pytest.approx((0.63 * 0.9, 0.63 * 0.9, 0.94 * 0.9), rel=0.06)
     wanted = np.array(box) + np.array([12, 12, -12, -12]) / np.tile(frame.image.shape[1::-1], 2)
     assert chair_.box == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_mesh_has_the_colour_that_the_picture_shows() -> None:
+    """Its mean is the picture's in linear light, the surroundings' does not count, and its pattern stays as told."""
+    rng = np.random.default_rng(0)
+    told = srgb(rng.uniform(0.1, 0.3, (500, 3)))
+    mesh = ObjectMesh(np.zeros((500, 3), np.float32), np.zeros((1, 3), np.int32), told)
+    picture, mask = np.full((40, 40, 3), 255, np.uint8), np.zeros((40, 40), bool)
+    mask[10:30, 5:35] = True
+    picture[mask] = (180, 60, 30)
+    colours = linear(as_seen(mesh, picture, mask).colours)
+    assert colours.mean(axis=0) == pytest.approx(linear(np.array([180, 60, 30], np.uint8)), abs=0.002)
+    for channel in range(3):
+        assert np.corrcoef(colours[:, channel], linear(told)[:, channel])[0, 1] > 0.99
+    black = as_seen(replace(mesh, colours=np.zeros_like(told)), picture, mask)
+    assert black.colours.shape == told.shape
 
 
 def test_what_stands_on_a_table_has_no_place() -> None:
