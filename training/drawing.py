@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from edge.geometry.harmonics import irradiance_over_pi
 from edge.geometry.panorama import longitudes, pixel_from_angles
-from edge.scene import ImageArray, RoomLayout
+from edge.scene import ImageArray, ObjectMesh, RoomLayout
 
 _PLAN_PX = 384
 Colour = tuple[int, int, int]
@@ -134,3 +134,28 @@ def compared_plan(truth_m: npt.ArrayLike, found: RoomLayout | None, size_px: int
         cv2.polylines(out, [np.rint(at).astype(np.int32)], True, colour, 2, cv2.LINE_AA)
     cv2.drawMarker(out, (size_px // 2, size_px // 2), _LINE["corner"], cv2.MARKER_CROSS, 14, 2)
     return out
+
+
+def drawn_mesh(mesh: ObjectMesh, turn_rad: float, size_px: int = 240, down_rad: float = 0.35) -> ImageArray:
+    """A mesh from in front, turned about its vertical, looked down upon, without perspective; lit from the left.
+
+    Args:
+        mesh: to draw.
+        turn_rad: 0 shows its front, a quarter its right.
+        size_px: of the square picture.
+        down_rad: how far the view is tilted.
+    """
+    c, s = np.cos(turn_rad), np.sin(turn_rad)
+    tilt = np.array([[1, 0, 0], [0, np.cos(down_rad), -np.sin(down_rad)], [0, np.sin(down_rad), np.cos(down_rad)]])
+    points = mesh.vertices @ (tilt @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])).T
+    corners = points[mesh.faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    shade = 0.55 + 0.45 * np.clip(normal @ (np.array([-0.5, 0.6, 0.63]) / 1.004), 0, 1)
+    colours = mesh.colours[mesh.faces].mean(axis=1) * shade[:, None]
+    places = np.rint((corners[..., :2] * (1, -1) * 0.8 + 0.5) * size_px * 16).astype(np.int32)
+    picture = np.full((size_px, size_px, 3), 255, np.uint8)
+    for i in np.argsort(corners[..., 2].mean(axis=1)):  # the nearest last
+        if normal[i, 2] > 0:
+            cv2.fillConvexPoly(picture, places[i], colours[i].tolist(), cv2.LINE_8, shift=4)
+    return picture

@@ -9,7 +9,9 @@ import typer
 
 
 def pictures(
-    out: Annotated[Path, typer.Option(help="Folder for depth.jpg, layout.jpg and lighting.jpg.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder for depth.jpg, layout.jpg, lighting.jpg and objects.jpg.")] = Path(
+        "docs"
+    ),
     engines: Annotated[Path, typer.Option(help="Folder of model folders.")] = Path("engines"),
     clips: Annotated[Path, typer.Option(help="Where `clip` made panorama and perspective.")] = Path("edge/demo"),
 ) -> None:
