@@ -259,6 +259,7 @@ PARSED: dict[str, tuple[str, ...]] = {
         "edge-train distill label --pictures DIR --segmenter NPZ --teacher CKPT --out pseudo",
         "edge-train distill objects --start runs/objects/final.ckpt --teacher seat=runs/seat/final.ckpt"
         " --pictures objects/wild --objects objects --out runs/one.ckpt",
+        "edge-train evaluate engines/objects --objects objects",
         "edge-train evaluate runs/one.ckpt --objects objects --json metrics.json",
         "edge-train evaluate runs/objects/final.ckpt --objects objects",
         "edge-train evaluate engines/depth --source walks=walks/held",
