@@ -261,7 +261,6 @@ PARSED: dict[str, tuple[str, ...]] = {
         " --pictures objects/wild --objects objects --out runs/one.ckpt",
         "edge-train evaluate engines/objects --objects objects",
         "edge-train evaluate runs/one.ckpt --objects objects --json metrics.json",
-        "edge-train evaluate runs/objects/final.ckpt --objects objects",
         "edge-train evaluate engines/depth --source walks=walks/held",
         "edge-train synthesize-walks --walks 24 --seed 31 --frames 20 --baseline 0.1 --samples 0 --assets assets",
         "edge-train export runs/one.ckpt --objects objects --metrics metrics.json --out engines/objects",
