@@ -235,7 +235,7 @@ PARSED: dict[str, tuple[str, ...]] = {
         "edge review review --add hall.jpg --camera-height 2.1",
         "make train-demo",
         "make page",
-        "chrt -f 40 python -m tests.fleet_devices --devices 300",
+        "python -m tests.fleet_devices --devices 300",
         "chromium --headless --print-to-pdf=heat-loss.pdf heat-loss.html",
         "python -m tests.training.calibration_rooms render FOLDER --assets ASSETS",
         "python -m tests.documentation.examples",
