@@ -6,7 +6,7 @@ from training.measure.objects import spread
 
 
 def test_the_spread_is_of_the_mean_that_is_reported() -> None:
-    """Where one cluster has most of the pictures, the mean of all pictures lies within; with one cluster it is exact."""
+    """Where one cluster has most of the pictures their mean lies within; with one cluster it is exact."""
     values = np.array([0.9] * 30 + [0.1, 0.2, 0.3, 0.2, 0.1], np.float32)
     clusters = ["much"] * 30 + ["a", "b", "c", "d", "e"]
     low, high = spread(values, clusters)
