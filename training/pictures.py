@@ -69,7 +69,10 @@ def things_of(engines: Path, picture: ImageArray, camera: CameraModel) -> ImageA
         for box in _THINGS:
             view, mask = look_at(frame, box=box)
             found = reconstruct(frame, view, mask, ObjectReader(stored.manifest), backend.run, name="thing")
-            assert found.mesh is not None, found.note
+            if found.mesh is None:
+                raise DataError(
+                    f"{stored.onnx.parent}: no mesh of the clip's thing at {box}: {found.note}; learn longer"
+                )
             x0, y0, x1, y1 = (round(v * s) for v, s in zip(found.box, (width, height) * 2, strict=True))
             cv2.rectangle(marked, (x0, y0), (x1, y1), (255, 212, 59), 2)
             side_px = height // len(_THINGS)
@@ -81,7 +84,7 @@ def draw(engines: Path, clips: Path, out: Path) -> list[Path]:
     """Write depth.jpg, layout.jpg, lighting.jpg and objects.jpg; returns their paths.
 
     Raises:
-        DataError: the clips are not there.
+        DataError: the clips are not there, or a thing in them is unlike anything learnt.
         EngineError: an engine is not there.
     """
     (wide, panorama), (narrow, perspective) = _clip(clips / "panorama"), _clip(clips / "perspective")

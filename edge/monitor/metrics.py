@@ -5,11 +5,10 @@ Names and units follow Prometheus' conventions; labels are bounded by the config
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,29 +20,25 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCIES_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 
 
-class Count(Collector):
+class Count:
     """Something that is counted since the start, by the values of its labels; what was never counted is 0.
 
-    For any thread.
+    For any thread. A look costs as much as there are label values, so who wants several reads them once.
     """
 
     def __init__(self, registry: CollectorRegistry, name: str, text: str, *labels: str) -> None:
         """`name` as Prometheus has it, without the `_total` that every counter's ends in."""
         self.labels = labels
-        self._name, self._text = name, text
-        self._lock = threading.Lock()
-        self._counts: dict[Labels, int] = {} if labels else {(): 0}
-        registry.register(self)
+        self._counter = Counter(name, text, labels, registry=registry)
 
     def add(self, *values: str, by: int = 1) -> None:
         """Count `by` more for these labels' values."""
-        with self._lock:
-            self._counts[values] = self._counts.get(values, 0) + by
+        (self._counter.labels(*values) if values else self._counter).inc(by)
 
     def read(self) -> dict[Labels, int]:
-        """All counts as of one moment."""
-        with self._lock:
-            return self._counts.copy()
+        """All counts."""
+        samples = [s for metric in self._counter.collect() for s in metric.samples if s.name.endswith("_total")]
+        return {tuple(s.labels[label] for label in self.labels): int(s.value) for s in samples}
 
     @property
     def total(self) -> int:
@@ -52,18 +47,7 @@ class Count(Collector):
 
     def __getitem__(self, labels: Labels) -> int:
         """How often for these labels' values."""
-        return self._counts.get(labels, 0)
-
-    def describe(self) -> Iterable[Metric]:
-        """Its name, so that no other has it."""
-        return (CounterMetricFamily(self._name, self._text),)
-
-    def collect(self) -> Iterable[Metric]:
-        """All counts, for Prometheus."""
-        family = CounterMetricFamily(self._name, self._text, labels=self.labels)
-        for values, count in self.read().items():
-            family.add_metric(values, count)
-        return (family,)
+        return self.read().get(labels, 0)
 
 
 class Metrics:

@@ -16,6 +16,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from edge.viewer.live import LivePage
+from edge.viewer.server import PageServer
+
 EXECUTABLE = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -152,6 +155,21 @@ def browser(folder: Path) -> Iterator[Browser]:
                 yield Browser(socket)
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def opened(live: LivePage, folder: Path) -> Iterator[Browser]:
+    """A page in a browser, served; at the end nothing has gone wrong in it."""
+    server = PageServer(live, port=0)
+    server.start()
+    try:
+        with browser(folder) as shown:
+            shown.open(server.address)
+            yield shown
+            assert shown.problems == []
+            assert shown.value("state.error") is None
+    finally:
+        server.stop()
 
 
 def _port(path: Path) -> int:

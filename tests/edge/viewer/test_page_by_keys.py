@@ -22,11 +22,10 @@ from edge.subscribe.watcher import validated
 from edge.viewer.homes import Homes
 from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
-from edge.viewer.server import PageServer
 from tests.brokers import wait_until
 from tests.documentation.examples import of_the_device
 from tests.edge.derive.rooms import BOX, L_SHAPE, PANORAMA, layout, model
-from tests.edge.viewer.chromium import EXECUTABLE, Browser, browser
+from tests.edge.viewer.chromium import EXECUTABLE, Browser, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")]
 
@@ -102,17 +101,10 @@ def relay() -> Relay:
 def shown(relay: Relay, tmp_path: Path) -> Iterator[Browser]:
     """Their page."""
     homes = Homes(tmp_path / "homes.json", relay.say)
-    server = PageServer(LivePage(relay, lambda device, camera: f"{device} {camera}", homes), port=0)
-    server.start()
-    try:
-        with browser(tmp_path / "profile") as opened:
-            opened.open(server.address)
-            opened.until("window.state?.glb === 1 && state.cameras.length === 2")
-            yield opened
-            assert opened.problems == []
-            assert opened.value("state.error") is None
-    finally:
-        server.stop()
+    live = LivePage(relay, lambda device, camera: f"{device} {camera}", homes)
+    with opened(live, tmp_path / "profile") as page:
+        page.until("window.state?.glb === 1 && state.cameras.length === 2")
+        yield page
 
 
 def tab_to(shown: Browser, label: str, *, back: bool = False) -> None:

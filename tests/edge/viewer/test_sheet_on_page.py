@@ -24,7 +24,6 @@ from edge.subscribe.cameras import camera_model
 from edge.subscribe.watcher import validated
 from edge.viewer.live import LivePage
 from edge.viewer.relay import Relay
-from edge.viewer.server import PageServer
 from edge.viewer.sheet import Sheet, hung_by
 from tests.documentation.examples import of_the_device
 from tests.edge.derive.calibrate.drawn import (
@@ -37,7 +36,7 @@ from tests.edge.derive.calibrate.drawn import (
     drawn_at,
     floor_picture,
 )
-from tests.edge.viewer.chromium import EXECUTABLE, Browser, browser
+from tests.edge.viewer.chromium import EXECUTABLE, Browser, opened
 
 PITCH_DEG, ROLL_DEG, HEIGHT_M = -24.0, 1.5, 1.45
 PLACE = (0.1, 1.7, 0.4)
@@ -90,20 +89,12 @@ def relay() -> Relay:
 @pytest.fixture
 def shown(relay: Relay, tmp_path: Path) -> Iterator[Browser]:
     """The camera's picture in a browser, the tool taken."""
-    server = PageServer(LivePage(relay), port=0)
-    server.start()
-    try:
-        with browser(tmp_path / "profile") as opened:
-            opened.open(server.address)
-            opened.until("window.state?.chosen === 'one/hall'")
-            opened.press("Camera")
-            opened.press("Sheet on the floor")
-            opened.until("document.querySelector('.frame > svg:not([hidden])') !== null")
-            yield opened
-            assert opened.problems == []
-            assert opened.value("state.error") is None
-    finally:
-        server.stop()
+    with opened(LivePage(relay), tmp_path / "profile") as page:
+        page.until("window.state?.chosen === 'one/hall'")
+        page.press("Camera")
+        page.press("Sheet on the floor")
+        page.until("document.querySelector('.frame > svg:not([hidden])') !== null")
+        yield page
 
 
 def is_true(lines: str) -> None:
